@@ -14,7 +14,7 @@ bool ClientResponse::complete() const { return reply_->complete(); }
 Task<std::optional<std::string_view>> ClientResponse::next() { return reply_->next(); }
 Result<std::optional<std::string_view>> ClientResponse::poll() { return reply_->poll(); }
 Task<std::string_view> ClientResponse::read_all(std::uint64_t limit) { return reply_->read_all(limit); }
-void ClientResponse::close() { reply_->close(); }
+void ClientResponse::close() { reply_->abandon(); }
 
 ClientPool::ClientPool(Reactor& reactor, ClientOptions options)
     : state_(std::make_unique<internal::PoolState>(reactor, std::move(options))) {}

@@ -102,7 +102,7 @@ class ClientResponse {
   /// The rest of the body in one piece; not copied where it arrived in one piece. Valid until this object is destroyed.
   /// kUpstreamProtocol when it is longer than `limit` bytes (0: the pool's max_body_bytes).
   Task<std::string_view> read_all(std::uint64_t limit = 0);
-  /// Gives the connection back or closes it now. `head()` stays valid.
+  /// Gives the connection back or closes it now; slices handed out before are no longer valid, `head()` stays so.
   void close();
 
  private:

@@ -130,6 +130,8 @@ class Reply final : private Ticker {
   Task<std::optional<std::string_view>> next();
   Task<std::string_view> read_all(std::uint64_t limit);
   void close();
+  /// Closes, and forgets what of the body has not been handed out.
+  void abandon();
 
   PoolState& pool;
   ClientTarget& target;

@@ -329,6 +329,12 @@ void Reply::close() {
   if (complete_ && reusable_) pool.give_back(std::move(done));
 }
 
+void Reply::abandon() {
+  body_.clear();
+  body_state_ = Body::kEmpty;
+  close();
+}
+
 /// Reads once. True when the body grew or ended, false when there is nothing to read now.
 Result<bool> Reply::fill() {
   if (interrupted()) {

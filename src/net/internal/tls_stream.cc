@@ -84,7 +84,12 @@ TlsStream::TlsStream(ReactorCore& core, const TlsClientContext& context, const s
   if (session != nullptr) SSL_set_session(ssl_, session);
 }
 
-TlsStream::~TlsStream() { SSL_free(ssl_); }
+TlsStream::~TlsStream() {
+  // Without a goodbye OpenSSL would call the session not resumable.
+  if (failure_.empty() && SSL_is_init_finished(ssl_)) SSL_shutdown(ssl_);
+  ERR_clear_error();
+  SSL_free(ssl_);
+}
 
 Io TlsStream::classify(int returned) {
   switch (SSL_get_error(ssl_, returned)) {
