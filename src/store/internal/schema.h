@@ -9,18 +9,20 @@ inline constexpr int kSchemaVersion = 1;
 inline constexpr int kApplicationId = 0x55445354;  ///< "UDST": SQLite's `PRAGMA application_id`
 
 /// Bits of requests.flags and attempts.flags; on disk: never change.
-enum RequestFlag : std::int64_t {
-  kFinished = 1,
-  kEscalated = 2,
-  kStreamed = 4,
-  kClientGone = 8,
-  kComplete = 16,
-  kThresholdByHand = 32,
-  kTeacherCostEstimated = 64,
-  kCoinHeads = 128,
-  kCutOff = 256,  ///< its process died before it was finished; its attempts are in the sums
-};
-enum AttemptFlag : std::int64_t { kOffPath = 1, kServed = 2, kUsageKnown = 4, kUsageEstimated = 8 };
+inline constexpr std::int64_t kFinished = 1;
+inline constexpr std::int64_t kEscalated = 2;
+inline constexpr std::int64_t kStreamed = 4;
+inline constexpr std::int64_t kClientGone = 8;
+inline constexpr std::int64_t kComplete = 16;
+inline constexpr std::int64_t kThresholdByHand = 32;
+inline constexpr std::int64_t kTeacherCostEstimated = 64;
+inline constexpr std::int64_t kCoinHeads = 128;
+inline constexpr std::int64_t kCutOff = 256;  ///< its process died before it was finished; its attempts are in the sums
+
+inline constexpr std::int64_t kOffPath = 1;
+inline constexpr std::int64_t kServed = 2;
+inline constexpr std::int64_t kUsageKnown = 4;
+inline constexpr std::int64_t kUsageEstimated = 8;
 
 /// An attempt's id is its request's id times this plus its place in order of arrival.
 inline constexpr std::int64_t kAttemptsPerRequest = 1024;
