@@ -30,12 +30,6 @@ void copy_as_crashed(const std::filesystem::path& from, const std::filesystem::p
   std::filesystem::remove(to / "lock");
 }
 
-StoreOptions slow_writer() {
-  StoreOptions options = small_options();
-  options.batch_interval_ms = 3'600'000;  // the journal keeps what is appended, until something asks
-  return options;
-}
-
 TEST(Store, WhatIsAppendedIsFoundWhole) {
   TempDir dir;
   {

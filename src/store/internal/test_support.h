@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -52,6 +53,17 @@ inline std::string test_id(std::uint64_t n) {
   std::string digits = std::to_string(n);
   return "req_" + std::string(26 - digits.size(), '0') + digits;
 }
+
+/// A clock that moves only when told; the store's threads look at it, too.
+class SharedClock final : public Clock {
+ public:
+  MonoTime mono() const override { return {1'000'000'000 + ms_.load() * 1'000'000}; }
+  WallTime wall() const override { return {1'760'000'000'000'000 + ms_.load() * 1000}; }
+  void advance_ms(std::int64_t ms) { ms_ += ms; }
+
+ private:
+  std::atomic<std::int64_t> ms_{0};
+};
 
 /// A request by the student, with its texts.
 struct SampleRequest {
@@ -144,6 +156,16 @@ inline StoreReader open_reader(const std::filesystem::path& path, const Clock* c
     std::abort();
   }
   return std::move(*reader);
+}
+
+/// The journal keeps what is appended, until something asks for it.
+inline StoreOptions slow_writer(const Clock* clock = nullptr) {
+  StoreOptions options;
+  options.segment_bytes = 1 << 20;
+  options.journal_max_bytes = 64 << 20;
+  options.batch_interval_ms = 3'600'000;
+  options.clock = clock;
+  return options;
 }
 
 /// Small segments, no waiting for ticks: for tests that fill journals.
