@@ -62,8 +62,8 @@ struct ClientRequest {
 };
 
 namespace internal {
-class ClientConnection;
-struct PoolState;
+class Reply;
+class PoolState;
 }  // namespace internal
 
 /// An upstream as one pool knows it. Stable address; lives as long as the pool.
@@ -106,9 +106,9 @@ class ClientResponse {
   void close();
 
  private:
-  friend class ClientPool;
-  explicit ClientResponse(std::unique_ptr<internal::ClientConnection> connection);
-  std::unique_ptr<internal::ClientConnection> connection_;
+  friend class internal::PoolState;
+  explicit ClientResponse(std::unique_ptr<internal::Reply> reply);
+  std::unique_ptr<internal::Reply> reply_;
 };
 
 /// All connections of one reactor to upstreams. Must outlive its responses.
@@ -125,7 +125,7 @@ class ClientPool {
 
   /// Sends and waits for the head of the answer (1xx are skipped). A request that fails on a kept connection before any
   /// byte of the answer is sent once more on a fresh connection; nothing else is retried here.
-  Task<ClientResponse> send(ClientTarget& target, const ClientRequest& request);
+  Task<ClientResponse> send(ClientTarget& target, ClientRequest request);
 
   /// Closes what is idle now; connections in use close when their responses end.
   void close_idle();

@@ -2,7 +2,7 @@
 /// HTTP/1.1 codec: pure functions over bytes, no sockets, no threads, no clock. Strict where leniency lets two parties
 /// disagree about where a message ends (RFC 9112 section 11.2): bare CR or LF, obs-fold, white space before a colon,
 /// NUL and other control bytes, both lengths, differing lengths, any transfer coding but exactly `chunked`, odd chunk
-/// sizes are errors. Every result is the same however the bytes were cut on their way in (http_test.cc proves it).
+/// sizes are errors, and so is a repeated Content-Length even if equal. Every result is the same however the bytes were cut on their way in (http_test.cc proves it).
 
 #include <array>
 #include <cstddef>
@@ -46,7 +46,7 @@ class HeadScanner {
  public:
   /// `buffer` is everything received so far for this message; it only ever grows between calls.
   /// @return the head's size including its empty line; nullopt when more bytes are needed;
-  ///         kHeaderTooLarge over the limit; kInvalidRequest for a bare CR, bare LF or NUL
+  ///         kHeaderTooLarge over the limit; kInvalidRequest for a bare LF
   Result<std::optional<std::size_t>> scan(std::string_view buffer, const HeadLimits& limits);
   void reset() { *this = {}; }
 

@@ -2,6 +2,7 @@
 /// Server-sent events (WHATWG HTML section 9.2): an incremental splitter that hands out slices, and a writer.
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -43,16 +44,20 @@ class SseSplitter {
   std::optional<SseEvent> finish();
 
  private:
-  std::optional<std::size_t> find_block_end(std::string_view bytes, bool at_end);
+  void skip_byte_order_mark();
+  std::optional<std::size_t> scan(std::string_view bytes);
   std::optional<SseEvent> parse_block(std::string_view block);
+  void drop_handed_out();
 
   SseLimits limits_;
-  std::string_view fed_;      // bytes given by feed() and not consumed yet
-  std::string carry_;         // an unfinished block from earlier pieces
-  std::string joined_;        // several data lines joined
-  std::size_t scanned_ = 0;   // of the block under way: bytes already looked at
-  bool carry_is_event_ = false;  // the event last handed out lives in carry_
-  bool started_ = false;      // the place of a byte order mark is behind us
+  std::string_view fed_;           // bytes given by feed() and not consumed yet
+  std::string carry_;              // an unfinished block from earlier pieces, or the block last handed out
+  std::string joined_;             // several data lines joined
+  bool carry_is_event_ = false;    // carry_ holds the block last handed out
+  bool line_is_empty_ = true;      // the line under way has no byte so far
+  bool cr_pending_ = false;        // the piece ended in CR, whose LF may follow
+  bool cr_line_was_empty_ = false;
+  std::uint8_t mark_bytes_ = 0;    // of a byte order mark, seen so far; 3: its place is behind us
 };
 
 inline constexpr std::string_view kSseDone = "data: [DONE]\n\n";

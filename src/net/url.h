@@ -28,8 +28,9 @@ struct Url {
 /// bytes, a host that is neither a name nor an address, or a literal address that `is_forbidden_address` refuses.
 Result<Url> parse_url(std::string_view text);
 
-/// True for link-local addresses (169.254.0.0/16, fe80::/10, also as IPv4-mapped IPv6), where cloud metadata services
-/// live, and for the unspecified and multicast ones. The client checks each address after resolution.
+/// True for addresses where metadata services of clouds live: link-local ones (169.254.0.0/16, fe80::/10) and the fixed
+/// ones of providers (fd00:ec2::254, 100.100.100.200, 168.63.129.16, 192.0.0.192), also when an IPv4 address is written
+/// inside an IPv6 one; and for multicast. The client checks every address after resolution.
 bool is_forbidden_address(const sockaddr* address);
 
 }  // namespace understudy::net
