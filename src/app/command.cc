@@ -23,7 +23,8 @@ const Command* find_command(std::span<const Command> commands, std::string_view 
 std::vector<const Command*> commands_below(std::span<const Command> commands, std::string_view word) {
   std::vector<const Command*> below;
   for (const Command& command : commands) {
-    if (command.name.starts_with(word) && command.name.size() > word.size() && command.name[word.size()] == ' ') below.push_back(&command);
+    if (command.name.starts_with(word) && command.name.size() > word.size() && command.name[word.size()] == ' ')
+      below.push_back(&command);
   }
   return below;
 }
@@ -81,7 +82,8 @@ int run_named(std::span<const Command> commands, std::span<char* const> args, bo
   static char help_flag[] = "--help";
   if (const Found found = find_in(commands, args); found.command != nullptr) {
     char* const help_args[] = {help_flag};
-    return run_command(*found.command, only_help ? std::span<char* const>(help_args) : args.subspan(static_cast<std::size_t>(found.words)));
+    return run_command(*found.command,
+                       only_help ? std::span<char* const>(help_args) : args.subspan(static_cast<std::size_t>(found.words)));
   }
   const std::string_view word = args[0];
   if (const auto below = commands_below(commands, word); !below.empty()) {
@@ -93,13 +95,15 @@ int run_named(std::span<const Command> commands, std::span<char* const> args, bo
     if (second.empty() || second.starts_with('-')) {
       print_error(fmt::format("understudy {}: say what to do:\n{}", word, list));
     } else {
-      print_error(fmt::format("understudy {0}: there is no \"{0} {1}\"{2}\n{3}", word, second, did_you_mean(second, names), list));
+      print_error(
+          fmt::format("understudy {0}: there is no \"{0} {1}\"{2}\n{3}", word, second, did_you_mean(second, names), list));
     }
     return kExitBadInput;
   }
   std::vector<std::string_view> names;
   for (const Command& command : commands) names.push_back(command.name);
-  print_error(fmt::format("understudy: there is no command \"{}\"{}\nAll commands: understudy --help\n", word, did_you_mean(word, names)));
+  print_error(fmt::format("understudy: there is no command \"{}\"{}\nAll commands: understudy --help\n", word,
+                          did_you_mean(word, names)));
   return kExitBadInput;
 }
 

@@ -16,9 +16,9 @@ inline constexpr int kExitBadInput = 2;    ///< wrong flags, wrong input, or som
 inline constexpr int kExitIncomplete = 3;  ///< ended before everything was done
 
 struct Command {
-  std::string_view name;     ///< one word ("status") or two ("store check")
-  std::string_view group;    ///< heading in the overview; commands of one group stand together in the table
-  std::string_view summary;  ///< one line
+  std::string_view name;              ///< one word ("status") or two ("store check")
+  std::string_view group;             ///< heading in the overview; commands of one group stand together in the table
+  std::string_view summary;           ///< one line
   int (*run)(int argc, char** argv);  ///< argv[0] is "understudy NAME"; returns the exit status
 };
 

@@ -58,7 +58,8 @@ void add_store_arguments(CLI::App& cli, StoreArguments& arguments) {
   const char* from_environment = std::getenv("UNDERSTUDY_DATA");
   arguments.data = from_environment != nullptr && *from_environment != '\0' ? from_environment : kDefaultData;
   cli.add_option("--data", arguments.data,
-                 fmt::format("Data directory, also of a running gateway (now: {}; default: UNDERSTUDY_DATA, else ./{})", arguments.data, kDefaultData))
+                 fmt::format("Data directory, also of a running gateway (now: {}; default: UNDERSTUDY_DATA, else ./{})",
+                             arguments.data, kDefaultData))
       ->type_name("DIR");
   cli.add_option("--url", arguments.url, "Not yet: ask a running gateway over HTTP")->type_name("URL");
   cli.add_flag("--json", arguments.json, "As one JSON object (docs/formats/cli-json.md)");
@@ -66,20 +67,22 @@ void add_store_arguments(CLI::App& cli, StoreArguments& arguments) {
 
 Result<void> check_store_arguments(const StoreArguments& arguments) {
   if (!arguments.url.empty()) {
-    return fail(ErrorKind::kUnsupported,
-                "--url cannot be used yet: the gateway has no admin API in this version. On the gateway's machine use --data DIR, which "
-                "also works while it runs.");
+    return fail(
+        ErrorKind::kUnsupported,
+        "--url cannot be used yet: the gateway has no admin API in this version. On the gateway's machine use --data DIR, which "
+        "also works while it runs.");
   }
   std::error_code code;
   if (std::filesystem::is_directory(arguments.data, code)) return {};
   if (std::filesystem::exists(arguments.data, code)) {
-    return fail(ErrorKind::kNotFound, fmt::format("{} is not a directory; name the gateway's data directory with --data DIR", arguments.data));
+    return fail(ErrorKind::kNotFound,
+                fmt::format("{} is not a directory; name the gateway's data directory with --data DIR", arguments.data));
   }
   if (code) return fail(ErrorKind::kIo, fmt::format("{}: {}", arguments.data, code.message()));
-  return fail(ErrorKind::kNotFound,
-              fmt::format("there is no data directory {}; name another with --data DIR (or UNDERSTUDY_DATA), or start a gateway, which makes one: "
-                          "understudy serve --student M --teacher M --data {}",
-                          arguments.data, arguments.data));
+  return fail(ErrorKind::kNotFound, fmt::format("there is no data directory {}; name another with --data DIR (or "
+                                                "UNDERSTUDY_DATA), or start a gateway, which makes one: "
+                                                "understudy serve --student M --teacher M --data {}",
+                                                arguments.data, arguments.data));
 }
 
 Result<store::StoreReader> open_reader(const StoreArguments& arguments) {
@@ -90,13 +93,15 @@ Result<store::StoreReader> open_reader(const StoreArguments& arguments) {
 Result<WallTime> parse_since(const std::string& text, WallTime now) {
   if (const auto ms = parse_duration_ms(text)) return WallTime{now.us - std::min(*ms, now.us / 1000) * 1000};
   if (const auto time = parse_rfc3339(text)) return *time;
-  return fail(ErrorKind::kUsage, fmt::format("--since \"{}\" is neither an age (30m, 12h, 7d) nor a time (2026-05-11, 2026-05-11T08:00:00Z)", text));
+  return fail(ErrorKind::kUsage,
+              fmt::format("--since \"{}\" is neither an age (30m, 12h, 7d) nor a time (2026-05-11, 2026-05-11T08:00:00Z)", text));
 }
 
 Result<Stage> parse_stage(const std::string& text) {
   const auto found = std::find(kStageNames.begin(), kStageNames.end(), text);
   if (found != kStageNames.end()) return static_cast<Stage>(found - kStageNames.begin());
-  return fail(ErrorKind::kUsage, fmt::format("there is no stage \"{}\"{} (stages: {})", text, did_you_mean(text, kStageNames), fmt::join(kStageNames, ", ")));
+  return fail(ErrorKind::kUsage, fmt::format("there is no stage \"{}\"{} (stages: {})", text, did_you_mean(text, kStageNames),
+                                             fmt::join(kStageNames, ", ")));
 }
 
 }  // namespace understudy::app

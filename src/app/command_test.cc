@@ -25,12 +25,9 @@ int remember(int argc, char** argv) {
 }
 int throws(int, char**) { throw std::runtime_error("the sky fell"); }
 
-constexpr Command kTable[] = {{"status", "Look", "Sums", remember},
-                              {"requests", "Look", "Lists", remember},
-                              {"store check", "Keep", "Verify", remember},
-                              {"store compact", "Keep", "Shrink", remember},
-                              {"boom", "Keep", "Throws", throws},
-                              {"version", "Keep", "Version", remember}};
+constexpr Command kTable[] = {{"status", "Look", "Sums", remember},        {"requests", "Look", "Lists", remember},
+                              {"store check", "Keep", "Verify", remember}, {"store compact", "Keep", "Shrink", remember},
+                              {"boom", "Keep", "Throws", throws},          {"version", "Keep", "Version", remember}};
 
 struct Outcome {
   int status = -1;
@@ -63,7 +60,9 @@ TEST(RunProgram, ListsAllCommandsByGroup) {
   for (const auto& words : {std::vector<std::string>{}, {"--help"}, {"-h"}, {"help"}}) {
     const Outcome o = run(words);
     EXPECT_EQ(o.status, 0);
-    EXPECT_NE(o.out.find("\nLook\n  status         Sums\n  requests       Lists\n\nKeep\n  store check    Verify\n"), std::string::npos) << o.out;
+    EXPECT_NE(o.out.find("\nLook\n  status         Sums\n  requests       Lists\n\nKeep\n  store check    Verify\n"),
+              std::string::npos)
+        << o.out;
     EXPECT_NE(o.out.find("Examples\n"), std::string::npos);
     EXPECT_EQ(o.err, "");
   }

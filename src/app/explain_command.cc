@@ -27,14 +27,16 @@ Error not_found(store::StoreReader& reader, const std::string& id, const std::st
     for (const store::RequestRecord& request : page->requests) ids.push_back(request.request_id);
     near = did_you_mean(id, ids);
   }
-  return {ErrorKind::kNotFound,
-          fmt::format("no request \"{}\" is recorded in {}{} The reply's x-request-id header names it; `understudy requests --data {}` lists the latest.",
-                      printable(id), data, near.empty() ? "." : near, data)};
+  return {ErrorKind::kNotFound, fmt::format("no request \"{}\" is recorded in {}{} The reply's x-request-id header names it; "
+                                            "`understudy requests --data {}` lists the latest.",
+                                            printable(id), data, near.empty() ? "." : near, data)};
 }
 
 Result<store::RequestDetail> find_request(const StoreArguments& arguments, const std::string& id) {
   if (!is_acceptable_request_id(id)) {
-    return fail(ErrorKind::kUsage, fmt::format("\"{}\" cannot be a request id: those are 1 to 128 visible ASCII characters, such as req_01K4...", printable(id)));
+    return fail(ErrorKind::kUsage,
+                fmt::format("\"{}\" cannot be a request id: those are 1 to 128 visible ASCII characters, such as req_01K4...",
+                            printable(id)));
   }
   auto reader = open_reader(arguments);
   if (!reader) return fail(reader.error());
@@ -56,7 +58,8 @@ int run_explain_command(int argc, char** argv) {
   if (const auto status = parse_arguments(cli, argc, argv)) return *status;
   const auto detail = find_request(arguments, id);
   if (!detail) return report_error(argv[0], detail.error(), arguments.json);
-  return print_output(arguments.json ? explain_json(*detail) : explain_text(*detail, system_clock().wall(), full, stdout_style()));
+  return print_output(arguments.json ? explain_json(*detail)
+                                     : explain_text(*detail, system_clock().wall(), full, stdout_style()));
 }
 
 }  // namespace understudy::app

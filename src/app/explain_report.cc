@@ -49,7 +49,9 @@ std::string joined(std::initializer_list<std::string> parts, std::string_view se
   return out;
 }
 
-std::string named(std::string_view name, const std::string& value) { return value.empty() ? "" : fmt::format("{} {}", name, printable(value)); }
+std::string named(std::string_view name, const std::string& value) {
+  return value.empty() ? "" : fmt::format("{} {}", name, printable(value));
+}
 
 std::string coin_text(const RequestRecord& r) {
   if (r.coin_probability <= 0) return "none tossed";
@@ -64,36 +66,43 @@ std::string coin_text(const RequestRecord& r) {
 std::string threshold_text(const RequestRecord& r) {
   if (!r.confidence && !r.threshold) return "none";
   const std::string confidence = r.confidence ? fmt::format("{:.4f}", *r.confidence) : "none";
-  return fmt::format("{}, threshold {}", confidence, r.threshold ? fmt::format("{}{}", *r.threshold, r.threshold_by_hand ? " (set by hand)" : "") : "never");
+  return fmt::format("{}, threshold {}", confidence,
+                     r.threshold ? fmt::format("{}{}", *r.threshold, r.threshold_by_hand ? " (set by hand)" : "") : "never");
 }
 
 std::string decision_section(const RequestRecord& r, WallTime now, const TextStyle& style) {
   Section s(style);
-  s.line("when", fmt::format("{} UTC ({}); took {}, {} of it ours", human_time(r.finished_at), human_ago(r.finished_at, now), human_duration(r.latency_us),
-                             human_duration(r.overhead_us)));
+  s.line("when", fmt::format("{} UTC ({}); took {}, {} of it ours", human_time(r.finished_at), human_ago(r.finished_at, now),
+                             human_duration(r.latency_us), human_duration(r.overhead_us)));
   s.line("asked", joined({named("model", r.requested_model), named("on", r.route), r.streamed ? "streamed" : ""}));
   s.line("task", r.task.empty() ? "(no name)" : printable(r.task));
-  s.line("from", joined({named("tenant", r.tenant), named("key", r.key), named("session", r.session), named("consumer", r.consumer), named("tags", r.tags)}));
+  s.line("from", joined({named("tenant", r.tenant), named("key", r.key), named("session", r.session),
+                         named("consumer", r.consumer), named("tags", r.tags)}));
   if (!r.finished) return s.take();
   s.line("served by", r.served_by ? joined({std::string(stage_name(*r.served_by)), printable(r.served_model)}) : "nobody");
   s.line("reason", joined({printable(r.reason), r.escalated ? "escalated" : ""}));
   s.line("confidence", threshold_text(r));
   s.line("spot check", coin_text(r));
   s.line("policy", joined({printable(r.policy_version), named("cascade", r.cascade), named("mode", r.mode)}));
-  s.line("status", joined({std::to_string(r.status), printable(r.error), r.complete ? "answer complete" : "answer not complete", r.client_gone ? "client gone" : ""}));
+  s.line("status", joined({std::to_string(r.status), printable(r.error), r.complete ? "answer complete" : "answer not complete",
+                           r.client_gone ? "client gone" : ""}));
   const std::string saved = r.cost && r.teacher_cost ? human_usd(*r.teacher_cost - *r.cost, r.teacher_cost_estimated) : "unknown";
-  s.line("cost", fmt::format("{}; the teacher alone {}; saved {}", human_usd(r.cost), human_usd(r.teacher_cost, r.teacher_cost_estimated), saved));
+  s.line("cost", fmt::format("{}; the teacher alone {}; saved {}", human_usd(r.cost),
+                             human_usd(r.teacher_cost, r.teacher_cost_estimated), saved));
   return s.take();
 }
 
 std::string usage_text(const AttemptRecord& a) {
   if (!a.usage) return "unknown";
   const Usage& u = *a.usage;
-  const auto part = [](std::int64_t n, std::string_view what) { return n > 0 ? fmt::format("{} {}", human_count(n), what) : std::string(); };
-  const std::string in = joined({part(u.cached_input, "cached"), part(u.cache_write_5m, "cache write 5 min"), part(u.cache_write_1h, "cache write 1 h")});
+  const auto part = [](std::int64_t n, std::string_view what) {
+    return n > 0 ? fmt::format("{} {}", human_count(n), what) : std::string();
+  };
+  const std::string in = joined(
+      {part(u.cached_input, "cached"), part(u.cache_write_5m, "cache write 5 min"), part(u.cache_write_1h, "cache write 1 h")});
   const std::string out = part(u.reasoning, "reasoning");
-  return fmt::format("{}{} in{}, {}{} out{}", u.estimated ? "~" : "", human_count(u.input), in.empty() ? "" : " (" + in + ")", u.estimated ? "~" : "",
-                     human_count(u.output), out.empty() ? "" : " (" + out + ")");
+  return fmt::format("{}{} in{}, {}{} out{}", u.estimated ? "~" : "", human_count(u.input), in.empty() ? "" : " (" + in + ")",
+                     u.estimated ? "~" : "", human_count(u.output), out.empty() ? "" : " (" + out + ")");
 }
 
 std::string features_table(const AttemptRecord& a, const TextStyle& style) {
@@ -102,13 +111,17 @@ std::string features_table(const AttemptRecord& a, const TextStyle& style) {
   const std::size_t rows = (a.features.size() + 1) / 2;
   Table table({{"", Align::kLeft, false}, {"", Align::kRight, false}, {"", Align::kLeft, false}, {"", Align::kRight, false}});
   const auto name = [&](std::size_t i) { return i < names.size() ? std::string(names[i]) : fmt::format("feature {}", i); };
-  const auto value = [&](std::size_t i) { return std::isfinite(a.features[i]) ? fmt::format("{:.4g}", a.features[i]) : std::string("none"); };
+  const auto value = [&](std::size_t i) {
+    return std::isfinite(a.features[i]) ? fmt::format("{:.4g}", a.features[i]) : std::string("none");
+  };
   for (std::size_t i = 0; i < rows; ++i) {
     const std::size_t j = i + rows;
     const bool two = j < a.features.size();
     table.add({name(i), value(i), two ? name(j) : "", two ? value(j) : ""});
   }
-  return paint(style, Ink::kDim, fmt::format("  features (list {}{})\n", a.feature_schema, names.empty() ? ", not known to this version" : "")) + table.render(style, 4);
+  return paint(style, Ink::kDim,
+               fmt::format("  features (list {}{})\n", a.feature_schema, names.empty() ? ", not known to this version" : "")) +
+         table.render(style, 4);
 }
 
 /// A text whole, every line behind four spaces, or one line of it.
@@ -127,13 +140,17 @@ std::string text_block(std::string_view name, const std::string& text, bool full
 
 std::string attempt_section(const AttemptRecord& a, bool full, const TextStyle& style) {
   const char* role = a.served ? ", served" : a.off_path ? ", beside the request (for a label only)" : ", not served";
-  std::string out = "\n" + paint(style, Ink::kBold, fmt::format("Attempt {}: {}, {}", a.attempt, stage_name(a.stage), printable(a.model))) + role + "\n";
+  std::string out =
+      "\n" + paint(style, Ink::kBold, fmt::format("Attempt {}: {}, {}", a.attempt, stage_name(a.stage), printable(a.model))) +
+      role + "\n";
   Section s(style);
   const std::string upstream = a.upstream_model == a.model ? "" : printable(a.upstream_model);
   s.line("upstream", joined({printable(a.provider), upstream}, " "));
-  s.line("result", joined({a.status == 0 ? "no status" : fmt::format("status {}", a.status), printable(a.error), named("finish", a.finish_reason)}));
-  s.line("took", a.first_byte_us > 0 ? fmt::format("{} (first byte after {})", human_duration(a.latency_us), human_duration(a.first_byte_us))
-                                     : human_duration(a.latency_us));
+  s.line("result", joined({a.status == 0 ? "no status" : fmt::format("status {}", a.status), printable(a.error),
+                           named("finish", a.finish_reason)}));
+  s.line("took", a.first_byte_us > 0
+                     ? fmt::format("{} (first byte after {})", human_duration(a.latency_us), human_duration(a.first_byte_us))
+                     : human_duration(a.latency_us));
   s.line("tokens", usage_text(a));
   s.line("cost", human_usd(a.cost));
   s.line("confidence", a.confidence ? fmt::format("{:.4f}", *a.confidence) : "none");
@@ -148,8 +165,9 @@ std::string labels_section(const RequestDetail& detail, const TextStyle& style) 
   if (detail.labels.empty()) return {};
   std::string out = "\n" + paint(style, Ink::kBold, "Labels") + "\n";
   for (const store::LabelRecord& label : detail.labels) {
-    out += fmt::format("  {}: the {}'s answer {} with the teacher's{} (asked for with probability {})\n", printable(label.source), stage_name(label.stage),
-                       label.agrees ? "agrees" : "disagrees", label.comparator.empty() ? "" : ", compared by " + printable(label.comparator), label.propensity);
+    out += fmt::format("  {}: the {}'s answer {} with the teacher's{} (asked for with probability {})\n", printable(label.source),
+                       stage_name(label.stage), label.agrees ? "agrees" : "disagrees",
+                       label.comparator.empty() ? "" : ", compared by " + printable(label.comparator), label.propensity);
   }
   return out;
 }
@@ -170,7 +188,8 @@ std::string unsettled_section(const RequestDetail& detail, const TextStyle& styl
   if (detail.unsettled.empty()) return {};
   std::string out = "\n" + paint(style, Ink::kBold, "Calls begun whose end is not recorded") + "\n";
   for (const store::ReservationRecord& r : detail.unsettled) {
-    out += fmt::format("  attempt {}: {}, {}; {} set aside\n", r.attempt, stage_name(r.stage), printable(r.model), human_usd(r.reserved));
+    out += fmt::format("  attempt {}: {}, {}; {} set aside\n", r.attempt, stage_name(r.stage), printable(r.model),
+                       human_usd(r.reserved));
   }
   return out;
 }
@@ -178,13 +197,15 @@ std::string unsettled_section(const RequestDetail& detail, const TextStyle& styl
 }  // namespace
 
 std::string explain_text(const RequestDetail& detail, WallTime now, bool full, const TextStyle& style) {
-  std::string out = paint(style, Ink::kBold, printable(detail.request.request_id)) + "\n" + wrap(explain_sentence(detail), style.width) + "\n\n";
+  std::string out = paint(style, Ink::kBold, printable(detail.request.request_id)) + "\n" +
+                    wrap(explain_sentence(detail), style.width) + "\n\n";
   out += decision_section(detail.request, now, style);
   for (const AttemptRecord& attempt : detail.attempts) out += attempt_section(attempt, full, style);
   if (detail.request.finished && detail.attempts.empty()) out += "\nNo model was called.\n";
   out += unsettled_section(detail, style) + labels_section(detail, style) + feedback_section(detail, full, style);
   out += "\n" + paint(style, Ink::kBold, "Request") + "\n";
-  out += text_block(full ? "body" : "last message", full && detail.body.stored ? detail.body.text : stored_request_text(detail.body), full, style);
+  out += text_block(full ? "body" : "last message",
+                    full && detail.body.stored ? detail.body.text : stored_request_text(detail.body), full, style);
   if (!full && detail.body.stored) out += paint(style, Ink::kDim, "  (whole texts: --full)") + "\n";
   return out;
 }

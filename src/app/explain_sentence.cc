@@ -26,7 +26,8 @@ std::string who(Stage stage, const std::string& model) {
 std::string server(const RequestRecord& r) { return r.served_by ? who(*r.served_by, r.served_model) : "nobody"; }
 
 const AttemptRecord* attempt_of(const RequestDetail& detail, Stage stage) {
-  const auto found = std::find_if(detail.attempts.begin(), detail.attempts.end(), [&](const AttemptRecord& a) { return a.stage == stage && !a.off_path; });
+  const auto found = std::find_if(detail.attempts.begin(), detail.attempts.end(),
+                                  [&](const AttemptRecord& a) { return a.stage == stage && !a.off_path; });
   return found == detail.attempts.end() ? nullptr : &*found;
 }
 
@@ -50,23 +51,32 @@ std::string student_failed(const RequestDetail& detail) {
 std::string decided(const RequestDetail& detail) {
   const RequestRecord& r = detail.request;
   if (!r.served_by) {
-    return fmt::format("No answer was served: the client got an error (status {}{})", r.status, r.error.empty() ? "" : ", " + printable(r.error));
+    return fmt::format("No answer was served: the client got an error (status {}{})", r.status,
+                       r.error.empty() ? "" : ", " + printable(r.error));
   }
-  if (r.reason == reason::kConfident) return fmt::format("The student answered {}, so its answer was served", against_threshold(r));
-  if (r.reason == reason::kBelowThreshold) return fmt::format("The student answered {}, so {} was asked and served", against_threshold(r), server(r));
+  if (r.reason == reason::kConfident)
+    return fmt::format("The student answered {}, so its answer was served", against_threshold(r));
+  if (r.reason == reason::kBelowThreshold)
+    return fmt::format("The student answered {}, so {} was asked and served", against_threshold(r), server(r));
   if (r.reason == reason::kNoSignal) {
-    return fmt::format("The student's answer came without logprobs, so that nothing says how sure it was; {} was asked and served", server(r));
+    return fmt::format(
+        "The student's answer came without logprobs, so that nothing says how sure it was; {} was asked and served", server(r));
   }
   if (r.reason == reason::kStudentError) return fmt::format("{}, so {} was asked and served", student_failed(detail), server(r));
-  if (r.reason == reason::kCacheHit) return "The same request had been answered before: the stored answer was served and no model was called for it";
+  if (r.reason == reason::kCacheHit)
+    return "The same request had been answered before: the stored answer was served and no model was called for it";
   if (r.reason == reason::kMode) return fmt::format("The mode \"{}\" said who answers: {} served", printable(r.mode), server(r));
-  if (r.reason == reason::kShadow) return fmt::format("In shadow mode the teacher serves everything and the rest runs beside it: {} served", server(r));
-  if (r.reason == reason::kPinned) return fmt::format("The task \"{}\" is pinned to the teacher: {} served", printable(r.task), server(r));
-  if (r.reason == reason::kNoStudent) return fmt::format("The cascade \"{}\" has no student: {} served", printable(r.cascade), server(r));
+  if (r.reason == reason::kShadow)
+    return fmt::format("In shadow mode the teacher serves everything and the rest runs beside it: {} served", server(r));
+  if (r.reason == reason::kPinned)
+    return fmt::format("The task \"{}\" is pinned to the teacher: {} served", printable(r.task), server(r));
+  if (r.reason == reason::kNoStudent)
+    return fmt::format("The cascade \"{}\" has no student: {} served", printable(r.cascade), server(r));
   if (r.reason == reason::kTeacherError) {
     return fmt::format("The teacher failed, and on_teacher_failure = \"student\" let {} serve, outside the promise", server(r));
   }
-  if (r.reason == reason::kDirect) return fmt::format("The client named the model \"{}\", which answered alone", printable(r.requested_model));
+  if (r.reason == reason::kDirect)
+    return fmt::format("The client named the model \"{}\", which answered alone", printable(r.requested_model));
   return fmt::format("Served by {}; reason: {}", server(r), r.reason.empty() ? "not recorded" : printable(r.reason));
 }
 
@@ -89,7 +99,8 @@ std::string explain_sentence(const RequestDetail& detail) {
   }
   std::string text = fmt::format("{}; {}.", decided(detail), costs(r));
   if (r.client_gone) text += " The client had gone before the end.";
-  if (r.coin_heads) text += " It was also picked for a spot check, so that the cheap stages and the teacher all answered (or were to).";
+  if (r.coin_heads)
+    text += " It was also picked for a spot check, so that the cheap stages and the teacher all answered (or were to).";
   return text;
 }
 

@@ -1,6 +1,14 @@
 /// The program `understudy`: its table of subcommands, in the order in which the overview lists them.
 
 #include "app/command.h"
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <iostream>
+#include <string>
+#include <vector>
+
 #include "app/explain_command.h"
 #include "app/requests_command.h"
 #include "app/status_command.h"
@@ -24,8 +32,8 @@
 #if __has_include("audit/command.h")
 #include "audit/command.h"
 #endif
-#if __has_include("evaluation/command.h")
-#include "evaluation/command.h"
+#if __has_include("evaluation/eval_command.h")
+#include "evaluation/eval_command.h"
 #endif
 
 namespace understudy::app {
@@ -35,6 +43,21 @@ constexpr std::string_view kRun = "Run";
 constexpr std::string_view kLook = "Look";
 constexpr std::string_view kMeasure = "Measure";
 constexpr std::string_view kKeep = "Keep";
+
+#if __has_include("audit/command.h")
+int run_audit(int argc, char** argv) {
+  audit::CommandEnvironment environment;
+  environment.stdout_is_terminal = ::isatty(STDOUT_FILENO) == 1;
+  environment.stderr_is_terminal = ::isatty(STDERR_FILENO) == 1;
+  return audit::run_audit_command(argc, argv, std::cout, std::cerr, environment);
+}
+#endif
+
+#if __has_include("evaluation/eval_command.h")
+int run_eval(int argc, char** argv) {
+  return evaluation::run_eval_command(std::vector<std::string>(argv + 1, argv + argc), stdout, stderr);
+}
+#endif
 
 constexpr Command kCommands[] = {
 #if __has_include("app/demo_command.h")
@@ -57,10 +80,10 @@ constexpr Command kCommands[] = {
     {"escalations", kLook, "Requests that went to the teacher, with both answers", run_escalations_command},
     {"explain", kLook, "Why one request was served as it was", run_explain_command},
 #if __has_include("audit/command.h")
-    {"audit", kMeasure, "Where the money goes in your traces, and what would be saved", run_audit_command},
+    {"audit", kMeasure, "Where the money goes in your traces, and what would be saved", run_audit},
 #endif
-#if __has_include("evaluation/command.h")
-    {"eval", kMeasure, "What a cascade would do on recorded answers", run_eval_command},
+#if __has_include("evaluation/eval_command.h")
+    {"eval", kMeasure, "What a cascade would do on recorded answers", run_eval},
 #endif
     {"store check", kKeep, "Read the whole data directory and verify it", run_store_check_command},
     {"store compact", kKeep, "Give unused disk space back (no gateway may run)", run_store_compact_command},

@@ -163,7 +163,10 @@ void write_feedback(JsonWriter& w, const store::FeedbackRecord& feedback) {
 }
 
 void write_reservation(JsonWriter& w, const store::ReservationRecord& reservation) {
-  w.begin_object().field("attempt", reservation.attempt).field("stage", stage_name(reservation.stage)).field("model", reservation.model);
+  w.begin_object()
+      .field("attempt", reservation.attempt)
+      .field("stage", stage_name(reservation.stage))
+      .field("model", reservation.model);
   write_usd(w, "reserved", reservation.reserved);
   w.field("time", format_rfc3339(reservation.time)).end_object();
 }

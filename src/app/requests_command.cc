@@ -27,8 +27,10 @@ void add_list_arguments(CLI::App& cli, ListArguments& arguments, std::uint32_t l
   cli.add_option("--task", arguments.task, "Only this task (\"\": requests without one)");
   cli.add_option("--tenant", arguments.tenant, "Only this tenant");
   cli.add_option("--session", arguments.session, "Only this session");
-  cli.add_option("--since", arguments.since, "Finished since then: 30m, 12h, 7d ago, or a time (2026-05-11, 2026-05-11T08:00:00Z)");
-  cli.add_option("--served-by", arguments.served_by, "Only those that this stage served: cache, knn, specialist, student, teacher");
+  cli.add_option("--since", arguments.since,
+                 "Finished since then: 30m, 12h, 7d ago, or a time (2026-05-11, 2026-05-11T08:00:00Z)");
+  cli.add_option("--served-by", arguments.served_by,
+                 "Only those that this stage served: cache, knn, specialist, student, teacher");
   cli.add_option("--reason", arguments.reason, "Only with this reason (x-understudy-reason), such as below_threshold");
   cli.add_option("--limit", arguments.limit, "Most to show")->check(CLI::Range(1, 10'000))->capture_default_str();
   cli.add_option("--cursor", arguments.cursor, "Go on behind a page: its \"next\"");
@@ -59,7 +61,9 @@ Result<store::RequestFilter> make_filter(const ListArguments& arguments, WallTim
 std::string next_command(const char* name, const ListArguments& arguments, const std::optional<std::string>& next) {
   if (!next) return {};
   const auto quoted = [](const std::string& text) {
-    const bool plain = !text.empty() && text.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+./:,=@%") == std::string::npos;
+    const bool plain =
+        !text.empty() &&
+        text.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+./:,=@%") == std::string::npos;
     if (plain) return text;
     std::string out = "'";
     for (const char c : text) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
@@ -84,11 +88,13 @@ void hint_at_unknown_task(store::StoreReader& reader, const ListArguments& argum
   const auto tasks = reader.tasks();
   if (!tasks || std::find(tasks->begin(), tasks->end(), *arguments.task) != tasks->end()) return;
   const std::vector<std::string_view> names(tasks->begin(), tasks->end());
-  print_error(fmt::format("note: no request of a task \"{}\" is recorded{} (tasks: {})", *arguments.task, did_you_mean(*arguments.task, names),
+  print_error(fmt::format("note: no request of a task \"{}\" is recorded{} (tasks: {})", *arguments.task,
+                          did_you_mean(*arguments.task, names),
                           names.empty() ? "none yet" : fmt::format("{}", fmt::join(names, ", "))));
 }
 
-Result<store::RequestPage> read_page(store::StoreReader& reader, const ListArguments& arguments, const std::optional<bool>& escalated, WallTime now) {
+Result<store::RequestPage> read_page(store::StoreReader& reader, const ListArguments& arguments,
+                                     const std::optional<bool>& escalated, WallTime now) {
   auto filter = make_filter(arguments, now);
   if (!filter) return fail(filter.error());
   filter->escalated = escalated;
@@ -124,7 +130,9 @@ int run_requests_command(int argc, char** argv) {
   if (!reader) return report_error(argv[0], reader.error(), arguments.store.json);
   const auto page = read_page(*reader, arguments, std::nullopt, now);
   if (!page) return report_error(argv[0], page.error(), arguments.store.json);
-  return print_output(arguments.store.json ? requests_json(*page) : requests_text(*page, now, next_command(argv[0], arguments, page->next), stdout_style()));
+  return print_output(arguments.store.json
+                          ? requests_json(*page)
+                          : requests_text(*page, now, next_command(argv[0], arguments, page->next), stdout_style()));
 }
 
 int run_escalations_command(int argc, char** argv) {
@@ -139,7 +147,9 @@ int run_escalations_command(int argc, char** argv) {
   if (!records) return report_error(argv[0], records.error(), arguments.store.json);
   const auto page = read_texts(*reader, std::move(*records));
   if (!page) return report_error(argv[0], page.error(), arguments.store.json);
-  return print_output(arguments.store.json ? escalations_json(*page) : escalations_text(*page, now, next_command(argv[0], arguments, page->next), stdout_style()));
+  return print_output(arguments.store.json
+                          ? escalations_json(*page)
+                          : escalations_text(*page, now, next_command(argv[0], arguments, page->next), stdout_style()));
 }
 
 }  // namespace understudy::app

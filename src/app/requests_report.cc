@@ -33,13 +33,16 @@ std::string saved_text(const store::RequestRecord& r) {
   return human_usd(*r.teacher_cost - *r.cost, r.teacher_cost_estimated);
 }
 
-std::string confidence_text(const store::RequestRecord& r) { return r.confidence ? human_confidence(*r.confidence, r.threshold) : "-"; }
+std::string confidence_text(const store::RequestRecord& r) {
+  return r.confidence ? human_confidence(*r.confidence, r.threshold) : "-";
+}
 
 /// Why the teacher was asked, in one phrase.
 std::string why(const store::RequestRecord& r) {
   std::string text = printable(r.reason);
   if (r.confidence && r.threshold) {
-    text += fmt::format(": confidence {} against {}{}", confidence_text(r), human_confidence(*r.threshold, r.confidence), r.threshold_by_hand ? " (by hand)" : "");
+    text += fmt::format(": confidence {} against {}{}", confidence_text(r), human_confidence(*r.threshold, r.confidence),
+                        r.threshold_by_hand ? " (by hand)" : "");
   } else if (r.confidence) {
     text += fmt::format(": confidence {}, no threshold", confidence_text(r));
   }
@@ -99,8 +102,8 @@ std::string requests_text(const store::RequestPage& page, WallTime now, const st
                {"TOOK", Align::kRight, false}});
   for (const store::RequestRecord& r : page.requests) {
     const std::string reason = r.error.empty() ? r.reason : fmt::format("{} {}", r.status, r.error);
-    table.add({short_time(r.finished_at, now), printable(r.request_id), r.task.empty() ? "-" : printable(r.task), served_cell(r), printable(reason),
-               confidence_text(r), human_usd(r.cost), saved_text(r), human_duration(r.latency_us)});
+    table.add({short_time(r.finished_at, now), printable(r.request_id), r.task.empty() ? "-" : printable(r.task), served_cell(r),
+               printable(reason), confidence_text(r), human_usd(r.cost), saved_text(r), human_duration(r.latency_us)});
   }
   return table.render(style) + next_page(more, style);
 }
@@ -141,7 +144,8 @@ std::string escalations_text(const EscalationPage& page, WallTime now, const std
       line("texts", "(not stored)");
     }
     if (r.agrees) line("same?", *r.agrees ? "yes: the student's answer agrees with the teacher's" : "no");
-    line("cost", fmt::format("{} (the teacher alone: {})", human_usd(r.cost), human_usd(r.teacher_cost, r.teacher_cost_estimated)));
+    line("cost",
+         fmt::format("{} (the teacher alone: {})", human_usd(r.cost), human_usd(r.teacher_cost, r.teacher_cost_estimated)));
     out += "\n";
   }
   return out + next_page(more, style);

@@ -25,7 +25,12 @@ void write_totals(JsonWriter& w, std::string_view key, const Totals& t) {
   w.field("agreement_n", t.agreement_n());
   w.key("labels").begin_array();
   for (const store::LabelTotals& label : t.labels) {
-    w.begin_object().field("source", label.source).field("of_served", label.of_served).field("n", label.n).field("agree", label.agree).end_object();
+    w.begin_object()
+        .field("source", label.source)
+        .field("of_served", label.of_served)
+        .field("n", label.n)
+        .field("agree", label.agree)
+        .end_object();
   }
   w.end_array();
   write_usd_sum(w, "cost", t.cost, t.requests - t.cost_unknown, t.requests);

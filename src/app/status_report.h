@@ -10,7 +10,7 @@ namespace understudy::app {
 
 /// What `understudy status` shows.
 struct StatusReport {
-  std::string data;                 ///< the directory, as given
+  std::string data;  ///< the directory, as given
   store::Status status;
   std::optional<std::string> task;  ///< only this one, which must be among status.tasks
 };

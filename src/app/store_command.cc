@@ -43,7 +43,8 @@ int run_store_check_command(int argc, char** argv) {
   if (const auto status = parse_arguments(cli, argc, argv)) return *status;
   const auto report = check(arguments);
   if (!report) return report_error(argv[0], report.error(), arguments.json);
-  const std::string text = arguments.json ? check_json(*report, arguments.data) : check_text(*report, arguments.data, stdout_style());
+  const std::string text =
+      arguments.json ? check_json(*report, arguments.data) : check_text(*report, arguments.data, stdout_style());
   return print_output(text, report->ok ? kExitDone : kExitGateFailed);
 }
 

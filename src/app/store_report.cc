@@ -22,7 +22,8 @@ std::string count(std::uint64_t n) { return human_count(static_cast<std::int64_t
 }  // namespace
 
 std::string check_text(const store::CheckReport& r, const std::string& data, const TextStyle& style) {
-  std::string out = data + ": " + (r.ok ? paint(style, Ink::kGreen, "no errors") : paint(style, Ink::kRed, "errors found")) + "\n";
+  std::string out =
+      data + ": " + (r.ok ? paint(style, Ink::kGreen, "no errors") : paint(style, Ink::kRed, "errors found")) + "\n";
   Table table({{"", Table::Align::kLeft, false}, {"", Table::Align::kRight, false}});
   table.add({"journal segments", count(r.segments)});
   table.add({"events in them", count(r.events_in_journal)});
@@ -36,7 +37,8 @@ std::string check_text(const store::CheckReport& r, const std::string& data, con
   out += table.render(style, 2);
   for (const CheckFinding& finding : r.findings) {
     const auto severity = static_cast<std::size_t>(finding.severity);
-    const std::string line = fmt::format("{}: {}: {}", kSeverities[severity], printable(finding.place), printable(finding.message));
+    const std::string line =
+        fmt::format("{}: {}: {}", kSeverities[severity], printable(finding.place), printable(finding.message));
     out += paint(style, kInks[severity], wrap(line, style.width, 2)) + "\n";
   }
   return out;
@@ -46,9 +48,13 @@ std::string check_json(const store::CheckReport& r, const std::string& data) {
   std::string out;
   JsonWriter w(out);
   w.begin_object().field("schema", "understudy.store_check/1").field("data", data).field("ok", r.ok);
-  w.field("segments", r.segments).field("events_in_journal", r.events_in_journal).field("events_not_in_sqlite", r.events_not_in_sqlite);
+  w.field("segments", r.segments)
+      .field("events_in_journal", r.events_in_journal)
+      .field("events_not_in_sqlite", r.events_not_in_sqlite);
   w.field("corrupt_bytes", r.corrupt_bytes).field("requests", r.requests).field("unfinished_requests", r.unfinished_requests);
-  w.field("orphan_attempts", r.orphan_attempts).field("unsettled_reservations", r.unsettled_reservations).field("body_blocks", r.body_blocks);
+  w.field("orphan_attempts", r.orphan_attempts)
+      .field("unsettled_reservations", r.unsettled_reservations)
+      .field("body_blocks", r.body_blocks);
   w.key("findings").begin_array();
   for (const CheckFinding& finding : r.findings) {
     w.begin_object().field("severity", kSeverities[static_cast<std::size_t>(finding.severity)]).field("place", finding.place);

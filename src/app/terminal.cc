@@ -28,7 +28,10 @@ Character character_at(std::string_view text, std::size_t pos) {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned char first = byte(pos);
   if (first < 0x80) return {first, 1, true};
-  const std::size_t length = first >= 0xf0 && first < 0xf5 ? 4 : first >= 0xe0 && first < 0xf0 ? 3 : first >= 0xc2 && first < 0xe0 ? 2 : 0;
+  const std::size_t length = first >= 0xf0 && first < 0xf5   ? 4
+                             : first >= 0xe0 && first < 0xf0 ? 3
+                             : first >= 0xc2 && first < 0xe0 ? 2
+                                                             : 0;
   if (length == 0 || pos + length > text.size()) return {first, 1, false};
   char32_t code = first & (0xff >> (length + 1));
   for (std::size_t i = 1; i < length; ++i) {
@@ -49,10 +52,23 @@ bool inside(std::span<const Range> ranges, char32_t code) {
 }
 
 // The blocks that matter in practice, after Unicode's EastAsianWidth.txt and general categories Mn, Me and Cf.
-constexpr std::array<Range, 10> kWide{{{0x1100, 0x115f}, {0x2e80, 0x303e}, {0x3041, 0xa4cf}, {0xa960, 0xa97f}, {0xac00, 0xd7a3},
-                                       {0xf900, 0xfaff}, {0xfe30, 0xfe6f}, {0xff00, 0xff60}, {0x1f300, 0x1faff}, {0x20000, 0x3fffd}}};
-constexpr std::array<Range, 7> kZero{{{0x0300, 0x036f}, {0x1ab0, 0x1aff}, {0x1dc0, 0x1dff}, {0x200b, 0x200d}, {0x20d0, 0x20ff},
-                                      {0xfe00, 0xfe0f}, {0xfe20, 0xfe2f}}};
+constexpr std::array<Range, 10> kWide{{{0x1100, 0x115f},
+                                       {0x2e80, 0x303e},
+                                       {0x3041, 0xa4cf},
+                                       {0xa960, 0xa97f},
+                                       {0xac00, 0xd7a3},
+                                       {0xf900, 0xfaff},
+                                       {0xfe30, 0xfe6f},
+                                       {0xff00, 0xff60},
+                                       {0x1f300, 0x1faff},
+                                       {0x20000, 0x3fffd}}};
+constexpr std::array<Range, 7> kZero{{{0x0300, 0x036f},
+                                      {0x1ab0, 0x1aff},
+                                      {0x1dc0, 0x1dff},
+                                      {0x200b, 0x200d},
+                                      {0x20d0, 0x20ff},
+                                      {0xfe00, 0xfe0f},
+                                      {0xfe20, 0xfe2f}}};
 constexpr std::array<Range, 4> kTurnsDirection{{{0x200e, 0x200f}, {0x202a, 0x202e}, {0x2066, 0x2069}, {0x061c, 0x061c}}};
 
 std::size_t width_of(const Character& c) {

@@ -17,9 +17,9 @@ struct TextStyle {
 /// What decides how to print.
 struct TerminalFacts {
   bool is_terminal = false;
-  std::size_t columns = 0;         ///< as the terminal says; 0: it does not
-  const char* no_color = nullptr;  ///< NO_COLOR: any value but "" turns colour off (no-color.org)
-  const char* term = nullptr;      ///< TERM: "dumb" turns colour off
+  std::size_t columns = 0;                 ///< as the terminal says; 0: it does not
+  const char* no_color = nullptr;          ///< NO_COLOR: any value but "" turns colour off (no-color.org)
+  const char* term = nullptr;              ///< TERM: "dumb" turns colour off
   const char* columns_variable = nullptr;  ///< COLUMNS, where the terminal does not say
 };
 TextStyle choose_style(const TerminalFacts& facts);

@@ -72,7 +72,9 @@ TEST(Printable, DisarmsTerminalCommandsAndDirectionMarks) {
   EXPECT_EQ(printable("\x1b[2J\x07 ok"), "\\x1b[2J\\x07 ok");
   EXPECT_EQ(printable("a\u202eb"), "a\\u202eb");
   EXPECT_EQ(printable("a\u009bb"), "a\\u009bb") << "a control sequence begins with this byte too";
-  EXPECT_EQ(printable("a\xff" "b"), "a\\xffb");
+  EXPECT_EQ(printable("a\xff"
+                      "b"),
+            "a\\xffb");
   EXPECT_EQ(printable("\xe2\x82"), "\\xe2\\x82") << "cut in the middle of a character";
   EXPECT_EQ(printable("\xc0\xaf"), "\\xc0\\xaf") << "an overlong form";
   EXPECT_EQ(printable("a\nb\tc\r"), "a\\x0ab\\x09c\\x0d");
@@ -124,8 +126,10 @@ TEST(Table, AlignsColumnsByWidth) {
 TEST(Table, CutsOnlyColumnsThatMayShrink) {
   Table table({{"ID", Table::Align::kLeft, false}, {"TEXT", Table::Align::kLeft, true}});
   table.add({std::string(30, 'i'), std::string(60, 't')});
-  EXPECT_EQ(table.render({false, 50}), "ID" + std::string(30, ' ') + "TEXT\n" + std::string(30, 'i') + "  " + std::string(17, 't') + "…\n");
-  EXPECT_EQ(table.render({false, 20}), "ID" + std::string(30, ' ') + "TEXT\n" + std::string(30, 'i') + "  " + std::string(7, 't') + "…\n");
+  EXPECT_EQ(table.render({false, 50}),
+            "ID" + std::string(30, ' ') + "TEXT\n" + std::string(30, 'i') + "  " + std::string(17, 't') + "…\n");
+  EXPECT_EQ(table.render({false, 20}),
+            "ID" + std::string(30, ' ') + "TEXT\n" + std::string(30, 'i') + "  " + std::string(7, 't') + "…\n");
 }
 
 TEST(Human, MoneyHasThreeSignificantDigitsBelowADollar) {
