@@ -14,11 +14,13 @@
 
 #include "base/ids.h"
 #include "base/random.h"
+#include "calibration/features.h"
 #include "cascade/answer_cache.h"
 #include "cascade/client_sink.h"
 #include "cascade/counters.h"
 #include "cascade/label_budget.h"
 #include "cascade/policy.h"
+#include "chat/answer.h"
 #include "net/reactor.h"
 #include "net/timer.h"
 #include "providers/provider.h"

@@ -106,7 +106,7 @@ class ClientResponse {
   void close();
 
  private:
-  friend class ClientPool;
+  friend class internal::PoolState;
   explicit ClientResponse(std::unique_ptr<internal::Reply> reply);
   std::unique_ptr<internal::Reply> reply_;
 };

@@ -8,41 +8,41 @@
 
 namespace understudy::net::internal {
 
-IoResult TcpStream::try_read(std::span<char> into) {
-  if (!descriptor_.readable()) return {Io::kWaitRead, 0};
+IoResult receive(Descriptor& descriptor, std::span<char> into, int& error) {
+  if (!descriptor.readable()) return {Io::kWaitRead, 0};
   for (;;) {
-    const ssize_t got = ::recv(descriptor_.fd(), into.data(), into.size(), 0);
+    const ssize_t got = ::recv(descriptor.fd(), into.data(), into.size(), 0);
     if (got > 0) {
       // A short read has emptied the socket, and the next byte raises another event: no second call to see "again".
       // Once the peer has hung up there is no further event, so its end must be read out.
-      if (static_cast<std::size_t>(got) < into.size() && !descriptor_.hung_up()) descriptor_.set_readable(false);
+      if (static_cast<std::size_t>(got) < into.size() && !descriptor.hung_up()) descriptor.set_readable(false);
       return {Io::kDone, static_cast<std::size_t>(got)};
     }
     if (got == 0) return {Io::kEnd, 0};
     if (errno == EINTR) continue;
     if (errno == EAGAIN || errno == EWOULDBLOCK) {
-      descriptor_.set_readable(false);
+      descriptor.set_readable(false);
       return {Io::kWaitRead, 0};
     }
-    error_ = errno;
+    error = errno;
     return {Io::kBroken, 0};
   }
 }
 
-IoResult TcpStream::try_write(std::span<const iovec> pieces) {
-  if (!descriptor_.writable()) return {Io::kWaitWrite, 0};
+IoResult transmit(Descriptor& descriptor, std::span<const iovec> pieces, int& error) {
+  if (!descriptor.writable()) return {Io::kWaitWrite, 0};
   msghdr message{};
   message.msg_iov = const_cast<iovec*>(pieces.data());
   message.msg_iovlen = pieces.size();
   for (;;) {
-    const ssize_t sent = ::sendmsg(descriptor_.fd(), &message, MSG_NOSIGNAL);
+    const ssize_t sent = ::sendmsg(descriptor.fd(), &message, MSG_NOSIGNAL);
     if (sent > 0) return {Io::kDone, static_cast<std::size_t>(sent)};
     if (sent < 0 && errno == EINTR) continue;
     if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-      descriptor_.set_writable(false);
+      descriptor.set_writable(false);
       return {Io::kWaitWrite, 0};
     }
-    error_ = sent < 0 ? errno : EPIPE;
+    error = sent < 0 ? errno : EPIPE;
     return {Io::kBroken, 0};
   }
 }

@@ -48,11 +48,15 @@ class Stream {
   Descriptor descriptor_;
 };
 
+/// `recv` and `sendmsg` on a descriptor, keeping its readiness up to date. kBroken leaves the reason in `error` (errno).
+IoResult receive(Descriptor& descriptor, std::span<char> into, int& error);
+IoResult transmit(Descriptor& descriptor, std::span<const iovec> pieces, int& error);
+
 class TcpStream final : public Stream {
  public:
   using Stream::Stream;
-  IoResult try_read(std::span<char> into) override;
-  IoResult try_write(std::span<const iovec> pieces) override;
+  IoResult try_read(std::span<char> into) override { return receive(descriptor_, into, error_); }
+  IoResult try_write(std::span<const iovec> pieces) override { return transmit(descriptor_, pieces, error_); }
   void end() override;
   std::string failure() const override;
 

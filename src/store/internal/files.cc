@@ -38,7 +38,7 @@ void sync_directory(const std::filesystem::path& directory) {
   close(fd);
 }
 
-Result<std::string> read_file(const std::filesystem::path& path, std::size_t offset) {
+Result<std::string> read_file(const std::filesystem::path& path, std::size_t offset, std::size_t limit) {
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) {
     const int error = errno;
@@ -48,7 +48,8 @@ Result<std::string> read_file(const std::filesystem::path& path, std::size_t off
   std::string bytes;
   std::size_t filled = 0;
   for (;;) {
-    if (filled == bytes.size()) bytes.resize(std::max<std::size_t>(64 * 1024, bytes.size() * 2));
+    if (filled == limit) break;
+    if (filled == bytes.size()) bytes.resize(std::min(limit, std::max<std::size_t>(64 * 1024, bytes.size() * 2)));
     const ssize_t n = pread(fd, bytes.data() + filled, bytes.size() - filled, static_cast<off_t>(offset + filled));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) {

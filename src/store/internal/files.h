@@ -19,8 +19,8 @@ std::string errno_remedy(int error);
 
 void sync_directory(const std::filesystem::path& directory);
 
-/// A whole file from `offset` on. A missing file is kNotFound.
-Result<std::string> read_file(const std::filesystem::path& path, std::size_t offset = 0);
+/// A file's bytes from `offset` on, at most `limit`. A missing file is kNotFound.
+Result<std::string> read_file(const std::filesystem::path& path, std::size_t offset = 0, std::size_t limit = SIZE_MAX);
 
 /// The exclusive lock of a data directory's writer; released by the destructor or the process's end.
 class DirectoryLock {

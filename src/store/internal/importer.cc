@@ -240,6 +240,7 @@ Result<void> ImporterImpl::on_attempt(std::string_view id, const JournalRecord& 
   if (state.row == 0 && e.off_path) {
     STORE_TRY_ASSIGN(const auto found, find(id));
     if (found) state = *found;
+    state.attempts_before = state.attempts;
   }
   if (state.row == 0) state.row = next_row_++;
   if (state.attempts >= kAttemptsPerRequest) {
@@ -472,6 +473,7 @@ Result<std::uint64_t> ImporterImpl::finish_recovery() {
     STORE_TRY(mark.run());
   }
   STORE_TRY(sums_->flush());
+  if (!cut.empty()) STORE_TRY(rows_->add_to_meta("requests_cut_off", static_cast<std::int64_t>(cut.size())));
   STORE_TRY(transaction.commit());
   open_.clear();
   look_up_ = false;

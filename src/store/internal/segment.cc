@@ -108,6 +108,7 @@ std::size_t SegmentPool::backlog_bytes(std::size_t front_offset) const {
 }
 
 Result<void> SegmentPool::refill() {
+  const std::lock_guard one_at_a_time(refill_mutex_);
   for (;;) {
     std::shared_ptr<Segment> used;
     std::uint64_t number = 0;
@@ -143,6 +144,13 @@ Result<void> SegmentPool::refill() {
     const std::lock_guard lock(mutex_);
     spares_.push_back(std::move(fresh));
   }
+}
+
+void SegmentPool::remove_files() {
+  const std::lock_guard lock(mutex_);
+  for (const auto& segment : spares_) unlink(segment->path.c_str());
+  for (const auto& segment : live_) unlink(segment->path.c_str());
+  for (const auto& segment : released_) unlink(segment->path.c_str());
 }
 
 void SegmentPool::write_header(Segment& segment, std::uint64_t first_sequence) const {

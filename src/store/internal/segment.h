@@ -77,9 +77,11 @@ class SegmentPool {
   std::size_t backlog_bytes(std::size_t front_offset) const;
 
   // --- the keeper's side
-  /// Makes spares up to the configured number and cap, from released segments where there are any. The first failure is
-  /// returned (and tried again at the next call).
+  /// Overwrites released segments and makes spares of them, up to the configured number; makes new ones up to the cap.
+  /// The first failure is returned (and tried again at the next call). Any thread; one at a time.
   Result<void> refill();
+  /// Removes all files, after the threads have stopped and everything is in SQLite.
+  void remove_files();
 
   // --- group durability
   struct Waiter {
@@ -104,7 +106,8 @@ class SegmentPool {
   Signal& sync_;
   std::atomic<std::uint64_t> appended_;
 
-  mutable std::mutex mutex_;
+  std::mutex refill_mutex_;    ///< held over disk work; never by the reactor
+  mutable std::mutex mutex_;   ///< of all below; held for pointer moves only
   std::uint64_t next_number_;
   std::deque<std::shared_ptr<Segment>> spares_;
   std::deque<std::shared_ptr<Segment>> live_;
