@@ -271,7 +271,8 @@ def machine():
                 model = line.split(":", 1)[1].strip()
                 break
     commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
-    return {"cpu": model, "cores": os.cpu_count(), "kernel": platform.release(), "commit": commit, "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+    return {"cpu": model, "cores": os.cpu_count(), "kernel": platform.release(), "commit": commit, "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "load_average": os.getloadavg()[0]}
 
 
 SCENARIOS = ["closed", "closed_not_asked", "escalate", "open", "sse", "sse_held", "memory", "memory_held"]
@@ -308,6 +309,8 @@ def main():
         if args.gateway is None:
             print(f"no gateway at {' or '.join(candidates)}: left out (./dev build makes it)", file=sys.stderr)
             args.contestants = [c for c in args.contestants if c != "understudy"]
+    if not rig.raise_priority():
+        print("not allowed to raise the priority: other work on this machine will show in the figures", file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="understudy-bench-") as log_dir:
         bench = Bench(args, log_dir)
         try:
