@@ -82,7 +82,8 @@ class Bench:
         ticks_ns = (rig.cpu_ticks(contestant.pid) - ticks) * 1e9
         if abs(process_ns - ticks_ns) > 0.1 * ticks_ns + 30e6:
             print(f"note: {contestant.name}: scheduler says {process_ns / 1e6:.0f} ms, ticks say {ticks_ns / 1e6:.0f} ms", file=sys.stderr)
-        n = report[unit]
+        # Per chunk that the upstream sent: a held answer may reach the client in fewer, larger events.
+        n = report["requests"] * (self.args.stream_tokens + 4) if unit == "chunks" else report["requests"]
         return {"load": report, "cpu_us": process_ns / 1e3 / n, "thread_cpu_us": thread_ns / 1e3 / n,
                 "threads_us": {name: ns / 1e3 / n for name, ns in names.items()}}
 
