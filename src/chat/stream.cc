@@ -103,11 +103,20 @@ class ChunkParser {
       }
       od::object choice;
       CHAT_JSON_TRY(element.get_object().get(choice));
+      bool other_choice = false;
       for (auto member : choice) {
         od::field field;
         CHAT_JSON_TRY(std::move(member).get(field));
         const auto key = field.key();
-        if (key == "delta") {
+        if (key == "index") {
+          // With n > 1 each chunk carries one of the choices; only the first is kept. Servers send the index first.
+          double index = 0;
+          CHAT_JSON_TRY(field.value().get_double().get(index));
+          other_choice = index != 0;
+        } else if (other_choice) {
+          Span ignored;
+          CHAT_JSON_TRY(walk(document_, field.value(), ignored));
+        } else if (key == "delta") {
           CHAT_JSON_TRY(read_delta(field.value()));
         } else if (key == "finish_reason") {
           std::string_view reason;

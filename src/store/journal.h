@@ -14,6 +14,7 @@
 /// The bytes are described in docs/formats/journal.md.
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -62,6 +63,8 @@ class Journal {
  private:
   template <typename Event>
   bool write(const Event& event);
+  template <typename Event>
+  bool write_or_count(const Event& event);
   bool make_room(std::size_t bytes);
 
   SegmentPool& pool_;

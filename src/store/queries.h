@@ -82,7 +82,7 @@ struct ReservationRecord {
 
 /// A request's own record, without what hangs on it. Fields as in RequestEvent.
 struct RequestRecord {
-  std::uint64_t id = 0;     ///< the store's own number: ascending in the order of arrival; the cursor of lists. 0 while only in the journal
+  std::uint64_t id = 0;     ///< the store's own number, ascending in the order of arrival; 0 while only in the journal
   bool finished = false;    ///< false: events came, but never its end (still running, or cut off by a crash)
   WallTime finished_at;     ///< of its last event where it is not finished
   std::string request_id;
@@ -164,8 +164,8 @@ struct Totals {
   std::int64_t coins = 0;          ///< spot checks: heads
   std::int64_t client_gone = 0;
   std::int64_t teacher_calls = 0;  ///< attempts of the teacher for any reason, retries included
-  PicousdSum cost;
-  std::int64_t cost_unknown = 0;          ///< requests whose cost is not known and not in `cost`
+  PicousdSum cost;                        ///< of requests, and of those that a crash cut off (not in `requests`)
+  std::int64_t cost_unknown = 0;          ///< so many have a cost that is not known and not in `cost`
   PicousdSum teacher_cost;                ///< what always-teacher would have cost
   std::int64_t teacher_cost_unknown = 0;
   std::int64_t teacher_cost_estimated = 0;  ///< of those in `teacher_cost`, how many are estimates
@@ -224,8 +224,10 @@ struct Status {
   std::vector<ModelTotals> models;         ///< most calls first
   std::int64_t unsettled_reservations = 0;
   PicousdSum unsettled;                    ///< money set aside by them, where known
-  std::int64_t unfinished_requests = 0;    ///< running, or cut off by a crash
+  std::int64_t unfinished_requests = 0;    ///< running, or left by a writer that died and was not started again
+  std::int64_t cut_off_requests = 0;       ///< ever ended by a crash; what their calls cost is in the sums
   std::uint64_t records_dropped = 0;       ///< ever, as told by gap records
+  std::uint64_t records_unreadable = 0;    ///< ever: journal records that this version could not read
   std::vector<AlarmRecord> alarms;         ///< latest 20, newest first
   std::uint64_t database_bytes = 0;        ///< SQLite's files
   std::uint64_t bodies_bytes = 0;          ///< compressed
@@ -273,8 +275,9 @@ class StoreReader {
     std::optional<WallTime> since;
     bool unfinished = false;  ///< also those without an end
   };
-  /// Visits requests in the order of arrival, oldest first, with attempts and labels; `visit` returns false to stop. Takes
-  /// a short read transaction per 500 requests, so that a long export never holds up the writer. Returns how many.
+  /// Visits every request once, in the order of arrival, oldest first (those still running when the scan met them come last),
+  /// with attempts, labels and feedback; `visit` returns false to stop. Takes a short read transaction per few hundred
+  /// requests, so that a long export never holds up the writer. Returns how many were visited.
   Result<std::uint64_t> scan(const ScanOptions& options, const std::function<bool(const RequestDetail&)>& visit);
 
   /// Names of all tasks seen, sorted.
