@@ -78,25 +78,47 @@ Result<Report> run_fewshot(const Outcomes& outcomes, const EvalOptions& options,
         design(at, static_cast<Eigen::Index>(plain + v)) = 1;
       }
     }
-    Rows fit;
-    std::vector<double> labels, single(names.size(), 0);
-    for (const std::size_t i : split->fit) {
-      for (std::size_t v = 0; v < names.size(); ++v) {
-        fit.push_back(i * names.size() + v);
-        labels.push_back(right(i, v));
-        single[v] += labels.back();
-      }
-    }
-    const auto best = static_cast<std::size_t>(std::max_element(single.begin(), single.end()) - single.begin());
-    const auto scores = logistic_scores(design, fit, labels, false);
-    std::vector<std::size_t> picks;
-    for (const std::size_t i : split->test) {
-      std::size_t pick = best;
-      if (scores) {
+    struct Model {
+      std::size_t best = 0;  ///< variant that was right most often
+      Result<Eigen::VectorXd> scores;
+    };
+    const auto learn = [&](const Rows& rows) {
+      Rows fit;
+      std::vector<double> labels, single(names.size(), 0);
+      for (const std::size_t i : rows) {
         for (std::size_t v = 0; v < names.size(); ++v) {
-          if ((*scores)(static_cast<Eigen::Index>(i * names.size() + v)) > (*scores)(static_cast<Eigen::Index>(i * names.size() + pick))) pick = v;
+          fit.push_back(i * names.size() + v);
+          labels.push_back(right(i, v));
+          single[v] += labels.back();
         }
       }
+      const auto best = static_cast<std::size_t>(std::max_element(single.begin(), single.end()) - single.begin());
+      return Model{best, logistic_scores(design, fit, labels, false)};
+    };
+    const auto choose = [&](const Model& model, std::size_t row) {
+      std::size_t pick = model.best;
+      if (!model.scores) return pick;
+      const auto score = [&](std::size_t v) { return (*model.scores)(static_cast<Eigen::Index>(row * names.size() + v)); };
+      for (std::size_t v = 0; v < names.size(); ++v) {
+        if (score(v) > score(pick)) pick = v;
+      }
+      return pick;
+    };
+    // The choice per row is used only if it beats the best single variant on held-back fit rows.
+    double held_back_gain = 0;
+    constexpr std::size_t kFolds = 5;
+    for (std::size_t fold = 0; fold < kFolds && split->fit.size() >= 2 * kFolds; ++fold) {
+      Rows others, held;
+      for (std::size_t k = 0; k < split->fit.size(); ++k) (k % kFolds == fold ? held : others).push_back(split->fit[k]);
+      const Model model = learn(others);
+      for (const std::size_t i : held) held_back_gain += double(right(i, choose(model, i))) - double(right(i, model.best));
+    }
+    const Model model = learn(split->fit);
+    const std::size_t best = model.best;
+    const auto& scores = model.scores;
+    std::vector<std::size_t> picks;
+    for (const std::size_t i : split->test) {
+      const std::size_t pick = held_back_gain > 0 ? choose(model, i) : best;
       picks.push_back(pick);
       if (sink.decision) {
         const double p = scores ? (*scores)(static_cast<Eigen::Index>(i * names.size() + pick)) : 0;
