@@ -155,7 +155,9 @@ TEST(FrontierMaths, CheapestPolicyMatchesBruteForce) {
     for (const auto& r : rows) cost += internal::serve(policy, r).cost, correct += internal::serve(policy, r).correct / static_cast<double>(rows.size());
     EXPECT_NEAR(cost, policy.fit_cost, 1e-9);
     EXPECT_NEAR(cost, std::min(best, 14 * 11.0), 1e-9);
-    if (policy.kind != internal::CostPolicy::Kind::kStrong) EXPECT_GE(correct, target - 1e-9);
+    if (policy.kind != internal::CostPolicy::Kind::kStrong) {
+      EXPECT_GE(correct, target - 1e-9);
+    }
   }
 }
 
@@ -222,14 +224,14 @@ std::string judge_file(std::size_t n, std::uint64_t seed) {
   return out;
 }
 
-struct Run {
+struct Measured {
   std::vector<std::string> decisions;
   simdjson::dom::parser parser;
   simdjson::dom::element json;
   std::string text;
 };
 
-void run(Run& out, const Outcomes& outcomes, EvalOptions options) {
+void run(Measured& out, const Outcomes& outcomes, EvalOptions options) {
   Sink sink;
   sink.decision = [&](const Decision& d) {
     const auto show = [](const std::optional<double>& v) { return v ? std::to_string(*v) : std::string("null"); };
@@ -255,7 +257,7 @@ void scramble(Outcomes& outcomes, const std::vector<std::size_t>& rows, bool str
 }
 
 /// Rows that were scored as test rows in a run with one seed.
-std::vector<std::size_t> test_rows(const Outcomes& outcomes, const Run& r) {
+std::vector<std::size_t> test_rows(const Outcomes& outcomes, const Measured& r) {
   std::vector<std::size_t> rows;
   for (std::size_t i = 0; i < outcomes.rows.size(); ++i) {
     const std::string needle = " " + outcomes.rows[i].id + " ";
@@ -292,7 +294,7 @@ TEST(NoPeeking, ShufflingTheOutcomesOfTestRowsChangesNoDecision) {
     options.seeds = options.splits = options.draws = 1;
     if (options.protocol == std::string("judge")) options.calibration = 200;
     const Outcomes& source = options.protocol == std::string("judge") ? *judge : *plain;
-    Run before, after;
+    Measured before, after;
     run(before, source, options);
     ASSERT_FALSE(before.decisions.empty());
     Outcomes scrambled = source;
@@ -312,14 +314,16 @@ TEST(NoPeeking, TheStreamSeesTheTeacherOnlyWhereItAsked) {
     options.protocol = "stream";
     if (!by_promise) options.teacher_calls = 300;
     options.alpha = 0.3;
-    Run before, after;
+    Measured before, after;
     run(before, *source, options);
     std::vector<std::size_t> not_asked, all;
     for (std::size_t i = 0; i < source->rows.size(); ++i) {
       all.push_back(i);
       if (before.decisions[i].find(" student ") != std::string::npos) not_asked.push_back(i);
     }
-    if (!by_promise) ASSERT_GT(not_asked.size(), 400u);
+    if (!by_promise) {
+      ASSERT_GT(not_asked.size(), 400u);
+    }
     Outcomes scrambled = *source;
     scramble(scrambled, all, false);       // correctness and gold of every row
     scramble(scrambled, not_asked, true);  // the teacher's answer where it was not asked
@@ -335,7 +339,7 @@ TEST(Guarantee, WorthlessConfidenceServesNothing) {
   options.use = Use::kAnswer;
   options.bad = "worse";
   options.splits = 100;
-  Run r;
+  Measured r;
   run(r, *o, options);
   EXPECT_EQ(double(r.json["abstained"]), 1.0);
   EXPECT_EQ(double(r.json["served"]), 0.0);
@@ -349,7 +353,7 @@ TEST(Guarantee, DecisionsRecomputeTheFigures) {
   options.bad = "worse";
   options.use = Use::kAnswer;
   options.splits = 20;
-  Run r;
+  Measured r;
   run(r, *o, options);
   double served = 0;
   for (const std::string& d : r.decisions) served += d.find(" weak ") != std::string::npos;
@@ -469,7 +473,7 @@ TEST(RealAnswers, ViolationsStayWithinDeltaOnEverySet) {
       EvalOptions options;
       options.protocol = "guarantee";
       options.use = use;
-      Run r;
+      Measured r;
       run(r, *o, options);
       EXPECT_LE(double(r.json["violations"]), double(r.json["violations_tolerated"])) << name;
     }

@@ -137,6 +137,7 @@ Result<Report> run_guarantee(const Outcomes& all, const EvalOptions& options, co
         }
       }
       // Fit rows of one outcome only: the raw confidence stands in (all rows alike where there is none).
+      if (!scores) std::transform(score.begin(), score.end(), score.begin(), [](double logprob) { return std::exp(logprob); });
     }
     std::vector<std::uint8_t> tester_bad;
     for (const std::size_t i : testers) tester_bad.push_back(bad[i]);
