@@ -128,8 +128,8 @@ Result<Report> run_judge(const Outcomes& outcomes, const EvalOptions& options, c
     const std::size_t start = options.approximate ? std::min<std::size_t>(60, best.size()) : calibration::least_rows(promise->alpha, promise->delta, 5);
     std::vector<calibration::TestedCandidate> candidates;
     std::vector<double> knobs;
-    constexpr std::size_t kStep = 5;
-    for (std::size_t m = start; m <= best.size(); m += kStep) {
+    const std::size_t step = options.approximate ? 5 : 10;
+    for (std::size_t m = start; m <= best.size(); m += step) {
       const double t = best[m - 1];
       calibration::TestedCandidate c;
       for (const std::size_t i : testers) {
