@@ -289,7 +289,7 @@ struct Decoder {
     const std::string_view bytes = take_bytes(n);
     ok = ok && bytes.size() % 4 == 0;
     scratch.resize(bytes.size() / 4);
-    if (!bytes.empty()) std::memcpy(scratch.data(), bytes.data(), scratch.size() * 4);
+    if (!scratch.empty()) std::memcpy(scratch.data(), bytes.data(), scratch.size() * 4);
     out = scratch;
   }
 };
