@@ -31,7 +31,11 @@ bool passes_through(const Attempt& attempt, bool passes_key) {
 }
 
 Error client_error(const Attempt& attempt, std::string_view model_name, bool passes_key) {
-  if (attempt.error) return *attempt.error;
+  if (attempt.error) {
+    Error error = *attempt.error;
+    error.message = fmt::format("The upstream of model '{}' failed: {}", model_name, error.message);
+    return error;
+  }
   std::string said = error_message_in(attempt.body);
   if (said.empty()) said = std::string(attempt.body.substr(0, 300));
   Error error(ErrorKind::kUpstreamStatus, fmt::format("The upstream of model '{}' answered {}: {}", model_name, attempt.status, said));

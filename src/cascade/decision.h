@@ -39,6 +39,8 @@ struct Decision {
   std::optional<Picousd> teacher_cost;
   bool teacher_cost_estimated = false;
   std::int64_t overhead_us = 0;
+  std::optional<std::int64_t> retry_after_ms;   ///< of an upstream's refusal that is passed on
+  bool retry_is_useless = false;       ///< the same request would be refused again
   std::string debug;                   ///< JSON of attempts with features where x-understudy-debug asked; else ""
 
   std::optional<Picousd> saved() const {

@@ -20,6 +20,7 @@
 #include "cascade/counters.h"
 #include "cascade/label_budget.h"
 #include "cascade/policy.h"
+#include "cascade/retry.h"
 #include "chat/answer.h"
 #include "net/reactor.h"
 #include "net/timer.h"
@@ -83,6 +84,7 @@ class Engine {
   net::TaskGroup off_path_;
   chat::LogprobSeries series_;                       ///< scratch of one synchronous parse
   calibration::LogprobAccumulator accumulator_;      ///< scratch
+  RetryBudget retry_budget_;
 };
 
 }  // namespace understudy::cascade

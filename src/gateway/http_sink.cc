@@ -49,6 +49,11 @@ void DecisionFields::render(const cascade::Decision& decision, bool decided, std
       if (decision.cost) add("x-litellm-response-cost", cost);
     }
     add("x-understudy-overhead-us", fmt::format(FMT_COMPILE("{}"), decision.overhead_us));
+    if (decision.retry_after_ms) {
+      add("retry-after-ms", fmt::format(FMT_COMPILE("{}"), *decision.retry_after_ms));
+      add("retry-after", fmt::format(FMT_COMPILE("{}"), (*decision.retry_after_ms + 999) / 1000));
+    }
+    if (decision.retry_is_useless) add("x-should-retry", "false");
     if (!decision.debug.empty()) add("x-understudy-debug", decision.debug);
   }
   const std::string_view text = text_;
@@ -61,7 +66,10 @@ net::Task<void> HttpSink::reply(const cascade::Decision& decision, int status, s
 }
 
 net::Task<void> HttpSink::fail(const cascade::Decision& decision, const Error& error) {
-  fields_.render(decision, true, kJson);
+  cascade::Decision told = decision;
+  told.retry_is_useless = error.kind == ErrorKind::kInvalidRequest || error.kind == ErrorKind::kBudgetExceeded;
+  told.retry_after_ms.reset();  // the server writes the error's own
+  fields_.render(told, true, kJson);
   // The server states the type of its own error bodies.
   return exchange_.respond_error(error, fields_.fields().subspan(1));
 }

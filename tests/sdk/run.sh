@@ -31,5 +31,6 @@ if [[ ! -e $stamp ]]; then
   fi
   touch "$stamp"
 fi
+program=$(realpath "$program")
 cd "$here"
-UNDERSTUDY_PROGRAM=$(realpath "$program") PYTHONDONTWRITEBYTECODE=1 exec "$venv/bin/python" -m pytest -q -p no:cacheprovider "$@" .
+UNDERSTUDY_PROGRAM=$program PYTHONDONTWRITEBYTECODE=1 exec "$venv/bin/python" -m pytest -q -p no:cacheprovider "$@" .

@@ -12,12 +12,13 @@ void bump(std::atomic<std::uint64_t>& counter) { counter.fetch_add(1, std::memor
 
 Flow::Flow(Engine& engine, RequestContext context, ClientSink& sink)
     : engine_(engine), deps_(engine.deps_), runtime_(engine.runtime_), policy_(*runtime_->policy), context_(std::move(context)), sink_(sink) {
-  attempts_.reserve(3);  // references to attempts stay valid: cache has none, student and teacher one each
+  attempts_.reserve(2 + kMaxRetries);  // references to attempts stay valid
   decision_.request_id = context_.request_id;
 }
 
 net::Awaitable<void> Flow::run() {
   bump(deps_.counters.requests);
+  engine_.retry_budget_.on_request();
   auto request = chat::parse_chat_request(context_.body);
   if (!request) {
     co_await refuse(request.error());
@@ -102,11 +103,10 @@ net::Awaitable<void> Flow::live() {
 net::Awaitable<void> Flow::escalate(std::string_view why) {
   decision_.escalated = true;
   decision_.reason = why;
-  Attempt& teacher = new_attempt(Stage::kTeacher, route_.cascade->teacher);
   label_source_ = coin_heads_ ? "coin" : "escalation";
-  const auto calls = subject();
-  co_await internal::call_model(calls, teacher, request_.stream ? Delivery::kOpen : Delivery::kPlain);
+  co_await ask_with_retries(Stage::kTeacher, route_.cascade->teacher);
   Attempt& student = attempts_.front();
+  Attempt& teacher = attempts_.back();
   if (!teacher.error && teacher.status == 200) {
     co_await serve_attempt(teacher);
   } else if (route_.cascade->on_teacher_failure == OnTeacherFailure::kStudent && student.ok()) {
@@ -132,14 +132,25 @@ net::Awaitable<void> Flow::student_only() {
 
 net::Awaitable<void> Flow::single(std::size_t model, Stage stage, std::string_view why) {
   decision_.reason = why;
-  Attempt& attempt = new_attempt(stage, model);
-  const auto calls = subject();
-  co_await internal::call_model(calls, attempt, request_.stream ? Delivery::kOpen : Delivery::kPlain);
+  co_await ask_with_retries(stage, model);
+  Attempt& attempt = attempts_.back();
   decision_.confidence = attempt.confidence;
   if (!attempt.error && attempt.status == 200) {
     co_await serve_attempt(attempt);
   } else {
     co_await serve_failure(attempt);
+  }
+}
+
+net::Awaitable<void> Flow::ask_with_retries(Stage stage, std::size_t model) {
+  const auto calls = subject();
+  for (int tries = 0;; ++tries) {
+    Attempt& attempt = new_attempt(stage, model);
+    co_await internal::call_model(calls, attempt, request_.stream ? Delivery::kOpen : Delivery::kPlain);
+    if (attempt.ok() || sink_.client_gone()) co_return;
+    const auto wait_ms = retry_wait_ms(attempt, tries, deps_.random);
+    if (!wait_ms || !engine_.retry_budget_.take(deps_.reactor.now())) co_return;
+    if (!co_await net::sleep_for(deps_.reactor, *wait_ms, sink_.cancel_token())) co_return;
   }
 }
 

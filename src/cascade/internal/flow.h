@@ -24,6 +24,8 @@ class Flow {
   net::Awaitable<void> student_only();
   net::Awaitable<void> single(std::size_t model, Stage stage, std::string_view reason);
   net::Awaitable<void> escalate(std::string_view reason);
+  /// Calls a model that has to answer, again where that can help and the budget allows. The last attempt counts.
+  net::Awaitable<void> ask_with_retries(Stage stage, std::size_t model);
   net::Awaitable<void> refuse(const Error& error);
   void toss_coin();
   double threshold() const;

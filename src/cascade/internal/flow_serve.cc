@@ -286,6 +286,8 @@ net::Awaitable<void> Flow::serve_failure(Attempt& attempt) {
     co_await send_error_event(error);
     co_return;
   }
+  decision_.retry_after_ms = error.retry_after_ms;
+  decision_.retry_is_useless = attempt.status == 400;
   if (passes_through(attempt, model.key_from_client)) {
     const std::array<std::string_view, 1> pieces{attempt.body};
     auto sent = co_await sink_.reply(decision_, attempt.status, pieces);

@@ -53,6 +53,21 @@ std::vector<std::string_view> model_names(const cascade::Policy& policy) {
   return names;
 }
 
+/// %2F and the like in a path's last part; what is not a proper escape stays as it is.
+std::string percent_decoded(std::string_view text) {
+  const auto digit = [](char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; };
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '%' && i + 2 < text.size() && digit(text[i + 1]) >= 0 && digit(text[i + 2]) >= 0) {
+      out.push_back(static_cast<char>(digit(text[i + 1]) * 16 + digit(text[i + 2])));
+      i += 2;
+    } else {
+      out.push_back(text[i]);
+    }
+  }
+  return out;
+}
+
 bool is_loopback(std::string_view peer) { return peer.starts_with("127.") || peer == "::1" || peer.starts_with("::ffff:127."); }
 
 }  // namespace
@@ -193,7 +208,8 @@ net::Awaitable<void> ReactorService::chat(net::Exchange& exchange) {
   co_await engine_.handle(std::move(*context), sink);
 }
 
-net::Task<void> ReactorService::models(net::Exchange& exchange, std::string_view id) {
+net::Task<void> ReactorService::models(net::Exchange& exchange, std::string_view raw_id) {
+  const std::string id = percent_decoded(raw_id);
   const auto keys = snapshot_.keys;
   if (auto caller = authenticate(exchange.head(), *keys); !caller) co_return co_await exchange.respond_error(caller.error());
   const auto names = model_names(*snapshot_.policy);

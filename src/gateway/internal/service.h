@@ -24,7 +24,7 @@ class ReactorService final : public net::Service {
   ReactorService(net::Reactor& reactor, std::shared_ptr<Shared> shared);
   net::Awaitable<void> chat(net::Exchange& exchange);
   net::Awaitable<void> hourly_probe();
-  net::Task<void> models(net::Exchange& exchange, std::string_view id);
+  net::Task<void> models(net::Exchange& exchange, std::string_view raw_id);
 
   net::Reactor& reactor_;
   std::shared_ptr<Shared> shared_;
