@@ -71,20 +71,19 @@ missing_packages() {  # missing_packages GROUP...
   done < <(dependency_table)
 }
 
-as_root() {
-  if ((EUID == 0)); then
-    "$@"
-  elif command -v sudo > /dev/null && [[ -t 0 && -z ${CI:-} ]]; then
-    sudo "$@"
-  elif command -v sudo > /dev/null && sudo -n true 2> /dev/null; then
-    sudo -n "$@"
-  else
-    die "root is needed to install packages, and sudo cannot be used here. As root, run:
-  $*"
-  fi
+# How to become root: nothing to do, sudo that may ask for a password, or sudo only where it needs none.
+if ((EUID == 0)); then sudo=(); elif [[ -t 0 && -z ${CI:-} ]]; then sudo=(sudo); else sudo=(sudo -n); fi
+
+must_have_root() {  # must_have_root PACKAGE...: ends the program, saying what to do, where root cannot be had
+  if ((EUID == 0)); then return; fi
+  if command -v sudo > /dev/null && { [[ ${#sudo[@]} == 1 ]] || sudo -n true 2> /dev/null; }; then return; fi
+  die "root is needed to install packages, and sudo cannot be used here. As root, run:
+  apt-get update && apt-get install --no-install-recommends $*"
 }
 
-apt() { as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o Acquire::Retries=3 -o Dpkg::Use-Pty=0 "$@" < /dev/null >&2; }
+apt() {
+  "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o Acquire::Retries=3 -o Dpkg::Use-Pty=0 "$@" < /dev/null >&2
+}
 
 refresh_package_lists() {  # once a run
   if [[ -n ${lists_are_fresh:-} ]]; then return; fi
@@ -92,13 +91,14 @@ refresh_package_lists() {  # once a run
   apt update || say "apt-get update reported errors; going on with the lists there are"
 }
 
-apt_knows() { apt-cache show "$1" 2> /dev/null | grep -q '^Package:'; }
+apt_knows() { [[ -n $(apt-cache show "$1" 2> /dev/null) ]]; }
 
 unpack() {  # unpack PACKAGE: into .deps/, beside whatever the system has
   local scratch
   say "unpacking $1 into .deps/"
   scratch=$(mktemp -d)
   (cd "$scratch" && apt-get -q download "$1" >&2) || {
+    must_have_root "$1"
     refresh_package_lists
     (cd "$scratch" && apt-get -q download "$1" >&2) || die "apt-get could not download $1"
   }
@@ -124,6 +124,7 @@ Install them (Boost 1.81 or newer, g++ 12 or newer, CMake 3.25 or newer) and run
     esac
   done
   if ((${#install[@]})); then
+    must_have_root "${install[@]}"
     refresh_package_lists
     # Newer releases of Debian and Ubuntu have a newer Boost under another name.
     if ! apt_knows libboost1.81-dev; then install=("${install[@]/#libboost1.81-dev/libboost-dev}"); fi
