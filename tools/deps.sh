@@ -29,7 +29,7 @@ build libgtest-dev         gtest/gtest.h
 test  python3              python3
 test  python3-venv         python-venv
 bench libbenchmark-dev     benchmark/benchmark.h
-bench nginx-light          nginx
+bench nginx                nginx
 fuzz  clang-14             clang++-14
 fuzz  libclang-rt-14-dev   /usr/lib/llvm-14/lib/clang/*/lib/linux/libclang_rt.fuzzer-*.a
 fuzz  libexpected-dev      tl/expected.hpp
@@ -94,16 +94,16 @@ refresh_package_lists() {  # once a run
 apt_knows() { [[ -n $(apt-cache show "$1" 2> /dev/null) ]]; }
 
 unpack() {  # unpack PACKAGE: into .deps/, beside whatever the system has
-  local scratch
+  local scratch download=(apt-get -q -o APT::Sandbox::User=root download "$1")
   say "unpacking $1 into .deps/"
+  mkdir -p "$root/.deps" || die "cannot write to $root/.deps"
   scratch=$(mktemp -d)
-  (cd "$scratch" && apt-get -q download "$1" >&2) || {
+  (cd "$scratch" && "${download[@]}" >&2) || {
     must_have_root "$1"
     refresh_package_lists
-    (cd "$scratch" && apt-get -q download "$1" >&2) || die "apt-get could not download $1"
+    (cd "$scratch" && "${download[@]}" >&2) || die "apt-get could not download $1"
   }
-  mkdir -p "$root/.deps"
-  dpkg -x "$scratch"/*.deb "$root/.deps"
+  dpkg -x "$scratch"/*.deb "$root/.deps" || die "could not unpack $1 into $root/.deps"
   rm -r "$scratch"
 }
 
@@ -116,7 +116,7 @@ Install them (Boost 1.81 or newer, g++ 12 or newer, CMake 3.25 or newer) and run
 
   for package in "${missing[@]}"; do
     case $package in
-      nginx-light) unpack nginx-light ;;
+      nginx) unpack nginx ;;
       libboost1.81-dev)
         if [[ -e /usr/include/boost/version.hpp ]]; then unpack libboost1.81-dev; else install+=("$package"); fi
         ;;
