@@ -87,9 +87,8 @@ Result<void> read_store(TableReader table, SectionContext& context) {
   if (path) config.data = *path;
   APP_TRY(durability, table.string("durability"));
   if (durability) {
-    if (*durability == "group") return table.wrong("durability", "= \"group\" is not available in this version; use \"process\"");
     auto parsed = store::parse_durability(*durability);
-    if (!parsed) return table.wrong("durability", "must be \"process\"");
+    if (!parsed) return table.wrong("durability", "must be \"process\" (survives kill -9) or \"group\" (survives loss of power)");
     config.store.durability = *parsed;
   }
   APP_TRY(bodies, table.string("bodies"));

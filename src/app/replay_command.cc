@@ -5,6 +5,7 @@
 
 #include <csignal>
 
+#include "app/child_process.h"
 #include "app/command.h"
 #include "app/command_line.h"
 #include "app/output.h"
@@ -16,6 +17,7 @@ namespace understudy::app {
 int run_replay_command(int argc, char** argv) {
   ReplayOptions options;
   std::vector<std::string> files;
+  std::string port_file;
   bool fast = false;
   CLI::App cli{"An OpenAI-compatible upstream that answers from recordings: answers, logprobs, usage and latency."};
   cli.footer(
@@ -27,6 +29,7 @@ int run_replay_command(int argc, char** argv) {
   cli.add_option("--listen", options.listen, "ADDRESS:PORT; port 0 lets the system choose (default 127.0.0.1:0)");
   cli.add_option("--model", options.model, "Model name in replies (default: the recording's)");
   cli.add_option("--workers", options.workers, "Threads (default 1)")->check(CLI::Range(1, 256));
+  cli.add_option("--port-file", port_file, "Write ADDRESS:PORT here once requests are served");
   cli.add_flag("--fast", fast, "Answer at once instead of after the recorded latency");
   if (const auto status = parse_arguments(cli, argc, argv)) return *status;
   if (fast) options.latency_scale = 0;
@@ -43,6 +46,9 @@ int run_replay_command(int argc, char** argv) {
   auto server = start_replay_server(options, *recording);
   if (!server) return report_error("replay", server.error(), false);
   log::info("replays {} recorded answers on http://{}/v1{}", (*recording)->size(), (*server)->address(), fast ? " without latency" : "");
+  if (!port_file.empty()) {
+    if (auto written = write_file_atomically(port_file, (*server)->address() + "\n"); !written) return report_error("replay", written.error(), false);
+  }
   int signal = 0;
   sigwait(&signals, &signal);
   (*server)->drain(1000);

@@ -6,6 +6,7 @@
 
 #include <csignal>
 
+#include "app/child_process.h"
 #include "app/command.h"
 #include "app/command_line.h"
 #include "app/config.h"
@@ -72,7 +73,7 @@ void reload(const ServeFlags& flags, gateway::Gateway& gateway) {
   log::info("reloaded: models, cascades, tasks and keys are in force (policy {}); listen, workers, limits and store need a restart", config->snapshot.policy->version);
 }
 
-int serve(const ServeFlags& flags) {
+int serve(const ServeFlags& flags, const std::string& port_file) {
   auto config = load_config(flags, process_environment());
   if (!config) return report_error("serve", config.error(), false);
   for (const std::string& warning : config->warnings) log::warn("{}", warning);
@@ -86,10 +87,14 @@ int serve(const ServeFlags& flags) {
   gateway::GatewayOptions options;
   options.server = config->server;
   options.cache_bytes = config->cache_bytes;
+  options.await_durability = config->store.durability == store::Durability::kGroup;
   options.version = std::string(version());
   auto gateway = gateway::Gateway::start(std::move(options), config->snapshot, store->get());
   if (!gateway) return report_error("serve", gateway.error(), false);
   greet(*config, **gateway);
+  if (!port_file.empty()) {
+    if (auto written = write_file_atomically(port_file, (*gateway)->address() + "\n"); !written) return report_error("serve", written.error(), false);
+  }
 
   while (true) {
     int signal = 0;
@@ -117,6 +122,7 @@ int serve(const ServeFlags& flags) {
 int run_serve_command(int argc, char** argv) {
   ServeFlags flags;
   std::string level = "info";
+  std::string port_file;
   CLI::App cli{"Starts the gateway: applications change their base_url to it, nothing else."};
   cli.footer(
       "Examples:\n"
@@ -135,11 +141,12 @@ int run_serve_command(int argc, char** argv) {
   cli.add_option("--student-price", flags.student_price, "IN,OUT in USD per 1M tokens, where the price book does not know the model");
   cli.add_option("--teacher-price", flags.teacher_price, "The same for the teacher");
   cli.add_option("--workers", flags.workers, "Reactors, one a core (default: all)")->check(CLI::Range(0, 256));
+  cli.add_option("--port-file", port_file, "Write ADDRESS:PORT here once requests are served (for scripts that let the system choose the port)");
   cli.add_flag("--shadow", flags.shadow, "The teacher serves everything; the student runs beside it");
   cli.add_option("--log-level", level, "debug, info, warn or error")->check(CLI::IsMember({"debug", "info", "warn", "error"}));
   if (const auto status = parse_arguments(cli, argc, argv)) return *status;
   log::set_level(level == "debug" ? log::Level::kDebug : level == "warn" ? log::Level::kWarn : level == "error" ? log::Level::kError : log::Level::kInfo);
-  return serve(flags);
+  return serve(flags, port_file);
 }
 
 }  // namespace understudy::app

@@ -59,6 +59,7 @@ struct EngineDeps {
   Counters& counters;
   LabelBudget& label_budget;
   Random& random;
+  bool await_durability = false;       ///< hold the last bytes back until the journal is on disk (`durability = "group"`)
   std::size_t max_off_path = 256;      ///< calls for labels at once; beyond that a label is skipped and counted
 };
 

@@ -31,6 +31,7 @@ struct GatewayOptions {
   net::ServerOptions server;
   net::ClientOptions client;
   std::size_t cache_bytes = std::size_t{64} << 20;
+  bool await_durability = false;           ///< `durability = "group"`
   std::uint64_t seed = 0;                  ///< of coins and request ids; 0: from the kernel
   std::int64_t label_grace_ms = 5'000;     ///< at shut-down, for calls off the path
   std::string version = "0";

@@ -206,8 +206,6 @@ int ReactorCore::wait_ms(bool may_block) const {
 }
 
 void ReactorCore::turn(bool may_block) {
-  run_jobs();
-  run_woken();
   int count = ::epoll_wait(epoll_fd_, events_.data(), static_cast<int>(events_.size()), wait_ms(may_block));
   if (count < 0) {
     UNDERSTUDY_ASSERT(errno == EINTR);
@@ -215,9 +213,11 @@ void ReactorCore::turn(bool may_block) {
   }
   now_ = options_.clock->mono();
   dispatch(count);
-  run_woken();
   run_timers();
   run_ticks();
+  // Last, so that whoever turns the loop sees what they brought about before it may block again.
+  run_woken();
+  run_jobs();
 }
 
 void ReactorCore::dispatch(int count) {

@@ -172,8 +172,8 @@ void Store::Impl::keep() {
       if (!error.empty() && error != allocation_error) log::error("store: {}", error);
       allocation_error = error;
     }
-    // Released segments and rotations wake it; a full disk is looked at again every second.
-    keeper_signal.wait_ms(1000);
+    // Rotations and released segments wake it; a full disk is looked at again by itself.
+    keeper_signal.wait_ms(error.empty() ? 1000 : 100);
   }
 }
 

@@ -44,6 +44,7 @@ class Flow {
 
   // flow_record.cc: what is kept of it
   void record(int status, std::string_view error);
+  net::Awaitable<void> make_durable();
   void compare_with_teacher();
   void start_labels();
 

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <memory>
 
 #include "cascade/internal/flow.h"
 #include "cascade/internal/label_job.h"
@@ -96,6 +97,17 @@ void Flow::record(int status, std::string_view error) {
   // A request that was refused before anyone was asked keeps no text: the error says enough.
   if (keep_bodies && (cached_ || !attempts_.empty())) event.body = context_.body;
   deps_.journal->append(event);
+}
+
+net::Awaitable<void> Flow::make_durable() {
+  if (!deps_.await_durability || deps_.journal == nullptr) co_return;
+  auto durable = std::make_shared<net::Event>(deps_.reactor);
+  net::Reactor* const reactor = &deps_.reactor;
+  // The event moves along, so that it is let go of on its own reactor.
+  auto done = [reactor, event = durable](bool) mutable { reactor->post([event = std::move(event)] { event->set(); }); };
+  deps_.journal->when_durable(deps_.journal->last_sequence(), std::move(done));
+  // A disk that hangs must not hold answers back for ever.
+  [[maybe_unused]] const bool synced = co_await durable->wait(net::Deadline::after_ms(deps_.reactor.clock().mono(), 10'000));
 }
 
 void Flow::start_labels() {

@@ -183,6 +183,7 @@ net::Awaitable<void> Flow::serve_attempt(Attempt& attempt) {
       remember(attempt, std::move(copy));
     }
     record(200, "");
+    co_await make_durable();
     const auto pieces = splice.pieces();
     auto sent = co_await sink_.reply(decision_, 200, std::span(pieces.data.data(), pieces.count));
     if (!sent) deps_.counters.clients_gone.fetch_add(1, std::memory_order_relaxed);
@@ -207,6 +208,7 @@ net::Awaitable<void> Flow::serve_attempt(Attempt& attempt) {
     remember(attempt, chat::render_completion(*answer, plain));
   }
   record(200, "");
+  co_await make_durable();
   if (!request_.stream) {
     const std::string text = chat::render_completion(*answer, options);
     const std::array<std::string_view, 1> pieces{text};
@@ -246,6 +248,7 @@ net::Awaitable<void> Flow::serve_cached(const CachedAnswer& cached) {
       splice.insert(static_cast<std::uint32_t>(cached.completion.rfind('}')), usage);
     }
     record(200, "");
+    co_await make_durable();
     const auto pieces = splice.pieces();
     auto sent = co_await sink_.reply(decision_, 200, std::span(pieces.data.data(), pieces.count));
     if (!sent) deps_.counters.clients_gone.fetch_add(1, std::memory_order_relaxed);
@@ -262,6 +265,7 @@ net::Awaitable<void> Flow::serve_cached(const CachedAnswer& cached) {
   options.understudy_usage = understudy_usage;
   options.include_usage = request_.include_usage;
   record(200, "");
+  co_await make_durable();
   const std::string decision = decision_json();
   if (sink_.stream_begun()) options.understudy = decision;
   sink_.begin_stream(decision_);
@@ -399,6 +403,7 @@ net::Awaitable<void> Flow::pass_stream(Attempt& attempt) {
     remember(attempt, chat::render_completion(*attempt.answer, plain));
   }
   record(200, "");
+  co_await make_durable();
   if (!finish_event.empty()) {
     const std::size_t brace = finish_event.rfind('}');
     out.append(finish_event, 0, brace);

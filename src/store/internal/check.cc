@@ -85,18 +85,21 @@ Result<void> check_journal(Database& db, const std::filesystem::path& data, Chec
   return {};
 }
 
-Result<void> check_database(Database& db, CheckReport& report) {
+/// False: SQLite's own check failed, nothing more can be asked of the file.
+Result<bool> check_database(Database& db, CheckReport& report) {
   const std::string place = db.path().string();
   STORE_TRY_ASSIGN(Statement integrity, db.prepare("PRAGMA integrity_check(20)"));
+  bool sound = true;
   for (;;) {
     const auto row = integrity.step();
-    if (!row) {
-      note(report, Severity::kError, place, row.error().message);
-      break;
-    }
-    if (!*row) break;
-    if (const std::string line = integrity.text(0); line != "ok") note(report, Severity::kError, place, line);
+    if (row && !*row) break;
+    const std::string line = row ? integrity.text(0) : row.error().message;
+    if (line == "ok") continue;
+    note(report, Severity::kError, place, line);
+    sound = false;
+    if (!row) break;
   }
+  if (!sound) return false;
   const auto count = [&](const char* sql) -> Result<std::uint64_t> {
     STORE_TRY_ASSIGN(const auto n, db.integer(sql));
     return static_cast<std::uint64_t>(n.value_or(0));
@@ -120,14 +123,13 @@ Result<void> check_database(Database& db, CheckReport& report) {
          fmt::format("{} reservations are not settled: calls that are running, or that a crash cut off and that may have cost money",
                      report.unsettled_reservations));
   }
-  return {};
+  return true;
 }
 
 Result<void> check_bodies(Database& db, CheckReport& report) {
   STORE_TRY_ASSIGN(BodyReader reader, BodyReader::create(db));
   STORE_TRY_ASSIGN(Statement next, db.prepare("SELECT id FROM body_blocks WHERE id > ? ORDER BY id LIMIT 1"));
-  std::int64_t last = 0;
-  for (;;) {
+  for (std::int64_t last = 0;;) {
     next.bind(1, last);
     STORE_TRY_ASSIGN(const bool row, next.step());
     if (!row) return {};
@@ -144,8 +146,8 @@ Result<void> check_bodies(Database& db, CheckReport& report) {
 Result<CheckReport> StoreReader::check() {
   CheckReport report;
   STORE_TRY(check_journal(impl_->db, impl_->path, report));
-  STORE_TRY(check_database(impl_->db, report));
-  STORE_TRY(check_bodies(impl_->db, report));
+  STORE_TRY_ASSIGN(const bool sound, check_database(impl_->db, report));
+  if (sound) STORE_TRY(check_bodies(impl_->db, report));
   return report;
 }
 

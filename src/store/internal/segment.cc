@@ -80,8 +80,10 @@ std::shared_ptr<Segment> SegmentPool::next(Segment* full, std::uint64_t first_se
       if (full != nullptr) full->sealed.store(true, std::memory_order_release);
     }
   }
-  keeper_.notify();
-  writer_.notify();
+  if (segment != nullptr) {
+    keeper_.notify();
+    if (full != nullptr) writer_.notify();
+  }
   return segment;
 }
 
@@ -171,8 +173,8 @@ Result<std::shared_ptr<Segment>> SegmentPool::create(std::uint64_t number) {
   segment->number = number;
   const auto failed = [&](int error, const char* what) {
     if (segment->fd >= 0) unlink(segment->path.c_str());
-    return fail(ErrorKind::kIo, fmt::format("cannot {} journal segment {} ({} bytes): {}; {}", what, segment->path.string(),
-                                            config_.segment_bytes, errno_text(error), errno_remedy(error)));
+    return fail(ErrorKind::kIo, fmt::format("cannot {} a journal segment of {} bytes in {}: {}; {}", what, config_.segment_bytes,
+                                            config_.directory.string(), errno_text(error), errno_remedy(error)));
   };
   segment->fd = open(segment->path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (segment->fd < 0) return failed(errno, "create");
