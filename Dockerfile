@@ -19,7 +19,7 @@ RUN apt-get update \
   && useradd --system --home-dir /data --no-create-home understudy \
   && install -d -o understudy /data
 COPY --from=build /src/build/release/understudy /usr/local/bin/understudy
-COPY --from=build /src/data /usr/local/share/understudy/data
+COPY --from=build /src/data/demo /usr/local/share/understudy/demo
 USER understudy
 WORKDIR /data
 VOLUME /data
