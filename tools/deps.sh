@@ -29,7 +29,7 @@ build libgtest-dev         gtest/gtest.h
 test  python3              python3
 test  python3-venv         python-venv
 bench libbenchmark-dev     benchmark/benchmark.h
-bench nginx-light          nginx
+bench nginx                nginx
 fuzz  clang-14             clang++-14
 fuzz  libclang-rt-14-dev   /usr/lib/llvm-14/lib/clang/*/lib/linux/libclang_rt.fuzzer-*.a
 fuzz  libexpected-dev      tl/expected.hpp
@@ -71,20 +71,19 @@ missing_packages() {  # missing_packages GROUP...
   done < <(dependency_table)
 }
 
-as_root() {
-  if ((EUID == 0)); then
-    "$@"
-  elif command -v sudo > /dev/null && [[ -t 0 && -z ${CI:-} ]]; then
-    sudo "$@"
-  elif command -v sudo > /dev/null && sudo -n true 2> /dev/null; then
-    sudo -n "$@"
-  else
-    die "root is needed to install packages, and sudo cannot be used here. As root, run:
-  $*"
-  fi
+# How to become root: nothing to do, sudo that may ask for a password, or sudo only where it needs none.
+if ((EUID == 0)); then sudo=(); elif [[ -t 0 && -z ${CI:-} ]]; then sudo=(sudo); else sudo=(sudo -n); fi
+
+must_have_root() {  # must_have_root PACKAGE...: ends the program, saying what to do, where root cannot be had
+  if ((EUID == 0)); then return; fi
+  if command -v sudo > /dev/null && { [[ ${#sudo[@]} == 1 ]] || sudo -n true 2> /dev/null; }; then return; fi
+  die "root is needed to install packages, and sudo cannot be used here. As root, run:
+  apt-get update && apt-get install --no-install-recommends $*"
 }
 
-apt() { as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o Acquire::Retries=3 -o Dpkg::Use-Pty=0 "$@" < /dev/null >&2; }
+apt() {
+  "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o Acquire::Retries=3 -o Dpkg::Use-Pty=0 "$@" < /dev/null >&2
+}
 
 refresh_package_lists() {  # once a run
   if [[ -n ${lists_are_fresh:-} ]]; then return; fi
@@ -92,18 +91,19 @@ refresh_package_lists() {  # once a run
   apt update || say "apt-get update reported errors; going on with the lists there are"
 }
 
-apt_knows() { apt-cache show "$1" 2> /dev/null | grep -q '^Package:'; }
+apt_knows() { [[ -n $(apt-cache show "$1" 2> /dev/null) ]]; }
 
 unpack() {  # unpack PACKAGE: into .deps/, beside whatever the system has
-  local scratch
+  local scratch download=(apt-get -q -o APT::Sandbox::User=root download "$1")
   say "unpacking $1 into .deps/"
+  mkdir -p "$root/.deps" || die "cannot write to $root/.deps"
   scratch=$(mktemp -d)
-  (cd "$scratch" && apt-get -q download "$1" >&2) || {
+  (cd "$scratch" && "${download[@]}" >&2) || {
+    must_have_root "$1"
     refresh_package_lists
-    (cd "$scratch" && apt-get -q download "$1" >&2) || die "apt-get could not download $1"
+    (cd "$scratch" && "${download[@]}" >&2) || die "apt-get could not download $1"
   }
-  mkdir -p "$root/.deps"
-  dpkg -x "$scratch"/*.deb "$root/.deps"
+  dpkg -x "$scratch"/*.deb "$root/.deps" || die "could not unpack $1 into $root/.deps"
   rm -r "$scratch"
 }
 
@@ -116,7 +116,7 @@ Install them (Boost 1.81 or newer, g++ 12 or newer, CMake 3.25 or newer) and run
 
   for package in "${missing[@]}"; do
     case $package in
-      nginx-light) unpack nginx-light ;;
+      nginx) unpack nginx ;;
       libboost1.81-dev)
         if [[ -e /usr/include/boost/version.hpp ]]; then unpack libboost1.81-dev; else install+=("$package"); fi
         ;;
@@ -124,6 +124,7 @@ Install them (Boost 1.81 or newer, g++ 12 or newer, CMake 3.25 or newer) and run
     esac
   done
   if ((${#install[@]})); then
+    must_have_root "${install[@]}"
     refresh_package_lists
     # Newer releases of Debian and Ubuntu have a newer Boost under another name.
     if ! apt_knows libboost1.81-dev; then install=("${install[@]/#libboost1.81-dev/libboost-dev}"); fi

@@ -38,6 +38,8 @@ def check_includes(files):
             if f"src/{target}" not in known:
                 if file.module is None and f"{here}/{target}" in known:
                     continue  # benchmarks and tests keep small programs of several files
+                if f'__has_include("{target}")' in file.text:
+                    continue
                 if file.module is not None:
                     yield Problem(file.path, line, "include", f'"{target}" is no file below src/: write "module/file.h"; '
                                   "for a library's header use <...>")

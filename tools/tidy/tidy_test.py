@@ -62,6 +62,8 @@ class Layers(unittest.TestCase):
     def test_includes_start_at_src(self):
         self.assertEqual(self.include("src/net/x.cc", "net.h"), {("include", "src/net/x.cc", 1)})
         self.assertEqual(self.include("src/net/x.cc", "boost/asio.hpp"), {("include", "src/net/x.cc", 1)})
+        optional = '#if __has_include("base/later.h")\n#include "base/later.h"\n#endif\n'
+        self.assertEqual(found(layers.check_includes, {"src/net/x.cc": optional}), set())
 
     def test_an_include_in_a_comment_or_string_counts_not(self):
         sample = '// #include "gateway/gateway.h"\n/*\n#include "gateway/gateway.h"\n*/\n'
