@@ -204,7 +204,7 @@ std::string explain_text(const RequestDetail& detail, WallTime now, bool full, c
   if (detail.request.finished && detail.attempts.empty()) out += "\nNo model was called.\n";
   out += unsettled_section(detail, style) + labels_section(detail, style) + feedback_section(detail, full, style);
   out += "\n" + paint(style, Ink::kBold, "Request") + "\n";
-  out += text_block(full ? "body" : "last message",
+  out += text_block(full ? "body" : "message",
                     full && detail.body.stored ? detail.body.text : stored_request_text(detail.body), full, style);
   if (!full && detail.body.stored) out += paint(style, Ink::kDim, "  (whole texts: --full)") + "\n";
   return out;

@@ -1,7 +1,5 @@
 /// The program `understudy`: its table of subcommands, in the order in which the overview lists them.
 
-#include "app/command.h"
-
 #include <unistd.h>
 
 #include <cstdio>
@@ -9,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "app/command.h"
 #include "app/explain_command.h"
 #include "app/requests_command.h"
 #include "app/status_command.h"
