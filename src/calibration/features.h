@@ -79,7 +79,7 @@ enum class Alternatives : std::uint8_t {
 };
 
 /// Collects token logprobs as they stream in. Cost: one exp per listed candidate, and a partial sort of n floats in
-/// finish(); a 200-token answer with five candidates a token takes about 10 us in all (features_bench.cc).
+/// finish(); a 200-token answer with five candidates a token takes about 16 us in all (features_bench.cc).
 class LogprobAccumulator {
  public:
   /// @param logprob      of the token that was emitted
