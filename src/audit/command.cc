@@ -207,8 +207,8 @@ int run_audit_command(int argc, const char* const* argv, std::ostream& out, std:
     if (auto read = read_bill(a.bill, prepared->engine, **ledger); !read) return refuse(read.error());
   }
   const Report report = compute_figures(**ledger, prepared->figures, prepared->engine.cost);
-  for (const auto& [path, text] : {std::pair{a.html, a.html.empty() ? "" : report_html(report)},
-                                   std::pair{a.write_steps, a.write_steps.empty() ? "" : guesses_json(report)}}) {
+  for (const auto& [path, text] : {std::pair{a.html, a.html.empty() ? std::string() : report_html(report)},
+                                   std::pair{a.write_steps, a.write_steps.empty() ? std::string() : guesses_json(report)}}) {
     if (path.empty()) continue;
     if (auto written = write_file(path, text); !written) return refuse(written.error());
   }

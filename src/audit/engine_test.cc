@@ -1,4 +1,6 @@
 // Parts below the command: chunking, the fast reader against the slow one, id sets, times, waterfall.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <random>
 

@@ -125,7 +125,7 @@ void Tally::add(const Row& row, const ModelInfo& model, bool frontier_call) {
     u.tok_in += row.usage.input;
     u.tok_out += row.usage.output;
     if (row.failed) ++errors_unbilled;
-    if (row.request != 0) requests_.insert(row.request, 0);
+    if (row.request != 0) note_request(row.request, false, false);
     return;
   }
   const std::int64_t cost = row.cost->value;
@@ -157,14 +157,35 @@ void Tally::add(const Row& row, const ModelInfo& model, bool frontier_call) {
   if (row.account != 0) by_account[row.account] += cost;
   if (row.consumer != 0) by_consumer[row.consumer] += cost;
   if (row.request != 0) {
-    // bits: 0 has a cost, 1-7 frontier calls (saturating)
     const bool counts = cost > 0;
-    requests_.insert(row.request, static_cast<std::uint8_t>((counts ? 1 : 0) | (counts && frontier_call && model.frontier ? 2 : 0)));
+    note_request(row.request, counts, counts && frontier_call && model.frontier);
     if (counts) request_tokens += Int128{row.usage.input} + row.usage.output;
     if (row.latency_ms >= 0 && row.day != kNoDay) {
       waterfall.add(row.request, {row.at_us, row.latency_ms, row.step, model.frontier, row.path == CallPath::kOffline, row.usage.input});
     }
   }
+}
+
+void Tally::note_request(std::uint64_t request, bool paid, bool frontier) {
+  if (request != open_request_) {
+    flush_request();
+    open_request_ = request;
+  }
+  open_paid_ |= paid;
+  open_frontier_ += frontier;
+}
+
+/// Bits of a request: 0 has a cost, 1-7 frontier calls (saturating).
+void Tally::flush_request() {
+  if (open_request_ != 0) requests_.insert(open_request_, static_cast<std::uint8_t>((open_paid_ ? 1u : 0u) | std::min(open_frontier_, 127u) << 1));
+  open_request_ = 0;
+  open_frontier_ = 0;
+  open_paid_ = false;
+}
+
+void Tally::flush() {
+  flush_request();
+  requests_.flush();
 }
 
 void Tally::merge(Tally& other) {

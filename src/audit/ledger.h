@@ -120,10 +120,11 @@ struct TokenCount { std::int64_t calls = 0, tok_in = 0, tok_out = 0; };
 class Tally {
  public:
   Tally(IdSet& requests, bool by_day) : requests_(requests), by_day_(by_day) {}
+  ~Tally() { flush(); }
 
   /// Adds one call that is no duplicate. `frontier_call`: counts towards the request's frontier calls.
   void add(const Row& row, const ModelInfo& model, bool frontier_call);
-  void flush() { requests_.flush(); }
+  void flush();
   void merge(Tally& other);
   /// Puts steps in the place of template names, with the source that the calls then have.
   void rename_steps(const std::map<std::uint32_t, std::pair<std::uint32_t, StepSource>>& names);
@@ -143,8 +144,15 @@ class Tally {
  private:
   Cell& cell(const CellKey& key);
 
+  /// Calls of one request mostly follow each other: they are inserted together.
+  void note_request(std::uint64_t request, bool paid, bool frontier);
+  void flush_request();
+
   IdBatch requests_;
   bool by_day_;
+  std::uint64_t open_request_ = 0;
+  unsigned open_frontier_ = 0;
+  bool open_paid_ = false;
   struct Slot {
     CellKey key;
     std::uint32_t cell = UINT32_MAX;

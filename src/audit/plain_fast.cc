@@ -1,5 +1,6 @@
 #include "audit/plain_fast.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 
@@ -12,23 +13,33 @@
 namespace understudy::audit {
 namespace {
 
-/// Distance to the first quote, backslash, control character or non-ASCII byte; the caller checks which it is.
-inline std::size_t plain_run(const char* p) {
+/// Bit i: byte i of the 32 from p ends a text (quote, backslash, control character or non-ASCII byte; the caller checks which
+/// it is), and the same for what ends a number (comma, brace, or anything that ends a text).
+struct Stops {
+  std::uint32_t text, number;
+};
+
+inline Stops stops(const char* p) {
 #if defined(__SSE2__)
-  const __m128i quote = _mm_set1_epi8('"');
-  const __m128i slash = _mm_set1_epi8('\\');
-  const __m128i space = _mm_set1_epi8(' ');
-  for (std::size_t i = 0;; i += 16) {
-    const __m128i v = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p + i));
+  const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\'), space = _mm_set1_epi8(' '), comma = _mm_set1_epi8(','), brace = _mm_set1_epi8('}');
+  Stops out{0, 0};
+  for (int half = 0; half < 2; ++half) {
+    const __m128i v = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p + 16 * half));
     // signed compare: bytes >= 0x80 are negative, so they are "below a space" too
-    const __m128i stop = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, slash)), _mm_cmplt_epi8(v, space));
-    const int mask = _mm_movemask_epi8(stop);
-    if (mask != 0) return i + static_cast<std::size_t>(std::countr_zero(static_cast<unsigned>(mask)));
+    const __m128i text = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, slash)), _mm_cmplt_epi8(v, space));
+    const __m128i number = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(v, comma), _mm_cmpeq_epi8(v, brace)), _mm_or_si128(text, _mm_cmpeq_epi8(v, space)));
+    out.text |= static_cast<std::uint32_t>(_mm_movemask_epi8(text)) << (16 * half);
+    out.number |= static_cast<std::uint32_t>(_mm_movemask_epi8(number)) << (16 * half);
   }
+  return out;
 #else
-  std::size_t i = 0;
-  while (p[i] != '"' && p[i] != '\\' && static_cast<signed char>(p[i]) >= ' ') ++i;
-  return i;
+  Stops out{0, 0};
+  for (int i = 0; i < 32; ++i) {
+    const bool text = p[i] == '"' || p[i] == '\\' || static_cast<signed char>(p[i]) < ' ';
+    out.text |= static_cast<std::uint32_t>(text) << i;
+    out.number |= static_cast<std::uint32_t>(text || p[i] == ',' || p[i] == '}' || p[i] == ' ') << i;
+  }
+  return out;
 #endif
 }
 
@@ -96,153 +107,152 @@ bool scan_time(std::string_view t, WallTime& out) {
   return true;
 }
 
-/// A whole number without sign, fraction or exponent; p is moved behind it.
-inline bool scan_count(const char*& p, std::int64_t& out) {
-  const char* start = p;
-  if (!is_digit(*p)) return false;
-  std::int64_t v = 0;
-  while (is_digit(*p)) {
-    v = v * 10 + (*p - '0');
-    if (++p - start > 13) return false;
-  }
-  if ((*start == '0' && p - start > 1) || *p == '.' || *p == 'e' || *p == 'E' || v > kMostTokens) return false;
-  out = v;
+/// One to eight digits at once (the usual SWAR trick: pairs, then fours, then eights). False where a byte is no digit.
+inline bool eight_digits(const char* p, std::size_t size, std::uint64_t& out) {
+  static_assert(std::endian::native == std::endian::little);
+  // Digits to the high end; zeros before them.
+  std::uint64_t v = (load8(p) << (8 * (8 - size))) | (size == 8 ? 0 : 0x3030303030303030ULL >> (8 * size));
+  if (((v & 0xf0f0f0f0f0f0f0f0ULL) | (((v + 0x0606060606060606ULL) & 0xf0f0f0f0f0f0f0f0ULL) >> 4)) != 0x3333333333333333ULL) return false;
+  v = (v & 0x0f0f0f0f0f0f0f0fULL) * 2561 >> 8;
+  v = (v & 0x00ff00ff00ff00ffULL) * 6553601 >> 16;
+  out = (v & 0x0000ffff0000ffffULL) * 42949672960001ULL >> 32;
   return true;
 }
 
-/// A decimal number of USD with at most 12 decimals and 6 digits before the point, as picodollars.
-inline bool scan_usd(const char*& p, std::int64_t& out) {
-  const char* start = p;
-  std::int64_t whole = 0;
-  while (is_digit(*p) && p - start <= 6) whole = whole * 10 + (*p++ - '0');
-  if (p == start || p - start > 6 || (*start == '0' && p - start > 1)) return false;
-  std::int64_t fraction = 0;
-  int digits = 0;
-  if (*p == '.') {
-    ++p;
-    const char* point = p;
-    while (is_digit(*p) && p - point < 13) fraction = fraction * 10 + (*p++ - '0');
-    digits = static_cast<int>(p - point);
-    if (digits == 0 || digits > 12) return false;
+/// A whole number without sign, fraction or exponent.
+inline bool scan_count(std::string_view text, std::int64_t& out) {
+  std::uint64_t v = 0;
+  if (text.empty() || text.size() > 13 || (text[0] == '0' && text.size() > 1)) return false;
+  if (text.size() <= 8) {
+    if (!eight_digits(text.data(), text.size(), v)) return false;
+  } else {
+    std::uint64_t low = 0;
+    if (!eight_digits(text.data(), text.size() - 8, v) || !eight_digits(text.data() + text.size() - 8, 8, low)) return false;
+    v = v * 100'000'000 + low;
   }
-  if (*p == 'e' || *p == 'E') return false;
-  for (int i = digits; i < 12; ++i) fraction *= 10;
-  out = whole * kPicousdPerUsd + fraction;
-  return true;
+  out = static_cast<std::int64_t>(v);
+  return out <= kMostTokens;
+}
+
+/// A decimal number of USD with at most 8 decimals and 8 digits before the point, as picodollars.
+inline bool scan_usd(std::string_view text, std::int64_t& out) {
+  static constexpr std::int64_t kPower[] = {1'000'000'000'000, 100'000'000'000, 10'000'000'000, 1'000'000'000, 100'000'000,
+                                            10'000'000,        1'000'000,       100'000,        10'000};
+  const std::size_t point = std::min(text.find('.'), text.size());
+  std::int64_t whole = 0;
+  if (point > 8 || !scan_count(text.substr(0, point), whole)) return false;
+  std::uint64_t fraction = 0;
+  std::size_t digits = 0;
+  if (point < text.size()) {
+    digits = text.size() - point - 1;
+    if (digits == 0 || digits > 8 || !eight_digits(text.data() + point + 1, digits, fraction)) return false;
+  }
+  out = whole * kPicousdPerUsd + static_cast<std::int64_t>(fraction) * kPower[digits];
+  return whole < 1000;  // far beyond, a double as the slow reader gets it is no longer exact to the picodollar
+}
+
+enum Name : std::uint8_t {
+  kTs, kRequestId, kCallId, kStep, kModel, kProvider, kServiceTier, kConsumer, kAccount,        // texts
+  kTokIn, kTokOut, kCachedIn, kCacheWrite, kReasoning, kAttempt, kLatency, kCost, kStatus,      // numbers (status: either)
+  kNames, kUnknown = 31
+};
+constexpr std::string_view kNameTexts[kNames] = {"ts", "request_id", "call_id", "step", "model", "provider", "service_tier", "consumer", "account",
+                                                 "tok_in", "tok_out", "cached_in", "cache_write", "reasoning", "attempt", "latency_ms", "cost_usd", "status"};
+/// Fields that read_plain looks at and this reader does not: their lines are for read_plain.
+constexpr std::string_view kSlowNames[] = {"timestamp", "time", "cache_write_5m", "cache_write_1h", "queries", "cache_hit", "path",
+                                           "tags", "messages", "prompt", "input", "answer", "completion", "output", "response"};
+
+constexpr std::size_t kTableSize = 256;
+constexpr std::size_t place(std::uint64_t t) { return (t * 0x9e3779b97f4a7c15ULL) >> 56; }
+
+struct Table {
+  std::uint64_t tags[kTableSize] = {};
+  std::uint8_t names[kTableSize] = {};
+  bool perfect = true;
+};
+/// One slot a name, found by its tag without a probe; the assertion below holds that no two names meet.
+constexpr Table make_table() {
+  Table t;
+  for (auto& n : t.names) n = kUnknown;
+  for (std::size_t i = 0; i < kNames; ++i) {
+    const std::uint64_t key = tag(kNameTexts[i]);
+    t.perfect &= t.names[place(key)] == kUnknown;
+    t.tags[place(key)] = key;
+    t.names[place(key)] = static_cast<std::uint8_t>(i);
+  }
+  return t;
+}
+constexpr Table kTable = make_table();
+static_assert(kTable.perfect, "two field names share a slot: change the multiplier in place()");
+
+bool is_slow_name(std::string_view key) {
+  for (const std::string_view name : kSlowNames) {
+    if (name == key) return true;
+  }
+  return false;
 }
 
 }  // namespace
 
+// Two passes over the line's fields. The first only finds where values begin and end and files them under their names, with no
+// branch on what the field is, because the order of keys may be different in each line. The second reads the values in a
+// fixed order, so that its branches can be predicted.
 bool scan_plain(const char* p, const char* end, CallRecord& r) {
-  bool has_in = false, has_out = false;
-  std::string_view text;
+  std::uint32_t begins[32];
+  std::uint32_t sizes[32];
+  std::uint32_t seen = 0, texts = 0;
+  const char* const line = p;
   p = skip_space(p);
   if (*p != '{') return false;
   p = skip_space(p + 1);
   for (;;) {
     if (*p != '"') return false;
     const char* key = ++p;
-    const std::size_t key_size = plain_run(key);
+    const std::uint32_t key_stop = stops(key).text;
+    if (key_stop == 0) return false;
+    const auto key_size = static_cast<std::size_t>(std::countr_zero(key_stop));
     p = key + key_size;
-    if (*p != '"') return false;
+    if (*p != '"' || key_size == 0) return false;
     p = skip_space(p + 1);
     if (*p != ':') return false;
     p = skip_space(p + 1);
-    const bool is_text = *p == '"';
-    if (is_text) {
-      const std::size_t size = plain_run(++p);
-      text = {p, size};
-      p += size;
+    const std::uint32_t is_text = *p == '"' ? 1 : 0;
+    p += is_text;
+    const Stops stop = stops(p);
+    const std::uint32_t mask = is_text != 0 ? stop.text : stop.number;
+    std::size_t size;
+    if (mask != 0) [[likely]] {
+      size = static_cast<std::size_t>(std::countr_zero(mask));
+    } else {
+      size = 32;
+      while (p + size < end) {
+        const Stops more = stops(p + size);
+        const std::uint32_t m = is_text != 0 ? more.text : more.number;
+        if (m != 0) {
+          size += static_cast<std::size_t>(std::countr_zero(m));
+          break;
+        }
+        size += 32;
+      }
+    }
+    const char* value = p;
+    p += size;
+    if (p >= end) return false;
+    if (is_text != 0) {
       if (*p != '"') return false;
       ++p;
     }
-    const std::uint64_t name = tag_of(key, key_size);
-    std::int64_t n = 0;
-    switch (name) {
-      case tag("ts"): {
-        if (!is_text) return false;
-        WallTime t;
-        if (!scan_time(text, t)) return false;
-        r.at = t;
-        break;
-      }
-      case tag("request_id"):
-        if (!is_text || std::memcmp(key, "request_id", 10) != 0) return false;
-        r.request_id = text;
-        break;
-      case tag("call_id"):
-        if (!is_text) return false;
-        r.call_id = text;
-        break;
-      case tag("step"):
-        if (!is_text || text.empty()) return false;
-        r.step = text;
-        r.step_source = StepSource::kExplicit;
-        break;
-      case tag("model"):
-        if (!is_text) return false;
-        r.model = text;
-        break;
-      case tag("provider"):
-        if (!is_text) return false;
-        r.provider = text;
-        break;
-      case tag("service_tier"):
-        if (!is_text || std::memcmp(key, "service_tier", 12) != 0) return false;
-        r.service_tier = text;
-        break;
-      case tag("tok_in"):
-        if (is_text || !scan_count(p, n)) return false;
-        r.usage.input = n;
-        has_in = true;
-        break;
-      case tag("tok_out"):
-        if (is_text || !scan_count(p, n)) return false;
-        r.usage.output = n;
-        has_out = true;
-        break;
-      case tag("cached_in"):
-        if (is_text || std::memcmp(key, "cached_in", 9) != 0 || !scan_count(p, n)) return false;
-        r.usage.cached_input = n;
-        break;
-      case tag("cache_write"):
-        if (is_text || std::memcmp(key, "cache_write", 11) != 0 || !scan_count(p, n)) return false;
-        r.usage.cache_write_5m = n;
-        break;
-      case tag("reasoning"):
-        if (is_text || std::memcmp(key, "reasoning", 9) != 0 || !scan_count(p, n)) return false;
-        r.usage.reasoning = n;
-        break;
-      case tag("attempt"):
-        if (is_text || !scan_count(p, n) || n > INT32_MAX) return false;
-        r.attempt = static_cast<std::int32_t>(n);
-        break;
-      case tag("latency_ms"):
-        if (is_text || std::memcmp(key, "latency_ms", 10) != 0 || !scan_count(p, n)) return false;
-        r.latency_ms = n;
-        break;
-      case tag("status"):
-        if (is_text) {
-          if (text != "ok" && text != "success") return false;
-        } else if (!scan_count(p, n)) {
-          return false;
-        } else {
-          r.failed = n >= 400;
-        }
-        break;
-      case tag("cost_usd"):
-        if (is_text || !scan_usd(p, n)) return false;
-        r.cost_logged = Picousd{n};
-        break;
-      case tag("consumer"):
-        if (!is_text) return false;
-        r.consumer = text;
-        break;
-      case tag("account"):
-        if (!is_text) return false;
-        r.account = text;
-        break;
-      default: return false;
+    const std::uint64_t t = tag_of(key, key_size);
+    const std::size_t at = place(t);
+    const std::uint32_t name = kTable.tags[at] == t ? kTable.names[at] : std::uint32_t{kUnknown};
+    begins[name] = static_cast<std::uint32_t>(value - line);
+    sizes[name] = static_cast<std::uint32_t>(size);
+    seen |= 1u << name;
+    texts = (texts & ~(1u << name)) | is_text << name;
+    if (name == kUnknown) {
+      if (is_text == 0 || is_slow_name({key, key_size})) return false;
+    } else if (key_size > 8 && std::memcmp(key + 8, kNameTexts[name].data() + 8, key_size - 8) != 0) {
+      return false;
     }
     p = skip_space(p);
     if (*p == ',') {
@@ -254,8 +264,53 @@ bool scan_plain(const char* p, const char* end, CallRecord& r) {
     break;
   }
   while (p < end && (*p == ' ' || *p == '\t' || *p == '\r')) ++p;
-  return p == end && has_in && has_out && !r.model.empty() &&
-         r.usage.cached_input + r.usage.cache_write_5m <= r.usage.input && r.usage.reasoning <= r.usage.output;
+  if (p != end) return false;
+
+  constexpr std::uint32_t kTextNames = (1u << kTokIn) - 1;
+  constexpr std::uint32_t kNumberNames = ((1u << kStatus) - 1) & ~kTextNames;
+  if ((seen & kTextNames & ~texts) != 0 || (texts & kNumberNames) != 0) return false;
+  const auto has = [&](Name name) { return (seen >> name & 1) != 0; };
+  const auto text = [&](Name name) { return std::string_view(line + begins[name], sizes[name]); };
+  const auto count = [&](Name name, std::int64_t& to) { return !has(name) || scan_count(text(name), to); };
+  if (!has(kModel) || !has(kTokIn) || !has(kTokOut) || sizes[kModel] == 0) return false;
+  r.model = text(kModel);
+  if (has(kTs)) {
+    WallTime t;
+    if (!scan_time(text(kTs), t)) return false;
+    r.at = t;
+  }
+  if (has(kRequestId)) r.request_id = text(kRequestId);
+  if (has(kCallId)) r.call_id = text(kCallId);
+  if (has(kStep)) {
+    if (sizes[kStep] == 0) return false;
+    r.step = text(kStep);
+    r.step_source = StepSource::kExplicit;
+  }
+  if (has(kProvider)) r.provider = text(kProvider);
+  if (has(kServiceTier)) r.service_tier = text(kServiceTier);
+  if (has(kConsumer)) r.consumer = text(kConsumer);
+  if (has(kAccount)) r.account = text(kAccount);
+  std::int64_t attempt = -1, cost = 0, status = 0;
+  if (!count(kTokIn, r.usage.input) || !count(kTokOut, r.usage.output) || !count(kCachedIn, r.usage.cached_input) ||
+      !count(kCacheWrite, r.usage.cache_write_5m) || !count(kReasoning, r.usage.reasoning) || !count(kLatency, r.latency_ms) || !count(kAttempt, attempt)) {
+    return false;
+  }
+  if (attempt > INT32_MAX) return false;
+  r.attempt = static_cast<std::int32_t>(attempt);
+  if (has(kCost)) {
+    if (!scan_usd(text(kCost), cost)) return false;
+    r.cost_logged = Picousd{cost};
+  }
+  if (has(kStatus)) {
+    if ((texts >> kStatus & 1) != 0) {
+      if (text(kStatus) != "ok" && text(kStatus) != "success") return false;
+    } else if (!scan_count(text(kStatus), status)) {
+      return false;
+    } else {
+      r.failed = status >= 400;
+    }
+  }
+  return r.usage.cached_input + r.usage.cache_write_5m <= r.usage.input && r.usage.reasoning <= r.usage.output;
 }
 
 }  // namespace understudy::audit

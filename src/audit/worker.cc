@@ -23,6 +23,11 @@ std::uint64_t id_hash(std::string_view id) {
   return h == 0 ? 1 : h;
 }
 
+/// Anything but the tiers that have prices of their own.
+bool is_standard_tier(std::string_view tier) {
+  return tier.empty() || (tier[0] != 'b' && tier[0] != 'f' && tier[0] != 'p') || (tier != "batch" && tier != "flex" && tier != "priority");
+}
+
 }  // namespace
 
 template <typename Intern>
@@ -102,7 +107,7 @@ Row Worker::resolve(const CallRecord& r) {
   } else if (r.cache_hit) {
     row.cost = Picousd{0};
   } else if (m.prices != nullptr) {
-    if (m.constant && r.service_tier.empty()) {
+    if (m.constant && is_standard_tier(r.service_tier)) {
       row.cost = m.fixed.cost(r.usage, r.queries, r.web_searches);
     } else if (const auto prices = m.prices->prices(r.at.value_or(options_.now), r.context_tokens >= 0 ? r.context_tokens : r.usage.input, r.service_tier)) {
       row.cost = prices->cost(r.usage, r.queries, r.web_searches);

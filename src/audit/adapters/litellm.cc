@@ -10,8 +10,8 @@ namespace {
 
 void read_details(Fields& usage, Scratch& scratch, Usage& out) {
   if (auto details = usage.object({"prompt_tokens_details"}, scratch)) {
-    out.cached_input = details->count({"cached_tokens"}).value_or(0);
-    out.cache_write_5m = details->count({"cache_creation_tokens", "cache_write_tokens"}).value_or(0);
+    out.cached_input = details->count({"cached_tokens"}).value_or(out.cached_input);
+    if (const auto written = details->count({"cache_creation_tokens", "cache_write_tokens"}); written && out.cache_write_1h == 0) out.cache_write_5m = *written;
     if (auto split = details->object({"cache_creation_token_details"}, scratch)) {
       const auto hour = split->count({"ephemeral_1h_input_tokens"});
       const auto minutes = split->count({"ephemeral_5m_input_tokens"});
@@ -25,7 +25,7 @@ void read_details(Fields& usage, Scratch& scratch, Usage& out) {
   if (out.cached_input == 0) out.cached_input = usage.count({"cache_read_input_tokens"}).value_or(0);
   if (out.cache_write_5m + out.cache_write_1h == 0) out.cache_write_5m = usage.count({"cache_creation_input_tokens"}).value_or(0);
   if (auto details = usage.object({"completion_tokens_details"}, scratch)) {
-    out.reasoning = details->count({"reasoning_tokens"}).value_or(0);
+    out.reasoning = details->count({"reasoning_tokens"}).value_or(out.reasoning);
     if (usage.error.empty()) usage.error = details->error;
   }
 }
@@ -63,9 +63,11 @@ void read_row(dom::element element, Scratch& scratch, RecordSink& sink) {
   r.request_id = f.text({"session_id", "trace_id"});
   std::string_view hidden_step;
   if (auto metadata = f.object({"metadata"}, scratch)) {
-    if (auto usage = metadata->object({"additional_usage_values", "usage_object"}, scratch)) {
-      read_details(*usage, scratch, r.usage);
-      if (f.error.empty()) f.error = usage->error;
+    for (const std::string_view key : {"usage_object", "additional_usage_values"}) {  // the second is what the proxy bills by
+      if (auto usage = metadata->object({key}, scratch)) {
+        read_details(*usage, scratch, r.usage);
+        if (f.error.empty()) f.error = usage->error;
+      }
     }
     if (std::string_view alias = metadata->text({"user_api_key_team_alias", "user_api_key_alias"}); !alias.empty()) r.account = alias;
     if (r.request_id.empty()) r.request_id = metadata->text({"trace_id", "session_id"});
@@ -97,6 +99,7 @@ void read_row(dom::element element, Scratch& scratch, RecordSink& sink) {
   if (f.error.empty()) {
     if (r.model.empty() && r.usage.input + r.usage.output == 0) return sink.not_a_call();  // health checks, key management
     if (r.model.empty()) f.error = "model is missing";
+    else if (!in && !out) f.error = "prompt_tokens and completion_tokens are missing";
     else if (r.usage.cached_input + r.usage.cache_write_5m + r.usage.cache_write_1h > r.usage.input) f.error = "cached tokens exceed prompt_tokens";
     else if (r.usage.reasoning > r.usage.output) f.error = "reasoning tokens exceed completion_tokens";
   }
