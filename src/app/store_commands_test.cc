@@ -213,6 +213,13 @@ TEST_F(StoreCommands, StatusOfAnEmptyStoreSaysWhatToDo) {
   EXPECT_EQ(at(status({"--json"}).out, "/all/requests"), "0");
 }
 
+TEST_F(StoreCommands, ShowTheirUsage) {
+  const Outcome o = status({"--help"});
+  EXPECT_EQ(o.status, 0);
+  EXPECT_TRUE(contains(o.out, "Usage: understudy status [OPTIONS]\n")) << o.out;
+  EXPECT_TRUE(contains(explain({"--help"}).out, "Usage: understudy explain [OPTIONS] REQUEST_ID\n")) << explain({"--help"}).out;
+}
+
 TEST_F(StoreCommands, TakeTheDirectoryFromTheEnvironment) {
   write_three();
   ::setenv("UNDERSTUDY_DATA", data_.c_str(), 1);
