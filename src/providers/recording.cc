@@ -137,6 +137,9 @@ Result<void> Recording::add_lines(std::string_view text, std::string_view name) 
     if (row["match"].get_string().get(match) != simdjson::SUCCESS) return corrupt(name, line_number, "\"match\" is missing or not a string");
     if (row["answer"].get_string().get(answer) != simdjson::SUCCESS) return corrupt(name, line_number, "\"answer\" is missing or not a string");
     recorded.answer = answer;
+    bool edited = false;
+    std::uint64_t counted_bytes = 0;
+    if (row["bytes"].get_uint64().get(counted_bytes) == simdjson::SUCCESS) edited = counted_bytes != answer.size();
     dom::array tokens;
     if (row["tokens"].get_array().get(tokens) == simdjson::SUCCESS) {
       std::string joined;
@@ -146,10 +149,10 @@ Result<void> Recording::add_lines(std::string_view text, std::string_view name) 
         joined += token.text;
         recorded.tokens.push_back(std::move(token));
       }
-      // A person who edits an answer need not edit its tokens: the logprobs then stand for the whole answer.
-      if (joined != recorded.answer && !recorded.tokens.empty()) {
-        recorded.tokens.front().text = recorded.answer;
-        for (std::size_t i = 1; i < recorded.tokens.size(); ++i) recorded.tokens[i].text.clear();
+      // Logprobs belong to the tokens that were said: an answer that was edited by hand has none.
+      if (joined != recorded.answer) {
+        recorded.tokens.clear();
+        edited = true;
       }
     }
     std::string_view finish;
@@ -161,6 +164,10 @@ Result<void> Recording::add_lines(std::string_view text, std::string_view name) 
       Usage read;
       if (usage["prompt_tokens"].get_int64().get(read.input) == simdjson::SUCCESS &&
           usage["completion_tokens"].get_int64().get(read.output) == simdjson::SUCCESS) {
+        if (edited) {
+          read.output = chat::estimate_tokens(answer);
+          read.estimated = true;
+        }
         recorded.usage = read;
       }
     }

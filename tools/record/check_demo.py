@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 SCHEMA = "understudy.recording/1"
-FILES = ["pool.jsonl", "requests.jsonl", "student.jsonl", "system.txt", "teacher.jsonl"]
+FILES = ["pool.jsonl", "prices.json", "requests.jsonl", "student.jsonl", "system.txt", "teacher.jsonl"]
 LIMIT_BYTES = 3_000_000
 CONFIDENT = 0.8
 
@@ -82,7 +82,7 @@ def check_recording(path, requests, problems, has_tokens):
     head, *rows = read(path)
     if head.get("schema") != SCHEMA or not {"model", "source", "recorded"} <= set(head):
         problems.append(f"{path.name}: first line is not a {SCHEMA} header")
-    wanted = {"match", "answer", "finish_reason", "usage", "latency_ms"} | ({"tokens"} if has_tokens else set())
+    wanted = {"match", "answer", "usage", "latency_ms"} | ({"finish_reason", "tokens"} if has_tokens else {"bytes"})
     by_text = {}
     for number, row in enumerate(rows, start=2):
         where = f"{path.name}:{number}"
@@ -93,7 +93,7 @@ def check_recording(path, requests, problems, has_tokens):
             problems.append(f"{where}: a second answer to the same message")
         by_text[row["match"]] = row
         counts = [row["usage"].get("prompt_tokens"), row["usage"].get("completion_tokens"), row["latency_ms"]]
-        if not all(isinstance(n, int) and n > 0 for n in counts) or row["finish_reason"] not in ("stop", "length"):
+        if not all(isinstance(n, int) and n > 0 for n in counts) or row.get("finish_reason", "stop") not in ("stop", "length"):
             problems.append(f"{where}: bad usage, latency or finish_reason")
         if has_tokens:
             check_tokens(where, row, problems)

@@ -220,7 +220,7 @@ def teacher_rows(args, model, requests, answers):
         label = answer_form(request["label"])
         latency = draw.lognormvariate(math.log(TEACHER_LATENCY_MEDIAN_MS), TEACHER_LATENCY_SIGMA)
         usage = {"prompt_tokens": answer["usage"]["prompt_tokens"], "completion_tokens": model.count(label)}
-        rows.append({"match": request["text"], "answer": label, "finish_reason": "stop", "usage": usage, "latency_ms": round(latency)})
+        rows.append({"match": request["text"], "answer": label, "bytes": len(label.encode()), "usage": usage, "latency_ms": round(latency)})
     return rows
 
 
