@@ -1,7 +1,7 @@
 # understudy_module(NAME [DEPS lib...])
 #
 # Declares the static library understudy_NAME from the folder it is called in:
-#   *.cc           library sources (below sub-folders too)
+#   *.cc           library sources (below sub-folders too), except main.cc
 #   *_test.cc      one test program, NAME_test, each case a ctest test's part
 #   *_bench.cc     one benchmark program, NAME_bench       (UNDERSTUDY_BENCHMARKS)
 #   *_fuzz.cc      one libFuzzer program per file          (UNDERSTUDY_FUZZERS)
@@ -15,7 +15,7 @@ function(understudy_module name)
   list(FILTER tests INCLUDE REGEX "_test\\.cc$")
   list(FILTER benches INCLUDE REGEX "_bench\\.cc$")
   list(FILTER fuzzers INCLUDE REGEX "_fuzz\\.cc$")
-  list(FILTER sources EXCLUDE REGEX "_(test|bench|fuzz)\\.cc$")
+  list(FILTER sources EXCLUDE REGEX "(_(test|bench|fuzz)|/main)\\.cc$")
 
   set(lib understudy_${name})
   if(sources)

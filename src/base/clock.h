@@ -2,6 +2,7 @@
 /// Time comes in through one door so that tests own it. Monotonic time is for deadlines and durations, wall time for
 /// records and calendar days.
 
+#include <compare>
 #include <cstdint>
 
 namespace understudy {

@@ -47,6 +47,7 @@ struct AttemptEvent {
   std::span<const float> features;
   std::string_view finish_reason;
   std::string_view answer;  ///< assistant message as JSON (`{"role":"assistant","content":...}`); "" where bodies are off
+  std::uint64_t answer_full_bytes = 0;  ///< set by the journal where it had to truncate `answer`; else 0
 };
 
 struct Coin {
@@ -90,6 +91,7 @@ struct RequestEvent {
   std::int64_t overhead_us = 0;     ///< our own time
   std::uint64_t input_hash = 0;     ///< of the canonical request: distinct inputs
   std::string_view body;            ///< the request's JSON; "" where bodies are off
+  std::uint64_t body_full_bytes = 0;  ///< set by the journal where it had to truncate `body`; else 0
 };
 
 /// A label that came after its request was finished (off-path teacher answer, feedback later).

@@ -1,0 +1,29 @@
+# Two stages: build with everything, run with the libraries only.
+#
+#   docker build -t understudy .
+#   docker run --rm understudy demo --fast
+#   docker run -p 8080:8080 -v understudy-data:/data -v ./understudy.toml:/etc/understudy.toml:ro -e OPENAI_API_KEY \
+#     understudy serve --config /etc/understudy.toml --data /data --listen 0.0.0.0:8080
+#
+# Without keys ([[keys]] in the configuration) the gateway refuses to listen on anything but loopback, in a container too:
+# a published port needs keys. Not built by this project's tests, which have no Docker.
+FROM debian:bookworm-slim AS build
+WORKDIR /src
+COPY . .
+RUN CI=true ./dev build && strip build/release/understudy
+
+FROM debian:bookworm-slim
+RUN apt-get update \
+  && apt-get install -y --no-install-recommends ca-certificates libfmt9 libspdlog1.10 libsimdjson14 libsqlite3-0 libssl3 libzstd1 zlib1g \
+  && rm -rf /var/lib/apt/lists/* \
+  && useradd --system --home-dir /data --no-create-home understudy \
+  && install -d -o understudy /data
+COPY --from=build /src/build/release/understudy /usr/local/bin/understudy
+COPY --from=build /src/data/demo /usr/local/share/understudy/demo
+USER understudy
+WORKDIR /data
+VOLUME /data
+EXPOSE 8080
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["understudy"]
+CMD ["--help"]

@@ -1,0 +1,44 @@
+#pragma once
+/// What the commands share: reading arguments with CLI11, and the arguments of those that read a data directory.
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "base/error.h"
+#include "store/queries.h"
+
+namespace CLI {
+class App;
+}
+
+namespace understudy::app {
+
+/// Reads the arguments into what `cli`'s options are bound to. nullopt: go on. Otherwise the exit status: 0 after `--help` was
+/// answered; 2 after wrong arguments were told, an unknown flag with the nearest known one.
+std::optional<int> parse_arguments(CLI::App& cli, int argc, char** argv);
+
+/// --data, --url and --json of commands that read the store.
+struct StoreArguments {
+  std::string data;
+  std::string url;
+  bool json = false;
+};
+
+/// Declares them. The default of --data is UNDERSTUDY_DATA, else ./understudy-data.
+void add_store_arguments(CLI::App& cli, StoreArguments& arguments);
+
+/// kUnsupported where --url was given; kNotFound with how to start a gateway where there is no such directory.
+Result<void> check_store_arguments(const StoreArguments& arguments);
+
+/// Opens the directory for reading, also beside a running gateway. Errors as check_store_arguments and StoreReader::open.
+Result<store::StoreReader> open_reader(const StoreArguments& arguments);
+
+/// The time that `text` means as the beginning of a period: "1d", "12h" before `now`, or an RFC 3339 time or date.
+/// kUsage where it is neither.
+Result<WallTime> parse_since(const std::string& text, WallTime now);
+
+/// kUsage, with all names and the nearest, where `text` is no stage.
+Result<Stage> parse_stage(const std::string& text);
+
+}  // namespace understudy::app

@@ -1,0 +1,53 @@
+#pragma once
+/// A table of the configuration that remembers which of its keys were read, so that the others can be refused.
+
+#include <fmt/format.h>
+#include <toml++/toml.h>
+
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "app/config.h"
+
+namespace understudy::app {
+
+class TableReader {
+ public:
+  /// `path` is how messages name the table: "server", "models.student". A null table reads as empty.
+  TableReader(const toml::table* table, std::string path, std::string file, std::vector<Origin>& origins)
+      : table_(table), path_(std::move(path)), file_(std::move(file)), origins_(origins) {}
+
+  Result<std::optional<std::string>> string(std::string_view key);
+  Result<std::optional<std::int64_t>> integer(std::string_view key, std::int64_t low, std::int64_t high);
+  Result<std::optional<double>> number(std::string_view key, double low, double high);
+  Result<std::optional<bool>> boolean(std::string_view key);
+  Result<std::optional<std::vector<std::string>>> strings(std::string_view key);
+  Result<std::optional<std::int64_t>> duration_ms(std::string_view key);
+  const toml::table* table(std::string_view key);
+  const toml::array* array(std::string_view key);
+  bool has(std::string_view key) const { return table_ != nullptr && table_->contains(key); }
+  /// Marks a key as known although nothing reads it.
+  void allow(std::string_view key) { known_.insert(std::string(key)); }
+
+  /// kConfig for the first key that nobody asked for, with the nearest that somebody did.
+  Result<void> finish() const;
+
+  /// kConfig "FILE:LINE: PATH.KEY WHAT".
+  Unexpected wrong(std::string_view key, std::string_view what) const;
+  const std::string& path() const { return path_; }
+
+ private:
+  const toml::node* node(std::string_view key);
+  void told(std::string_view key, const toml::node& node, std::string value);
+
+  const toml::table* table_;
+  std::string path_;
+  std::string file_;
+  std::vector<Origin>& origins_;
+  std::set<std::string, std::less<>> known_;
+};
+
+}  // namespace understudy::app

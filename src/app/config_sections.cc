@@ -1,0 +1,324 @@
+#include "app/config_sections.h"
+
+#include <algorithm>
+#include <thread>
+
+#include "app/model_spec.h"
+#include "app/nearest.h"
+
+namespace understudy::app {
+namespace {
+
+/// Keys of the product's configuration that this version cannot honour. Where ignoring one could cost money, quality or
+/// privacy it is refused; else it is warned of.
+Result<void> refuse_future(TableReader& table, std::initializer_list<std::string_view> keys) {
+  for (const std::string_view key : keys) {
+    if (table.has(key)) return table.wrong(key, "is not available in this version; remove it, for it would not be enforced");
+  }
+  return {};
+}
+
+void warn_future(TableReader& table, SectionContext& context, std::initializer_list<std::string_view> keys) {
+  for (const std::string_view key : keys) {
+    table.allow(key);
+    if (table.has(key)) context.config.warnings.push_back(fmt::format("{}.{} has no effect in this version", table.path(), key));
+  }
+}
+
+Result<std::size_t> find_model(const TableReader& table, std::string_view key, const std::string& name, const cascade::Policy& policy) {
+  std::vector<std::string_view> names;
+  for (std::size_t i = 0; i < policy.models.size(); ++i) {
+    if (policy.models[i].config.name == name) return i;
+    names.push_back(policy.models[i].config.name);
+  }
+  return table.wrong(key, fmt::format("names the model '{}', but there is no [models.{}]{}; configured are: {}", name, name, did_you_mean(name, names),
+                                      names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", "))));
+}
+
+}  // namespace
+
+Result<CallPrices> make_prices(std::string_view in, std::string_view out) {
+  constexpr std::int64_t kPicousdPerTokenUnit = 1'000'000;  // 1 USD per 1M tokens
+  APP_TRY(in_price, parse_decimal(in, kPicousdPerTokenUnit));
+  APP_TRY(out_price, parse_decimal(out, kPicousdPerTokenUnit));
+  if (in_price.value < 0 || out_price.value < 0) return fail(ErrorKind::kConfig, "prices must not be negative");
+  CallPrices prices;
+  prices.in = in_price.value;
+  prices.out = out_price.value;
+  prices.cache_read = prices.cache_write_5m = prices.cache_write_1h = in_price.value;
+  prices.reasoning = out_price.value;
+  return prices;
+}
+
+Result<void> read_server(TableReader table, SectionContext& context) {
+  Config& config = context.config;
+  APP_TRY(listen, table.string("listen"));
+  if (listen) config.server.listen = *listen;
+  APP_TRY(workers, table.integer("workers", 0, 256));
+  if (workers) config.server.workers = static_cast<unsigned>(*workers);
+  APP_TRY(unknown, table.string("unknown_model"));
+  if (unknown) {
+    if (*unknown == "auto") {
+      context.policy.unknown_model = cascade::UnknownModel::kAuto;
+    } else if (*unknown == "teacher") {
+      context.policy.unknown_model = cascade::UnknownModel::kTeacher;
+    } else if (*unknown == "error") {
+      context.policy.unknown_model = cascade::UnknownModel::kError;
+    } else {
+      return table.wrong("unknown_model", "must be \"auto\", \"teacher\" or \"error\"");
+    }
+  }
+  APP_TRY(heartbeat, table.number("heartbeat_s", 0.05, 3600));
+  if (heartbeat) context.policy.heartbeat_ms = static_cast<std::int64_t>(*heartbeat * 1000);
+  APP_TRY(cache, table.integer("cache_bytes", 0, std::int64_t{1} << 40));
+  if (cache) config.cache_bytes = static_cast<std::size_t>(*cache);
+  APP_TRY(drain, table.duration_ms("drain"));
+  if (drain) config.drain_ms = *drain;
+  APP_TRY(top, table.integer("top_logprobs", 0, 20));
+  if (top) context.policy.top_logprobs = static_cast<int>(*top);
+  APP_CHECK(refuse_future(table, {"tls_cert", "tls_key"}));
+  warn_future(table, context, {"timezone"});
+  return table.finish();
+}
+
+Result<void> read_store(TableReader table, SectionContext& context) {
+  Config& config = context.config;
+  APP_TRY(path, table.string("path"));
+  if (path) config.data = *path;
+  APP_TRY(durability, table.string("durability"));
+  if (durability) {
+    auto parsed = store::parse_durability(*durability);
+    if (!parsed) return table.wrong("durability", "must be \"process\" (survives kill -9) or \"group\" (survives loss of power)");
+    config.store.durability = *parsed;
+  }
+  APP_TRY(bodies, table.string("bodies"));
+  if (bodies) {
+    if (*bodies == "none") {
+      config.store.keep_bodies = false;
+    } else {
+      APP_TRY(age, table.duration_ms("bodies"));
+      config.store.bodies_max_age_ms = *age;
+    }
+  }
+  APP_TRY(records, table.duration_ms("records"));
+  if (records) config.store.records_max_age_ms = *records;
+  context.policy.keep_bodies = config.store.keep_bodies;
+  APP_CHECK(refuse_future(table, {"url", "events", "redact"}));
+  return table.finish();
+}
+
+Result<void> read_limits(TableReader table, SectionContext& context) {
+  net::ServerLimits& limits = context.config.server.limits;
+  APP_TRY(body, table.integer("max_body_bytes", 1, std::int64_t{1} << 32));
+  if (body) limits.body_bytes = static_cast<std::uint64_t>(*body);
+  APP_TRY(head, table.integer("max_header_bytes", 512, 1 << 20));
+  if (head) limits.head.bytes = static_cast<std::size_t>(*head);
+  APP_TRY(connections, table.integer("max_connections", 1, 1'000'000));
+  if (connections) limits.connections = static_cast<std::size_t>(*connections);
+  APP_TRY(requests, table.integer("max_concurrent_requests", 1, 1'000'000));
+  if (requests) limits.requests = static_cast<std::size_t>(*requests);
+  APP_CHECK(refuse_future(table, {"max_usd_per_day", "max_usd_per_month"}));
+  return table.finish();
+}
+
+Result<cascade::PricedModel> read_model(TableReader table, const std::string& name, SectionContext& context) {
+  cascade::PricedModel model;
+  providers::ModelConfig& config = model.config;
+  config.name = name;
+  config.provider = "custom";
+  std::string usual_key_env;
+
+  APP_TRY(api, table.string("api"));
+  if (!api || *api == "openai") {
+    config.api = providers::Api::kOpenai;
+  } else if (*api == "recorded") {
+    config.api = providers::Api::kRecorded;
+  } else if (*api == "scripted") {
+    config.api = providers::Api::kScripted;
+  } else if (*api == "anthropic") {
+    return table.wrong("api", "= \"anthropic\" is not available in this version; use an OpenAI-type endpoint");
+  } else {
+    return table.wrong("api", "must be \"openai\", \"recorded\" or \"scripted\"");
+  }
+  APP_TRY(url, table.string("url"));
+  APP_TRY(upstream, table.string("model"));
+  if (!upstream || upstream->empty()) return table.wrong("model", "is missing: name the upstream's model, e.g. model = \"openai:gpt-4o-mini\"");
+  config.upstream_model = *upstream;
+  if (url) {
+    config.url = *url;
+  } else if (config.api == providers::Api::kOpenai) {
+    auto spec = parse_model_spec(*upstream);
+    if (!spec) return table.wrong("url", fmt::format("is missing, and {}", spec.error().message));
+    config.url = spec->url;
+    config.provider = spec->provider;
+    config.upstream_model = spec->model;
+    usual_key_env = spec->key_env;
+  } else {
+    return table.wrong("url", "is missing: it names the file to answer from");
+  }
+  APP_TRY(provider, table.string("provider"));
+  if (provider) config.provider = *provider;
+
+  APP_TRY(key_env, table.string("key_env"));
+  APP_TRY(key, table.string("key"));
+  if (key && *key != "client") return table.wrong("key", "must be \"client\" (forward the caller's key); secrets stand in environment variables, named by key_env");
+  config.key_from_client = key.has_value();
+  if (key && key_env) return table.wrong("key", "and key_env exclude each other");
+  const std::string variable = key_env.value_or(usual_key_env);
+  if (!config.key_from_client && !variable.empty()) {
+    const auto secret = context.environment(variable);
+    if (!secret || secret->empty()) {
+      return table.wrong(key_env ? "key_env" : "model", fmt::format("needs the environment variable {}, which is not set: export it, or say key = \"client\"", variable));
+    }
+    config.key = *secret;
+  }
+
+  if (const toml::table* price = table.table("price")) {
+    TableReader reader(price, table.path() + ".price", context.config.origins.empty() ? "" : "", context.config.origins);
+    APP_TRY(in, reader.string("input"));
+    APP_TRY(out, reader.string("output"));
+    APP_CHECK(reader.finish());
+    if (!in || !out) return table.wrong("price", "must be { input = \"0.10\", output = \"0.40\" } in USD per 1M tokens");
+    auto prices = make_prices(*in, *out);
+    if (!prices) return table.wrong("price", prices.error().message);
+    model.override_prices = *prices;
+  } else if (table.has("price")) {
+    return table.wrong("price", "must be { input = \"0.10\", output = \"0.40\" } in USD per 1M tokens");
+  }
+  APP_TRY(timeout, table.duration_ms("timeout"));
+  if (timeout) config.timeout_ms = *timeout;
+  APP_CHECK(table.finish());
+  return model;
+}
+
+Result<void> read_cascade(TableReader table, const std::string& name, SectionContext& context) {
+  cascade::CascadeConfig cascade;
+  cascade.name = name;
+  APP_TRY(stages, table.strings("stages"));
+  bool with_student = true;
+  if (stages) {
+    std::vector<std::string_view> order;
+    for (const std::string& stage : *stages) {
+      if (std::find(kStageNames.begin(), kStageNames.end(), stage) == kStageNames.end()) {
+        return table.wrong("stages", fmt::format("holds '{}'{}; stages are {}", stage, did_you_mean(stage, kStageNames), fmt::join(kStageNames, ", ")));
+      }
+      if (stage == "knn" || stage == "specialist") context.config.warnings.push_back(fmt::format("{}.stages: '{}' has no effect in this version", table.path(), stage));
+      order.push_back(stage);
+    }
+    const auto has = [&](std::string_view stage) { return std::find(order.begin(), order.end(), stage) != order.end(); };
+    if (!has("teacher") || order.back() != "teacher") return table.wrong("stages", "must end with \"teacher\": it is the one who always may answer");
+    cascade.cache = has("cache");
+    with_student = has("student");
+  }
+  APP_TRY(teacher, table.string("teacher"));
+  APP_TRY(teacher_index, find_model(table, "teacher", teacher.value_or("teacher"), context.policy));
+  cascade.teacher = teacher_index;
+  APP_TRY(student, table.string("student"));
+  if (with_student) {
+    APP_TRY(student_index, find_model(table, "student", student.value_or("student"), context.policy));
+    cascade.student = student_index;
+  }
+  APP_TRY(mode, table.string("mode"));
+  if (mode) {
+    if (*mode != "live" && *mode != "shadow") return table.wrong("mode", "must be \"live\" or \"shadow\"");
+    cascade.mode = *mode == "shadow" ? cascade::Mode::kShadow : cascade::Mode::kLive;
+  }
+  if (context.shadow) cascade.mode = cascade::Mode::kShadow;
+  APP_TRY(below, table.number("escalate_below", 0, 1));
+  if (below) cascade.escalate_below = *below;
+  cascade.escalate_below_given = below.has_value();
+  APP_TRY(spot_check, table.number("spot_check", 0, 1));
+  if (spot_check) cascade.spot_check = *spot_check;
+  APP_TRY(budget, table.number("label_budget_usd_per_day", 0, 1e6));
+  cascade.label_budget_per_day = Picousd{static_cast<std::int64_t>(budget.value_or(5.0) * static_cast<double>(kPicousdPerUsd))};
+  APP_TRY(cache_age, table.duration_ms("cache_max_age"));
+  if (cache_age) cascade.cache_max_age_ms = *cache_age;
+  APP_TRY(failure, table.string("on_teacher_failure"));
+  if (failure) {
+    if (*failure != "error" && *failure != "student") return table.wrong("on_teacher_failure", "must be \"error\" or \"student\"");
+    cascade.on_teacher_failure = *failure == "student" ? cascade::OnTeacherFailure::kStudent : cascade::OnTeacherFailure::kError;
+  }
+  APP_TRY(early, table.boolean("early_reject"));
+  if (early && *early) return table.wrong("early_reject", "= true is not available in this version");
+  APP_CHECK(refuse_future(table, {"escalate_between"}));
+  warn_future(table, context, {"alpha", "delta", "lesson_budget_usd_per_day", "retrain", "max_age", "hedge_above"});
+  APP_CHECK(table.finish());
+  context.policy.cascades.push_back(std::move(cascade));
+  return {};
+}
+
+Result<void> read_task(TableReader table, const std::string& name, SectionContext& context) {
+  cascade::TaskConfig task;
+  task.name = name;
+  APP_TRY(compare, table.string("compare"));
+  if (compare) {
+    auto spec = calibration::parse_comparator(*compare);
+    if (!spec) return table.wrong("compare", spec.error().message);
+    task.compare = std::move(*spec);
+  }
+  APP_TRY(labels, table.strings("labels"));
+  if (labels) {
+    if (!task.compare) {
+      task.compare.emplace();
+      task.compare->comparator = calibration::Comparator::kChoice;
+    }
+    task.compare->labels = std::move(*labels);
+  }
+  APP_TRY(pin, table.string("pin"));
+  if (pin) {
+    if (*pin != "auto" && *pin != "teacher") return table.wrong("pin", "must be \"auto\" or \"teacher\"");
+    task.pin_teacher = *pin == "teacher";
+  }
+  APP_TRY(below, table.number("escalate_below", 0, 1));
+  task.escalate_below = below;
+  APP_TRY(spot_check, table.number("spot_check", 0, 1));
+  task.spot_check = spot_check;
+  if (const toml::table* match = table.table("match")) {
+    TableReader reader(match, table.path() + ".match", "", context.config.origins);
+    APP_TRY(header, reader.string("header"));
+    if (header) task.match_header = *header;
+    APP_TRY(model, reader.string("model"));
+    if (model) task.match_model = *model;
+    APP_CHECK(refuse_future(reader, {"template"}));
+    APP_CHECK(reader.finish());
+  }
+  APP_CHECK(refuse_future(table, {"specialist", "render"}));
+  warn_future(table, context, {"alpha", "delta"});
+  APP_CHECK(table.finish());
+  context.policy.tasks.push_back(std::move(task));
+  return {};
+}
+
+Result<gateway::ApiKey> read_key(TableReader table) {
+  gateway::ApiKey key;
+  APP_TRY(name, table.string("name"));
+  if (!name || name->empty()) return table.wrong("name", "is missing");
+  key.name = *name;
+  APP_TRY(hash, table.string("hash"));
+  if (!hash) return table.wrong("hash", "is missing: the SHA-256 of the key in hexadecimal (printf %s KEY | sha256sum)");
+  auto parsed = gateway::parse_key_hash(*hash);
+  if (!parsed) return table.wrong("hash", parsed.error().message);
+  key.hash = *parsed;
+  APP_TRY(tenant, table.string("tenant"));
+  key.tenant = tenant.value_or(*name);
+  APP_TRY(trusted, table.boolean("trusted"));
+  key.trusted = trusted.value_or(false);
+  APP_TRY(scopes, table.strings("scopes"));
+  if (scopes) {
+    key.inference = false;
+    for (const std::string& scope : *scopes) {
+      if (scope == "inference") {
+        key.inference = true;
+      } else if (scope == "admin") {
+        key.admin = true;
+      } else if (scope != "audit") {
+        return table.wrong("scopes", "must hold \"inference\", \"admin\" or \"audit\"");
+      }
+    }
+  }
+  APP_CHECK(refuse_future(table, {"max_usd_per_month", "max_usd_per_day", "requests_per_second", "tokens_per_minute"}));
+  APP_CHECK(table.finish());
+  return key;
+}
+
+}  // namespace understudy::app

@@ -1,0 +1,36 @@
+#pragma once
+/// One function per section of the configuration file.
+
+#include "app/config.h"
+#include "app/config_reader.h"
+#include "cascade/policy.h"
+
+namespace understudy::app {
+
+/// Takes the value out of a Result, or returns its error from the enclosing function.
+#define APP_TRY(name, expression)                                                     \
+  auto name##_result = (expression);                                                  \
+  if (!name##_result) return ::understudy::fail(std::move(name##_result.error()));    \
+  [[maybe_unused]] auto& name = *name##_result
+#define APP_CHECK(expression)                                                         \
+  if (auto checked = (expression); !checked) return ::understudy::fail(std::move(checked.error()))
+
+struct SectionContext {
+  Config& config;
+  cascade::Policy& policy;
+  const Environment& environment;
+  bool shadow = false;
+};
+
+Result<void> read_server(TableReader table, SectionContext& context);
+Result<void> read_store(TableReader table, SectionContext& context);
+Result<void> read_limits(TableReader table, SectionContext& context);
+Result<cascade::PricedModel> read_model(TableReader table, const std::string& name, SectionContext& context);
+Result<void> read_cascade(TableReader table, const std::string& name, SectionContext& context);
+Result<void> read_task(TableReader table, const std::string& name, SectionContext& context);
+Result<gateway::ApiKey> read_key(TableReader table);
+
+/// "IN,OUT" or two strings, in USD per 1M tokens.
+Result<CallPrices> make_prices(std::string_view in, std::string_view out);
+
+}  // namespace understudy::app

@@ -1,0 +1,183 @@
+#include "app/config.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <map>
+
+#include "app/model_spec.h"
+
+namespace understudy::app {
+namespace {
+
+class ConfigTest : public ::testing::Test {
+ protected:
+  ConfigTest() {
+    folder_ = std::filesystem::temp_directory_path() / ("understudy-config-" + std::to_string(::getpid()) + "-" + ::testing::UnitTest::GetInstance()->current_test_info()->name());
+    std::filesystem::create_directories(folder_);
+  }
+  ~ConfigTest() override { std::filesystem::remove_all(folder_); }
+
+  Result<Config> load(const std::string& text, ServeFlags flags = {}) {
+    flags.config = (folder_ / "c.toml").string();
+    std::ofstream(flags.config) << text;
+    return load_config(flags, [this](const std::string& name) -> std::optional<std::string> {
+      const auto found = environment_.find(name);
+      return found == environment_.end() ? std::nullopt : std::optional(found->second);
+    });
+  }
+  std::string error(const std::string& text) {
+    const auto config = load(text);
+    EXPECT_FALSE(config) << text;
+    return config ? "" : config.error().message;
+  }
+
+  static std::string with_models(const std::string& more = "", const std::string& in_student = "", const std::string& in_cascade = "") {
+    return "[models.student]\nurl = \"http://127.0.0.1:1/v1\"\nmodel = \"small\"\nprice = { input = \"0.1\", output = \"0.4\" }\n" + in_student +
+           "\n[models.teacher]\nurl = \"http://127.0.0.1:2/v1\"\nmodel = \"gpt-4o\"\n[cascade.default]\n" + in_cascade + "\n" + more;
+  }
+
+  std::filesystem::path folder_;
+  std::map<std::string, std::string> environment_;
+};
+
+TEST_F(ConfigTest, TwoModelsAreEnough) {
+  const auto config = load(with_models());
+  ASSERT_TRUE(config) << config.error().message;
+  const cascade::Policy& policy = *config->snapshot.policy;
+  ASSERT_EQ(policy.cascades.size(), 1u);
+  EXPECT_EQ(policy.models[*policy.cascades[0].student].config.name, "student");
+  EXPECT_EQ(policy.models[policy.cascades[0].teacher].config.name, "teacher");
+  EXPECT_EQ(policy.cascades[0].escalate_below, 0.8);
+  EXPECT_FALSE(policy.cascades[0].escalate_below_given);
+  EXPECT_TRUE(policy.cascades[0].cache);
+  EXPECT_TRUE(config->warnings.empty());
+}
+
+TEST_F(ConfigTest, FlagsAreEnoughWithoutAFile) {
+  ServeFlags flags;
+  flags.student = "ollama:llama3.2";
+  flags.teacher = "http://127.0.0.1:9/v1#big";
+  flags.teacher_price = "1,2";
+  const auto config = load_config(flags, [](const std::string&) { return std::nullopt; });
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->snapshot.policy->models[0].config.url, "http://127.0.0.1:11434/v1");
+  EXPECT_EQ(config->snapshot.policy->models[1].override_prices->out, 2'000'000);
+  ASSERT_EQ(config->warnings.size(), 1u) << "the student's price is not known";
+  EXPECT_NE(config->warnings[0].find("--student-price"), std::string::npos);
+}
+
+TEST_F(ConfigTest, UnknownKeysAreRefusedWithTheNearestName) {
+  EXPECT_NE(error(with_models("[server]\nlisten_on = \"x\"\n")).find("listen"), std::string::npos);
+  EXPECT_NE(error(with_models("[sever]\n")).find("server"), std::string::npos);
+  const std::string message = error(with_models("", "", "escalate_bellow = 0.5"));
+  EXPECT_NE(message.find("cascade.default.escalate_bellow"), std::string::npos);
+  EXPECT_NE(message.find("did you mean \"escalate_below\""), std::string::npos) << message;
+  EXPECT_NE(message.find("c.toml:10"), std::string::npos) << message;
+}
+
+TEST_F(ConfigTest, WrongValuesSayWhatIsWanted) {
+  EXPECT_NE(error(with_models("[server]\nworkers = \"two\"\n")).find("integer"), std::string::npos);
+  EXPECT_NE(error(with_models("", "", "escalate_below = 1.5")).find("from 0 to 1"), std::string::npos);
+  EXPECT_NE(error(with_models("", "", "mode = \"fast\"")).find("shadow"), std::string::npos);
+  EXPECT_NE(error(with_models("", "", "stages = [\"cache\"]")).find("teacher"), std::string::npos);
+  EXPECT_NE(error(with_models("", "", "stages = [\"cash\", \"teacher\"]")).find("cache"), std::string::npos);
+  EXPECT_NE(error(with_models("", "", "student = \"stutent\"")).find("did you mean \"student\""), std::string::npos);
+  EXPECT_NE(error(with_models("", "timeout = \"soon\"\n")).find("duration"), std::string::npos);
+  EXPECT_NE(error(with_models("", "key = \"sk-secret\"\n")).find("key_env"), std::string::npos);
+  EXPECT_NE(error(with_models("[[keys]]\nname = \"a\"\nhash = \"xyz\"\n")).find("64"), std::string::npos);
+  EXPECT_NE(error("= nonsense").find(":1"), std::string::npos);
+}
+
+TEST_F(ConfigTest, SecretsComeFromTheEnvironmentOnly) {
+  EXPECT_NE(error(with_models("", "key_env = \"NOT_SET_HERE\"\n")).find("NOT_SET_HERE"), std::string::npos);
+  environment_["STUDENT_KEY"] = "s3cret";
+  const auto config = load(with_models("", "key_env = \"STUDENT_KEY\"\n"));
+  ASSERT_TRUE(config);
+  EXPECT_EQ(config->snapshot.policy->models[0].config.key, "s3cret");
+  for (const Origin& origin : config->origins) EXPECT_EQ(origin.value.find("s3cret"), std::string::npos);
+}
+
+TEST_F(ConfigTest, WhatWouldNotBeEnforcedIsRefused) {
+  for (const char* section : {"[limits]\nmax_usd_per_day = 100.0\n", "[store]\nredact = [\"email\"]\n", "[server]\ntls_cert = \"x\"\n", "[alarms]\nwebhook = \"http://x\"\n",
+                              "[tasks.t]\nspecialist = \"s\"\n"}) {
+    EXPECT_NE(error(with_models(section)).find("not available"), std::string::npos) << section;
+  }
+  const auto config = load(with_models("", "", "alpha = 0.05\ndelta = 0.1\n"));
+  ASSERT_TRUE(config);
+  EXPECT_EQ(config->warnings.size(), 2u);
+}
+
+TEST_F(ConfigTest, WithoutKeysOnlyLoopbackIsAllowed) {
+  EXPECT_NE(error(with_models("[server]\nlisten = \"0.0.0.0:8080\"\n")).find("[[keys]]"), std::string::npos);
+  const std::string key = "[[keys]]\nname = \"a\"\nhash = \"" + std::string(64, 'a') + "\"\n";
+  EXPECT_TRUE(load(with_models("[server]\nlisten = \"0.0.0.0:8080\"\n" + key)));
+}
+
+TEST_F(ConfigTest, EveryKeyChangesSomething) {
+  const auto base = load(with_models());
+  ASSERT_TRUE(base);
+  const auto changed = [&](const std::string& more, const std::string& in_student, const std::string& in_cascade, auto read) {
+    const auto config = load(with_models(more, in_student, in_cascade));
+    ASSERT_TRUE(config) << config.error().message;
+    EXPECT_NE(read(*config), read(*base)) << more << in_student << in_cascade;
+  };
+  const auto cascade = [](const Config& c) -> const cascade::CascadeConfig& { return c.snapshot.policy->cascades[0]; };
+  const auto student = [](const Config& c) -> const cascade::PricedModel& { return c.snapshot.policy->models[0]; };
+  changed("[server]\nlisten = \"127.0.0.1:1\"\n", "", "", [](const Config& c) { return c.server.listen; });
+  changed("[server]\nworkers = 7\n", "", "", [](const Config& c) { return c.server.workers; });
+  changed("[server]\nunknown_model = \"error\"\n", "", "", [](const Config& c) { return c.snapshot.policy->unknown_model; });
+  changed("[server]\nheartbeat_s = 1\n", "", "", [](const Config& c) { return c.snapshot.policy->heartbeat_ms; });
+  changed("[server]\ncache_bytes = 1\n", "", "", [](const Config& c) { return c.cache_bytes; });
+  changed("[server]\ndrain = \"1s\"\n", "", "", [](const Config& c) { return c.drain_ms; });
+  changed("[server]\ntop_logprobs = 1\n", "", "", [](const Config& c) { return c.snapshot.policy->top_logprobs; });
+  changed("[store]\npath = \"elsewhere\"\n", "", "", [](const Config& c) { return c.data; });
+  changed("[store]\ndurability = \"group\"\n", "", "", [](const Config& c) { return c.store.durability; });
+  changed("[store]\nbodies = \"1d\"\n", "", "", [](const Config& c) { return c.store.bodies_max_age_ms; });
+  changed("[store]\nbodies = \"none\"\n", "", "", [](const Config& c) { return c.snapshot.policy->keep_bodies; });
+  changed("[store]\nrecords = \"1d\"\n", "", "", [](const Config& c) { return c.store.records_max_age_ms; });
+  changed("[limits]\nmax_body_bytes = 1000\n", "", "", [](const Config& c) { return c.server.limits.body_bytes; });
+  changed("[limits]\nmax_header_bytes = 1000\n", "", "", [](const Config& c) { return c.server.limits.head.bytes; });
+  changed("[limits]\nmax_connections = 10\n", "", "", [](const Config& c) { return c.server.limits.connections; });
+  changed("[limits]\nmax_concurrent_requests = 10\n", "", "", [](const Config& c) { return c.server.limits.requests; });
+  changed("", "key = \"client\"\n", "", [&](const Config& c) { return student(c).config.key_from_client; });
+  changed("", "timeout = \"1s\"\n", "", [&](const Config& c) { return student(c).config.timeout_ms; });
+  changed("", "provider = \"groq\"\n", "", [&](const Config& c) { return student(c).config.provider; });
+  changed("", "", "stages = [\"student\", \"teacher\"]", [&](const Config& c) { return cascade(c).cache; });
+  changed("", "", "student = \"teacher\"", [&](const Config& c) { return cascade(c).student; });
+  changed("", "", "teacher = \"student\"", [&](const Config& c) { return cascade(c).teacher; });
+  changed("", "", "mode = \"shadow\"", [&](const Config& c) { return cascade(c).mode; });
+  changed("", "", "escalate_below = 0.5", [&](const Config& c) { return cascade(c).escalate_below; });
+  changed("", "", "spot_check = 0.5", [&](const Config& c) { return cascade(c).spot_check; });
+  changed("", "", "label_budget_usd_per_day = 1.0", [&](const Config& c) { return cascade(c).label_budget_per_day->value; });
+  changed("", "", "cache_max_age = \"1s\"", [&](const Config& c) { return cascade(c).cache_max_age_ms; });
+  changed("", "", "on_teacher_failure = \"student\"", [&](const Config& c) { return cascade(c).on_teacher_failure; });
+  changed("", "", "escalate_below = 0.79", [](const Config& c) { return c.snapshot.policy->version; });
+}
+
+TEST_F(ConfigTest, TasksAreFoundByNameHeaderAndModel) {
+  const auto config = load(with_models("[tasks.intent]\ncompare = \"json\"\npin = \"teacher\"\nescalate_below = 0.9\nspot_check = 0.1\n[tasks.intent.match]\nheader = \"i\"\nmodel = \"im\"\n"));
+  ASSERT_TRUE(config) << config.error().message;
+  const cascade::Policy& policy = *config->snapshot.policy;
+  ASSERT_NE(policy.find_task("intent", "x"), nullptr);
+  EXPECT_EQ(policy.find_task("i", "x"), policy.find_task("intent", "x"));
+  EXPECT_EQ(policy.find_task("", "im"), policy.find_task("intent", "x"));
+  EXPECT_EQ(policy.find_task("", "x"), nullptr);
+  EXPECT_TRUE(policy.find_task("intent", "x")->pin_teacher);
+  EXPECT_EQ(policy.find_task("intent", "x")->compare->comparator, calibration::Comparator::kJson);
+}
+
+TEST(ModelSpec, NamesWhatIsWrong) {
+  EXPECT_TRUE(parse_model_spec("openai:gpt-4o"));
+  EXPECT_EQ(parse_model_spec("ollama:llama3.2:1b")->model, "llama3.2:1b");
+  EXPECT_NE(parse_model_spec("opnai:x").error().message.find("openai"), std::string::npos);
+  EXPECT_FALSE(parse_model_spec("gpt-4o"));
+  EXPECT_FALSE(parse_model_spec("http://127.0.0.1/v1"));
+  EXPECT_FALSE(parse_model_spec("anthropic:claude"));
+  EXPECT_FALSE(parse_model_spec(":"));
+}
+
+}  // namespace
+}  // namespace understudy::app

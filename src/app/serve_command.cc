@@ -1,0 +1,152 @@
+#include "app/serve_command.h"
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <sys/resource.h>
+
+#include <csignal>
+
+#include "app/child_process.h"
+#include "app/command.h"
+#include "app/command_line.h"
+#include "app/config.h"
+#include "app/output.h"
+#include "app/version.h"
+#include "base/log.h"
+
+namespace understudy::app {
+namespace {
+
+/// Signals that the main thread waits for; blocked before any thread is made, so that no other thread gets them.
+sigset_t block_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGHUP);
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+  return set;
+}
+
+/// A gateway holds many sockets: use what the system allows.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+  }
+}
+
+std::string model_line(const cascade::Policy& policy, std::size_t index) {
+  const providers::ModelConfig& model = policy.models[index].config;
+  return fmt::format("{} at {}", model.upstream_model, model.url);
+}
+
+void greet(const Config& config, const gateway::Gateway& gateway) {
+  const cascade::Policy& policy = *config.snapshot.policy;
+  const cascade::CascadeConfig& cascade = policy.cascades.front();
+  log::info("understudy {} serves http://{}/v1 with {} worker{}, data in {}", version(), gateway.address(), gateway.workers(), gateway.workers() == 1 ? "" : "s",
+            config.data.string());
+  if (cascade.student) log::info("student: {}", model_line(policy, *cascade.student));
+  log::info("teacher: {}", model_line(policy, cascade.teacher));
+  if (cascade.mode == cascade::Mode::kShadow) {
+    log::info("shadow mode: the teacher serves everything; the student is asked beside it");
+  } else if (cascade.student) {
+    log::info("the student serves where its confidence is at least {} (set by hand{}); see `understudy status`", cascade.escalate_below,
+              cascade.escalate_below_given ? "" : ", by default");
+  }
+  if (config.snapshot.keys->open()) log::info("no API keys are configured: loopback only");
+}
+
+void reload(const ServeFlags& flags, gateway::Gateway& gateway) {
+  auto config = load_config(flags, process_environment());
+  if (!config) {
+    log::error("reload refused, the old configuration stays in force: {}", config.error().message);
+    return;
+  }
+  for (const std::string& warning : config->warnings) log::warn("{}", warning);
+  if (auto done = gateway.reload(config->snapshot); !done) {
+    log::error("reload refused, the old configuration stays in force: {}", done.error().message);
+    return;
+  }
+  log::info("reloaded: models, cascades, tasks and keys are in force (policy {}); listen, workers, limits and store need a restart", config->snapshot.policy->version);
+}
+
+int serve(const ServeFlags& flags, const std::string& port_file) {
+  auto config = load_config(flags, process_environment());
+  if (!config) return report_error("serve", config.error(), false);
+  for (const std::string& warning : config->warnings) log::warn("{}", warning);
+  const sigset_t signals = block_signals();
+  raise_descriptor_limit();
+
+  auto store = store::Store::open(config->data, config->store);
+  if (!store) return report_error("serve", store.error(), false);
+  for (const std::string& note : (*store)->recovery().notes) log::info("{}", note);
+
+  gateway::GatewayOptions options;
+  options.server = config->server;
+  options.cache_bytes = config->cache_bytes;
+  options.await_durability = config->store.durability == store::Durability::kGroup;
+  options.version = std::string(version());
+  auto gateway = gateway::Gateway::start(std::move(options), config->snapshot, store->get());
+  if (!gateway) return report_error("serve", gateway.error(), false);
+  greet(*config, **gateway);
+  if (!port_file.empty()) {
+    if (auto written = write_file_atomically(port_file, (*gateway)->address() + "\n"); !written) return report_error("serve", written.error(), false);
+  }
+
+  while (true) {
+    int signal = 0;
+    if (sigwait(&signals, &signal) != 0) continue;
+    if (signal == SIGHUP) {
+      reload(flags, **gateway);
+      continue;
+    }
+    log::info("stopping: no new requests, up to {} s for those in flight (once more to stop at once)", config->drain_ms / 1000);
+    break;
+  }
+  // A second signal ends the process at once; the journal has what was answered.
+  std::signal(SIGINT, SIG_DFL);
+  std::signal(SIGTERM, SIG_DFL);
+  pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
+  (*gateway)->drain(config->drain_ms);
+  gateway->reset();
+  store->reset();
+  log::info("stopped");
+  return kExitDone;
+}
+
+}  // namespace
+
+int run_serve_command(int argc, char** argv) {
+  ServeFlags flags;
+  std::string level = "info";
+  std::string port_file;
+  CLI::App cli{"Starts the gateway: applications change their base_url to it, nothing else."};
+  cli.footer(
+      "Examples:\n"
+      "  understudy serve --student ollama:llama3.2 --teacher openai:gpt-4o\n"
+      "  understudy serve --student http://127.0.0.1:8000/v1#small --student-price 0.10,0.40 --teacher openai:gpt-4o\n"
+      "  understudy serve --config understudy.toml\n"
+      "Models are PROVIDER:MODEL (openai, openrouter, groq, mistral, deepseek, together, fireworks, xai, ollama, vllm, llamacpp) or URL#MODEL.\n"
+      "SIGHUP reloads the configuration; Ctrl-C drains.");
+  cli.add_option("-c,--config", flags.config, "Configuration file (TOML)");
+  cli.add_option("--listen", flags.listen, "ADDRESS:PORT; port 0 lets the system choose (default 127.0.0.1:8080)");
+  cli.add_option("--data", flags.data, "Data directory (default ./understudy-data)")->envname("UNDERSTUDY_DATA");
+  cli.add_option("--student", flags.student, "Model that answers first");
+  cli.add_option("--teacher", flags.teacher, "Model that answers when the student is not sure");
+  cli.add_option("--student-key-env", flags.student_key_env, "Environment variable that holds the student's key");
+  cli.add_option("--teacher-key-env", flags.teacher_key_env, "Environment variable that holds the teacher's key");
+  cli.add_option("--student-price", flags.student_price, "IN,OUT in USD per 1M tokens, where the price book does not know the model");
+  cli.add_option("--teacher-price", flags.teacher_price, "The same for the teacher");
+  cli.add_option("--workers", flags.workers, "Reactors, one a core (default: all)")->check(CLI::Range(0, 256));
+  cli.add_option("--port-file", port_file, "Write ADDRESS:PORT here once requests are served (for scripts that let the system choose the port)");
+  cli.add_flag("--shadow", flags.shadow, "The teacher serves everything; the student runs beside it");
+  cli.add_option("--log-level", level, "debug, info, warn or error")->check(CLI::IsMember({"debug", "info", "warn", "error"}));
+  if (const auto status = parse_arguments(cli, argc, argv)) return *status;
+  log::set_level(level == "debug" ? log::Level::kDebug : level == "warn" ? log::Level::kWarn : level == "error" ? log::Level::kError : log::Level::kInfo);
+  return serve(flags, port_file);
+}
+
+}  // namespace understudy::app

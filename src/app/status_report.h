@@ -1,0 +1,24 @@
+#pragma once
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "app/terminal.h"
+#include "store/queries.h"
+
+namespace understudy::app {
+
+/// What `understudy status` shows.
+struct StatusReport {
+  std::string data;  ///< the directory, as given
+  store::Status status;
+  std::optional<std::string> task;  ///< only this one, which must be among status.tasks
+};
+
+/// For people: sums of the last 24 hours and of all time, then by task and model, then what needs attention.
+std::string status_text(const StatusReport& report, const TextStyle& style);
+
+/// `understudy.status/1`, one line with the new line.
+std::string status_json(const StatusReport& report);
+
+}  // namespace understudy::app

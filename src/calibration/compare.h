@@ -1,0 +1,91 @@
+#pragma once
+/// What "agrees with the teacher" means: one comparator per task, or the default for the answer's shape.
+///
+/// Every comparator is symmetric, and an answer agrees with itself. Where an answer does not have the shape that a
+/// comparator wants (no number, no JSON), the two agree only if their normalised texts are equal: unreadable is not equal.
+///
+/// Normalised text (`text`, and the fallback): ASCII letters in lower case, runs of white space become one space, outer
+/// white space, quotes, markdown marks (* _ `) and closing punctuation (. , ; : !) are dropped. Words, articles and inner
+/// punctuation are kept: "a refund" and "refund" differ.
+///
+/// | comparator | the two agree when |
+/// | --- | --- |
+/// | exact   | the bytes are equal |
+/// | text    | the normalised texts are equal |
+/// | choice  | the normalised labels are equal: a leading "answer:" / "the answer is" / "label:" is dropped, "(B)", "B." and "B) Paris" become "b"; with `labels` set, an answer that names exactly one of them as whole words is that label |
+/// | number  | |a - b| <= max(tolerance, relative_tolerance * max(|a|, |b|)); percentages only agree with percentages. The number is the whole answer if it is one (currency sign, thousands separators and % allowed), else the one after the last "####", else that in the last \boxed{}, else the last number in the text |
+/// | json    | same structure: object keys in any order, arrays in order, numbers by value, strings byte for byte; a fence of ``` around it is dropped. `fields` gives a tolerance per path ("items.price": array positions are not named); an infinite tolerance ignores the field, also when one side lacks it. Duplicate keys are not JSON here |
+/// | tools   | the same calls in the same order: names equal and arguments equal as `json`; call ids are ignored |
+/// | ranking | share of the longer one's first `top_k` that both have in their first `top_k` >= level; or, with `top_k` = 0, the same items and Kendall's tau >= level. Items: a JSON array, or ids between brackets, commas, > or line breaks |
+/// | score   | numbers within tolerance; with `side_of` set, both on the same side of it (equal counts as above) |
+///
+/// Where either answer has tool calls the calls must agree under every comparator: a different call is a different act.
+/// Pure, thread-safe; microseconds for short answers.
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+
+namespace understudy::calibration {
+
+enum class Comparator : std::uint8_t { kExact, kText, kChoice, kNumber, kJson, kTools, kRanking, kScore };
+
+std::string_view comparator_name(Comparator comparator);
+
+/// What a task's comparator is and at which level; the defaults are what a bare name means.
+struct ComparatorSpec {
+  Comparator comparator = Comparator::kText;
+  double tolerance = 1e-9;             ///< number, score, json numbers: absolute
+  double relative_tolerance = 1e-9;    ///< number, json numbers
+  std::map<std::string, double, std::less<>> fields;  ///< json: absolute tolerance by path
+  std::vector<std::string> labels;     ///< choice: the closed answer set; empty where it is not known
+  int top_k = 3;                       ///< ranking: 0 means Kendall's tau over the whole list
+  double level = 1.0;                  ///< ranking: least overlap (0..1) or tau (-1..1)
+  std::optional<double> side_of;       ///< score
+};
+
+/// Reads "exact", "choice", "number:0.01" (tolerance), "score:0.1", "score:side=0.5", "ranking:top=3,level=0.66",
+/// "ranking:tau=0.8", "choice:yes|no". kConfig with the list of names otherwise.
+Result<ComparatorSpec> parse_comparator(std::string_view text);
+
+/// An answer: the message's text, and its tool calls as a JSON array in OpenAI's form ("" where there are none).
+struct AnswerView {
+  std::string_view text;
+  std::string_view tool_calls = {};
+};
+
+bool agrees(const ComparatorSpec& spec, const AnswerView& a, const AnswerView& b);
+inline bool agrees(const ComparatorSpec& spec, std::string_view a, std::string_view b) {
+  return agrees(spec, AnswerView{a}, AnswerView{b});
+}
+
+/// Default for a task without a configured comparator, from one (teacher's) answer: tools where it calls tools, json for
+/// an object or array, ranking for ids joined by ">", number for a bare number, choice for a short label (one line, at
+/// most four words and 40 bytes), else text.
+Comparator default_comparator(const AnswerView& teacher_answer);
+
+std::string normalise_text(std::string_view text);
+std::string normalise_label(std::string_view text, const std::vector<std::string>& labels = {});
+
+/// A number as the `number` comparator reads it.
+struct ReadNumber {
+  double value = 0;
+  bool percent = false;
+};
+std::optional<ReadNumber> read_number(std::string_view text);
+
+/// Share of the answers that agree with the first, the first included (1 for a single answer), and the entropy in nats
+/// over groups of agreeing answers, an answer joining the first group whose first member it agrees with (semantic
+/// entropy by classes; Kuhn et al. 2023). nullopt where there are no answers.
+struct Votes {
+  double share = 0;
+  double semantic_entropy = 0;
+};
+std::optional<Votes> count_votes(const ComparatorSpec& spec, const std::vector<std::string>& answers);
+
+}  // namespace understudy::calibration

@@ -1,0 +1,205 @@
+#include "cascade/internal/call_model.h"
+
+#include <fmt/format.h>
+
+#include "base/json_writer.h"
+
+namespace understudy::cascade::internal {
+namespace {
+
+constexpr std::size_t kMaxReplyBytes = std::size_t{64} << 20;
+constexpr std::size_t kMaxErrorBytes = std::size_t{1} << 20;
+constexpr std::size_t kMaxHeldBytes = std::size_t{8} << 20;
+
+/// Whether to ask this stage for logprobs: cheap stages only, and only where the probe has not found that they never come.
+bool asks_logprobs(const Attempt& attempt, const PricedModel& model) {
+  return attempt.stage == Stage::kStudent && model.config.state->logprobs.load(std::memory_order_relaxed) != providers::LogprobSupport::kNone;
+}
+
+void add_confidence(const CallSubject& subject, Attempt& attempt, const chat::LogprobSeries& series) {
+  if (attempt.stage != Stage::kStudent || !series.present) return;
+  calibration::LogprobAccumulator& accumulator = subject.accumulator;
+  accumulator.reset();
+  std::size_t next = 0;
+  for (std::size_t i = 0; i < series.chosen.size(); ++i) {
+    const std::size_t count = series.per_token[i];
+    accumulator.add(series.chosen[i], std::span(series.alternatives.data() + next, count));
+    next += count;
+  }
+  attempt.features = accumulator.finish();
+  if (attempt.features) attempt.confidence = subject.runtime.policy->confidence->confidence(*attempt.features);
+}
+
+void add_cost(const CallSubject& subject, Attempt& attempt) {
+  if (attempt.usage) {
+    attempt.cost = subject.runtime.policy->models[attempt.model].cost(*subject.runtime.policy->prices, *attempt.usage, subject.deps.reactor.clock().wall());
+  } else if (!attempt.ok() && attempt.status != 200) {
+    attempt.cost = Picousd{0};  // refused before any token was made
+  }
+}
+
+void count_attempt(const CallSubject& subject, const Attempt& attempt) {
+  const auto stage = static_cast<std::size_t>(attempt.stage);
+  subject.deps.counters.attempts[stage].fetch_add(1, std::memory_order_relaxed);
+  if (!attempt.ok()) subject.deps.counters.attempt_errors[stage].fetch_add(1, std::memory_order_relaxed);
+}
+
+net::Awaitable<void> read_plain(const CallSubject& subject, Attempt& attempt) {
+  auto body = co_await attempt.reply->body(attempt.status == 200 ? kMaxReplyBytes : kMaxErrorBytes);
+  if (!body) {
+    attempt.error = std::move(body.error());
+    co_return;
+  }
+  attempt.body = *body;
+  if (attempt.status != 200) co_return;
+  auto completion = chat::parse_completion(attempt.body, &subject.series);
+  if (!completion) {
+    attempt.error = std::move(completion.error());
+    co_return;
+  }
+  attempt.completion = std::move(*completion);
+  attempt.usage = attempt.completion.tokens;
+  if (!attempt.usage) attempt.usage = estimate_usage(subject.body, attempt.completion.message.in(attempt.body));
+  add_confidence(subject, attempt, subject.series);
+}
+
+net::Awaitable<void> collect(const CallSubject& subject, Attempt& attempt) {
+  chat::StreamAssembler assembler;
+  bool done = false;
+  while (!done) {
+    auto event = co_await attempt.reply->next_event();
+    if (!event) {
+      attempt.error = std::move(event.error());
+      break;
+    }
+    if (!*event) {
+      if (!assembler.finished()) attempt.error = Error(ErrorKind::kUpstreamProtocol, "The upstream's stream ended in the middle of its answer.");
+      break;
+    }
+    if (**event == "[DONE]") {
+      done = true;
+    } else if (auto chunk = assembler.add(**event, subject.request.logprobs); !chunk) {
+      attempt.error = std::move(chunk.error());
+      break;
+    } else if (assembler.bytes() > kMaxHeldBytes) {
+      attempt.error = Error(ErrorKind::kUpstreamProtocol, fmt::format("The upstream's answer is over {} bytes.", kMaxHeldBytes));
+      break;
+    }
+  }
+  finish_stream(subject, attempt, assembler);
+}
+
+}  // namespace
+
+UpstreamBody::UpstreamBody(const chat::ChatRequest& request, std::string_view body, std::string_view upstream_model, Delivery delivery,
+                           bool ask_logprobs, int top_logprobs) {
+  append_json_string(model_, upstream_model);
+  chat::Splice splice(body);
+  const bool stream = delivery != Delivery::kPlain;
+  if (ask_logprobs && !request.logprobs) {
+    top_logprobs_ = std::to_string(top_logprobs);
+    if (request.logprobs_span.present()) {
+      splice.replace(request.logprobs_span, "true");
+    } else {
+      inserted_ += "\"logprobs\":true,";
+    }
+    if (request.top_logprobs_span.present()) {
+      splice.replace(request.top_logprobs_span, top_logprobs_);
+    } else {
+      inserted_ += fmt::format("\"top_logprobs\":{},", top_logprobs_);
+    }
+  }
+  if (stream != request.stream) {
+    // Only off-path calls differ from the client's delivery; the field is there, for the client set it.
+    splice.replace(request.stream_span, stream ? "true" : "false");
+    if (!stream && request.stream_options_span.present()) splice.replace(request.stream_options_span, "null");
+  } else if (stream && !request.include_usage) {
+    if (request.include_usage_span.present()) {
+      splice.replace(request.include_usage_span, "true");
+    } else if (request.stream_options_insert_at > 0) {
+      splice.insert(request.stream_options_insert_at, request.stream_options_empty ? "\"include_usage\":true" : "\"include_usage\":true,");
+    } else if (request.stream_options_span.present()) {
+      splice.replace(request.stream_options_span, "{\"include_usage\":true}");
+    } else {
+      inserted_ += "\"stream_options\":{\"include_usage\":true},";
+    }
+  }
+  if (!inserted_.empty()) splice.insert(request.insert_at, inserted_);
+  splice.replace(request.model_span, model_);
+  pieces_ = splice.pieces();
+}
+
+net::Awaitable<void> call_model(const CallSubject& subject, Attempt& attempt, Delivery delivery) {
+  const Policy& policy = *subject.runtime.policy;
+  const PricedModel& model = policy.models[attempt.model];
+  if (subject.deps.journal != nullptr) {
+    store::ReservationEvent reservation;
+    reservation.request_id = subject.request_id;
+    reservation.attempt = attempt.number;
+    reservation.stage = attempt.stage;
+    reservation.model = model.config.name;
+    // Without a budget the call goes ahead also when the reservation could not be written; the journal counts that.
+    [[maybe_unused]] const bool written = subject.deps.journal->reserve(reservation);
+  }
+  attempt.started = subject.deps.reactor.clock().mono();
+  {
+    const UpstreamBody body(subject.request, subject.body, model.config.upstream_model, delivery, asks_logprobs(attempt, model), policy.top_logprobs);
+    providers::ChatCall call;
+    call.body = body.pieces();
+    call.stream = delivery != Delivery::kPlain;
+    call.client_key = subject.client_key;
+    call.request_id = subject.request_id;
+    call.traceparent = subject.traceparent;
+    call.cancel = subject.cancel;
+    auto reply = co_await subject.runtime.providers[attempt.model]->chat(call);
+    attempt.first_byte_us = (subject.deps.reactor.clock().mono().ns - attempt.started.ns) / 1000;
+    if (reply) {
+      attempt.reply = std::move(*reply);
+      attempt.status = attempt.reply->status();
+    } else {
+      attempt.error = std::move(reply.error());
+    }
+  }
+  if (attempt.reply) {
+    const bool events = attempt.status == 200 && attempt.reply->is_event_stream();
+    if (events && delivery == Delivery::kOpen) co_return;
+    if (events && delivery == Delivery::kCollect) {
+      co_await collect(subject, attempt);
+      count_attempt(subject, attempt);
+      co_return;
+    }
+    co_await read_plain(subject, attempt);
+  }
+  attempt.finished = subject.deps.reactor.clock().mono();
+  add_cost(subject, attempt);
+  count_attempt(subject, attempt);
+}
+
+void finish_stream(const CallSubject& subject, Attempt& attempt, chat::StreamAssembler& assembler) {
+  attempt.finished = subject.deps.reactor.clock().mono();
+  add_confidence(subject, attempt, assembler.logprobs());
+  attempt.answer = assembler.take();
+  attempt.usage_raw = attempt.answer->usage_raw;
+  attempt.usage = attempt.answer->usage;
+  if (!attempt.usage) attempt.usage = estimate_usage(subject.body, chat::answer_text(*attempt.answer));
+  add_cost(subject, attempt);
+}
+
+std::optional<Picousd> total_cost(std::span<const Attempt> attempts) {
+  Picousd sum;
+  for (const Attempt& attempt : attempts) {
+    if (!attempt.cost) return std::nullopt;
+    sum = sum + *attempt.cost;
+  }
+  return sum;
+}
+
+Usage estimate_usage(std::string_view body, std::string_view answer) {
+  Usage usage;
+  usage.input = chat::estimate_tokens(body);
+  usage.output = chat::estimate_tokens(answer);
+  usage.estimated = true;
+  return usage;
+}
+
+}  // namespace understudy::cascade::internal

@@ -1,0 +1,156 @@
+#include <algorithm>
+#include <memory>
+
+#include "cascade/internal/flow.h"
+#include "cascade/internal/label_job.h"
+
+namespace understudy::cascade {
+
+void Flow::compare_with_teacher() {
+  const Attempt* student = nullptr;
+  const Attempt* teacher = nullptr;
+  for (const Attempt& attempt : attempts_) {
+    if (!attempt.ok()) continue;
+    if (attempt.stage == Stage::kStudent) student = &attempt;
+    if (attempt.stage == Stage::kTeacher) teacher = &attempt;
+  }
+  if (student == nullptr || teacher == nullptr) return;
+  const auto cheap = answer_of(*student);
+  const auto reference = answer_of(*teacher);
+  if (cheap && reference) agrees_ = internal::compare_answers(task_, *cheap, *reference).agrees;
+}
+
+void Flow::record(int status, std::string_view error) {
+  if (recorded_) return;
+  recorded_ = true;
+  Counters& counters = deps_.counters;
+  const std::int64_t latency_us = (deps_.reactor.clock().mono().ns - context_.started.ns) / 1000;
+  const auto bump = [](std::atomic<std::uint64_t>& counter) { counter.fetch_add(1, std::memory_order_relaxed); };
+  if (!error.empty()) {
+    bump(counters.failed);
+  } else if (decision_.served_by) {
+    bump(counters.served[static_cast<std::size_t>(*decision_.served_by)]);
+  }
+  if (decision_.escalated) bump(counters.escalated);
+  if (decision_.cost) {
+    counters.cost_nanousd.fetch_add(decision_.cost->value / 1000, std::memory_order_relaxed);
+    if (const auto saved = decision_.saved()) counters.saved_nanousd.fetch_add(saved->value / 1000, std::memory_order_relaxed);
+  } else if (!attempts_.empty()) {
+    bump(counters.cost_unknown);
+  }
+  counters.latency.add(latency_us);
+  counters.overhead.add(decision_.overhead_us);
+  if (deps_.journal == nullptr) return;
+
+  const bool nothing_but_cost = mode_ == Mode::kOff;
+  const bool keep_bodies = policy_.keep_bodies && !nothing_but_cost;
+  for (const Attempt& attempt : attempts_) {
+    std::string rendered;
+    std::string_view answer;
+    if (keep_bodies && attempt.answer) {
+      rendered = chat::message_json(*attempt.answer);
+      answer = rendered;
+    } else if (keep_bodies && attempt.ok()) {
+      answer = attempt.completion.message.in(attempt.body);
+    }
+    const store::AttemptEvent event = internal::attempt_event(policy_, attempt, context_.request_id, answer);
+    deps_.journal->append(event);
+  }
+
+  store::RequestEvent event;
+  event.request_id = context_.request_id;
+  event.tenant = context_.tenant;
+  event.key = context_.key_name;
+  event.route = context_.route;
+  if (!nothing_but_cost) {
+    event.session = context_.session;
+    event.consumer = context_.consumer;
+    event.tags = context_.tags;
+    event.input_hash = canonical_.empty() ? hash64(context_.body) : hash64(canonical_);
+  }
+  event.task = task_name_;
+  if (route_.cascade != nullptr) event.cascade = route_.cascade->name;
+  event.requested_model = request_.model;
+  event.mode = mode_name(mode_);
+  event.policy_version = policy_.version;
+  event.coin.probability = coin_probability_;
+  event.coin.heads = coin_heads_;
+  event.label_source = agrees_ ? label_source_ : std::string_view{};
+  event.agrees = agrees_;
+  event.served_by = decision_.served_by;
+  event.served_model = decision_.served_by ? std::string_view(decision_.model) : std::string_view{};
+  event.confidence = decision_.confidence;
+  event.threshold = decision_.threshold;
+  event.threshold_by_hand = decision_.threshold.has_value();
+  event.escalated = decision_.escalated;
+  event.reason = decision_.reason;
+  event.status = status;
+  event.error = error;
+  event.streamed = request_.stream;
+  event.client_gone = sink_.client_gone();
+  event.complete = error.empty();
+  event.cost = attempts_.empty() && !cached_ ? std::optional(Picousd{0}) : decision_.cost;
+  event.teacher_cost = decision_.teacher_cost;
+  event.teacher_cost_estimated = decision_.teacher_cost_estimated;
+  event.latency_us = latency_us;
+  event.overhead_us = decision_.overhead_us;
+  // A request that was refused before anyone was asked keeps no text: the error says enough.
+  if (keep_bodies && (cached_ || !attempts_.empty())) event.body = context_.body;
+  deps_.journal->append(event);
+}
+
+net::Awaitable<void> Flow::make_durable() {
+  if (!deps_.await_durability || deps_.journal == nullptr) co_return;
+  auto durable = std::make_shared<net::Event>(deps_.reactor);
+  net::Reactor* const reactor = &deps_.reactor;
+  // The event moves along, so that it is let go of on its own reactor.
+  auto done = [reactor, event = durable](bool) mutable { reactor->post([event = std::move(event)] { event->set(); }); };
+  deps_.journal->when_durable(deps_.journal->last_sequence(), std::move(done));
+  // A disk that hangs must not hold answers back for ever.
+  [[maybe_unused]] const bool synced = co_await durable->wait(net::Deadline::after_ms(deps_.reactor.clock().mono(), 10'000));
+}
+
+void Flow::start_labels() {
+  if (!coin_heads_ || !decision_.served_by || !route_.cascade->student) return;
+  const bool shadow = mode_ == Mode::kShadow;
+  auto job = std::make_unique<internal::LabelJob>();
+  const Attempt* student = nullptr;
+  const Attempt* teacher = nullptr;
+  for (const Attempt& attempt : attempts_) {
+    if (attempt.stage == Stage::kStudent && attempt.ok()) student = &attempt;
+    if (attempt.stage == Stage::kTeacher && attempt.ok()) teacher = &attempt;
+  }
+  const bool student_asked = std::any_of(attempts_.begin(), attempts_.end(), [](const Attempt& a) { return a.stage == Stage::kStudent; });
+  job->ask_student = !student_asked;
+  job->ask_teacher = teacher == nullptr;
+  if (!job->ask_student && !job->ask_teacher) return;  // both answered on the path: the label is in the request's record
+
+  if (job->ask_teacher) job->teacher_estimate = decision_.teacher_cost;
+  if (engine_.off_path_.size() >= deps_.max_off_path ||
+      (job->ask_teacher && !deps_.label_budget.reserve(route_.cascade->label_budget_per_day, job->teacher_estimate, deps_.reactor.clock().wall()))) {
+    deps_.counters.labels_skipped.fetch_add(1, std::memory_order_relaxed);
+    return;
+  }
+  if (student != nullptr) {
+    if (auto answer = answer_of(*student)) job->student = std::move(*answer);
+  }
+  if (teacher != nullptr) {
+    if (auto answer = answer_of(*teacher)) job->teacher = std::move(*answer);
+  }
+  if (cached_) {
+    if (auto answer = chat::parse_answer(cached_->completion)) job->cached = std::move(*answer);
+  }
+  job->runtime = runtime_;
+  job->cascade = route_.cascade;
+  job->task = task_;
+  job->request_id = context_.request_id;
+  job->client_key = std::string(context_.client_key);
+  job->body = std::string(context_.body);
+  job->source = shadow ? "shadow" : "coin";
+  job->propensity = coin_probability_;
+  job->next_attempt = static_cast<std::uint8_t>(attempts_.size());
+  job->keep_bodies = policy_.keep_bodies;
+  engine_.off_path_.spawn(internal::run_label_job(&engine_.deps_, &deps_.label_budget, std::move(job), engine_.off_path_.token()));
+}
+
+}  // namespace understudy::cascade

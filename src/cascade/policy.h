@@ -1,0 +1,99 @@
+#pragma once
+/// What is decided by, frozen together: models, cascades, tasks, thresholds. Made from configuration by `app`, immutable,
+/// shared by all reactors; a reload makes a new one. `version` names it in every record.
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "calibration/compare.h"
+#include "calibration/confidence.h"
+#include "chat/price_book.h"
+#include "chat/stage.h"
+#include "providers/model.h"
+
+namespace understudy::cascade {
+
+enum class Mode : std::uint8_t {
+  kLive,     ///< cheap stages serve where their confidence reaches the threshold
+  kShadow,   ///< the teacher serves everything; the cheap stages run beside it
+  kStudent,  ///< the student serves whatever its confidence
+  kTeacher,  ///< the teacher serves
+  kOff,      ///< passed through to the teacher; nothing is stored but cost
+};
+std::string_view mode_name(Mode mode);
+std::optional<Mode> parse_mode(std::string_view name);
+
+enum class UnknownModel : std::uint8_t { kAuto, kTeacher, kError };
+enum class OnTeacherFailure : std::uint8_t { kError, kStudent };
+
+/// A model and what it costs.
+struct PricedModel {
+  providers::ModelConfig config;
+  std::optional<CallPrices> override_prices;    ///< from `price = {...}`
+  std::optional<CallPrices> fixed_prices;       ///< the book's, looked up once, where they depend on neither date nor size
+
+  /// nullopt where neither the override nor the book knows the model.
+  std::optional<Picousd> cost(const PriceBook& book, const Usage& usage, WallTime at) const;
+};
+
+/// The ordered stages of requests that name this cascade.
+struct CascadeConfig {
+  std::string name;
+  bool cache = true;
+  std::optional<std::size_t> student;   ///< index in Policy::models; nullopt: no student stage
+  std::size_t teacher = 0;
+  double escalate_below = 0.8;
+  bool escalate_below_given = false;    ///< false: the default of the time before calibration exists
+  Mode mode = Mode::kLive;
+  double spot_check = 0.02;
+  std::optional<Picousd> label_budget_per_day;
+  std::int64_t cache_max_age_ms = std::int64_t{30} * 24 * 3600 * 1000;
+  OnTeacherFailure on_teacher_failure = OnTeacherFailure::kError;
+};
+
+/// What is known of a task by name; absent tasks use the cascade's values.
+struct TaskConfig {
+  std::string name;
+  std::optional<calibration::ComparatorSpec> compare;
+  bool pin_teacher = false;
+  std::string match_header;   ///< value of x-understudy-task or metadata.task that means this task
+  std::string match_model;    ///< requested model that means this task
+  std::optional<double> escalate_below;
+  std::optional<double> spot_check;
+};
+
+struct Policy {
+  std::vector<PricedModel> models;
+  std::vector<CascadeConfig> cascades;   ///< [0] is "default"
+  std::vector<TaskConfig> tasks;
+  UnknownModel unknown_model = UnknownModel::kAuto;
+  std::shared_ptr<const PriceBook> prices;
+  std::shared_ptr<const calibration::ConfidenceModel> confidence;
+  std::int64_t heartbeat_ms = 5000;
+  int top_logprobs = 5;                  ///< asked of students when the client did not ask
+  bool keep_bodies = true;
+  std::string version;                   ///< hash of all of the above
+
+  /// Name of the task: the header or metadata's word, through the rules; else the rule for the requested model; else "".
+  const TaskConfig* find_task(std::string_view named, std::string_view requested_model) const;
+};
+
+/// Where a requested model name leads.
+struct Route {
+  const CascadeConfig* cascade = nullptr;
+  Mode mode = Mode::kLive;                    ///< the cascade's, or forced by the name (understudy/student, understudy/teacher)
+  std::optional<std::size_t> direct_model;    ///< a configured model by its own name: answered by it alone
+  std::string_view reason;                    ///< set where the name forced the mode
+};
+
+/// kModelNotFound where the name is unknown and `unknown_model = "error"`; the message lists what exists.
+Result<Route> resolve_model(const Policy& policy, std::string_view requested);
+
+}  // namespace understudy::cascade

@@ -1,0 +1,135 @@
+// calibration: is 0.9 right nine times in ten, on rows the fit has not seen?
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "calibration/calibrators.h"
+#include "evaluation/internal/common.h"
+
+namespace understudy::evaluation {
+
+using namespace internal;
+
+namespace {
+
+struct Figures {
+  std::vector<double> ece15, brier, logloss;
+  void add(const std::vector<double>& p, const std::vector<std::uint8_t>& y) {
+    ece15.push_back(calibration::ece(p, y));
+    brier.push_back(calibration::brier(p, y));
+    logloss.push_back(calibration::log_loss(p, y));
+  }
+  double mean_brier() const { return calibration::mean_interval(brier).mean; }
+};
+
+void append(JsonWriter& json, std::string_view key, const Figures& f, std::string_view method) {
+  json.key(key).begin_object();
+  append_mean(json, "ece15", f.ece15);
+  append_mean(json, "brier", f.brier);
+  append_mean(json, "logloss", f.logloss);
+  if (!method.empty()) json.field("method", method);
+  json.end_object();
+}
+
+std::string row(std::string_view name, const Figures& f) {
+  const auto e = calibration::mean_interval(f.ece15), b = calibration::mean_interval(f.brier), l = calibration::mean_interval(f.logloss);
+  return fmt::format("  {:<26} {:.4f} [{:.4f}, {:.4f}]   {:.4f} [{:.4f}, {:.4f}]   {:.4f}\n", name, e.mean, e.low, e.high, b.mean, b.low, b.high, l.mean);
+}
+
+}  // namespace
+
+Result<Report> run_calibration(const Outcomes& all, const EvalOptions& options, const Sink& sink) {
+  if (options.draws < 1) return fail(ErrorKind::kUsage, "--draws must be at least 1", "draws");
+  std::vector<std::size_t> rows;
+  for (std::size_t i = 0; i < all.rows.size(); ++i) {
+    if (all.rows[i].weak_logprob && all.truth[i].weak_correct && options.use != Use::kQuery) rows.push_back(i);
+  }
+  if (rows.empty()) return missing(all, "a recorded confidence and `weak_correct` (and --use answer or all)");
+  const std::size_t n = rows.size();
+  const std::size_t fit_rows = n < 600 ? n / 2 : options.labels;
+  if (fit_rows < 2 || fit_rows >= n) {
+    return fail(ErrorKind::kUsage, fmt::format("--labels {}: the file has {} rows with a confidence; leave some to test on", options.labels, n), "labels");
+  }
+
+  const std::vector<std::string_view> singles{"platt", "beta", "isotonic", "venn_abers"};
+  constexpr std::string_view kMethod = "average_8";
+  Figures raw, fitted, constant;
+  std::vector<Figures> single(singles.size());
+  std::vector<double> bin_p(15, 0), bin_y(15, 0), bin_n(15, 0);
+  for (int d = 0; d < options.draws; ++d) {
+    const std::uint64_t seed = options.seed + static_cast<std::uint64_t>(d);
+    SeededRandom random(seed);
+    const Rows order = permutation(n, random);
+    std::vector<double> fit_p, test_p;
+    std::vector<std::uint8_t> fit_y, test_y;
+    for (std::size_t k = 0; k < fit_rows; ++k) {
+      fit_p.push_back(std::exp(*all.rows[rows[order[k]]].weak_logprob));
+      fit_y.push_back(*all.truth[rows[order[k]]].weak_correct);
+    }
+    const auto constant_map = calibration::fit_constant(fit_y);
+    const auto map_or_constant = [&](std::string_view method) {
+      const auto map = calibration::fit_calibrator(method, fit_p, fit_y);
+      return map ? *map : *constant_map;  // fit rows of one outcome only
+    };
+    const auto ours = map_or_constant(kMethod);
+    std::vector<double> test_fitted;
+    for (std::size_t k = fit_rows; k < n; ++k) {
+      const Visible& v = all.rows[rows[order[k]]];
+      test_p.push_back(std::exp(*v.weak_logprob));
+      test_fitted.push_back((*ours)(test_p.back()));
+      if (sink.decision) sink.decision({seed, v.id, test_fitted.back(), 1 - test_fitted.back(), "scored", std::nullopt});
+    }
+    for (std::size_t k = fit_rows; k < n; ++k) test_y.push_back(*all.truth[rows[order[k]]].weak_correct);
+    raw.add(test_p, test_y);
+    fitted.add(test_fitted, test_y);
+    constant.add(std::vector<double>(test_p.size(), (*(*constant_map))(0)), test_y);
+    for (std::size_t m = 0; m < singles.size(); ++m) {
+      const auto map = map_or_constant(singles[m]);
+      std::vector<double> p;
+      for (const double v : test_p) p.push_back((*map)(v));
+      single[m].add(p, test_y);
+    }
+    for (std::size_t k = 0; k < test_y.size(); ++k) {
+      const auto bin = static_cast<std::size_t>(std::clamp(std::ceil(test_fitted[k] * 15) - 1, 0.0, 14.0));
+      bin_p[bin] += test_fitted[k], bin_y[bin] += test_y[k], bin_n[bin] += 1;
+    }
+    if (sink.progress) sink.progress(double(d + 1) / options.draws);
+  }
+  std::size_t best = 0;
+  for (std::size_t m = 1; m < singles.size(); ++m) {
+    if (single[m].mean_brier() < single[best].mean_brier()) best = m;
+  }
+
+  Report report;
+  JsonWriter json(report.json);
+  json.begin_object();
+  json.field("labels", fit_rows).field("test_rows", n - fit_rows).field("draws", options.draws);
+  append(json, "raw", raw, "");
+  append(json, "fitted", fitted, kMethod);
+  append(json, "best_single", single[best], singles[best]);
+  append(json, "constant", constant, "");
+  json.key("singles").begin_object();
+  for (std::size_t m = 0; m < singles.size(); ++m) append(json, singles[m], single[m], "");
+  json.end_object();
+  json.end_object();
+  report.json = report.json.substr(1, report.json.size() - 2);
+  report.human = fmt::format("calibration on {}: {} labels, {} test rows, {} draws; mean [95 % interval over draws]\n\n  {:<26} {:<25} {:<25} log loss\n", all.file,
+                             fit_rows, n - fit_rows, options.draws, "", "ECE-15", "Brier");
+  report.human += row("raw", raw) + row("fitted (average, 8 groups)", fitted);
+  for (std::size_t m = 0; m < singles.size(); ++m) report.human += row(singles[m], single[m]);
+  report.human += row("constant (the base rate)", constant);
+  report.human += "\n  A constant has a low ECE and knows nothing: read ECE beside the Brier score.\n";
+
+  Plot plot{fmt::format("Reliability on test rows: {}", all.file), "stated confidence", "share correct", {}};
+  Series line{"fitted", {}}, perfect{"perfect", {{0, 0}, {1, 1}}};
+  for (std::size_t b = 0; b < 15; ++b) {
+    if (bin_n[b] > 0) line.points.emplace_back(bin_p[b] / bin_n[b], bin_y[b] / bin_n[b]);
+  }
+  plot.series = {line, perfect};
+  report.plots.push_back(std::move(plot));
+  return report;
+}
+
+}  // namespace understudy::evaluation

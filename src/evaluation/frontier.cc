@@ -1,0 +1,316 @@
+// frontier: cost against accuracy on rows that nothing was fitted on.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "evaluation/internal/common.h"
+#include "evaluation/internal/frontier_maths.h"
+#include "evaluation/text_space.h"
+
+namespace understudy::evaluation {
+
+using namespace internal;
+
+namespace {
+
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+
+/// Scores for escalating, of all rows (test rows use them) and of the fit rows as if they had not been fitted on.
+struct Scores {
+  Eigen::VectorXd all;
+  std::vector<double> fit;
+  std::string method;
+  bool pays_peers = false;
+};
+
+class Scorer {
+ public:
+  Scorer(const Outcomes& outcomes, Use use, std::uint64_t seed)
+      : outcomes_(outcomes), use_(use), comparator_(task_comparator(outcomes.rows)), peers_(use == Use::kAll ? outcomes.rows : std::vector<Visible>{}, comparator_) {
+    const auto has_prompts = static_cast<std::size_t>(std::count_if(outcomes.rows.begin(), outcomes.rows.end(), [](const Visible& r) { return !r.prompt.empty(); }));
+    // Texts are needed only where nothing better is recorded.
+    if (has_prompts * 2 > outcomes.rows.size() && !has_confidence(outcomes.rows, use) && !uses_peers()) prepare_text(seed);
+  }
+
+  bool uses_peers() const { return use_ == Use::kAll && !peers_.models().empty(); }
+  const PeerFeatures& peers() const { return peers_; }
+
+  /// @param worse, gain of the fit rows: strong right and weak wrong; strong's score less weak's
+  Result<Scores> score(const Rows& fit, const std::vector<double>& worse, const std::vector<double>& gain, Random& random) const {
+    const bool confident = has_confidence(outcomes_.rows, use_);
+    if (uses_peers()) {
+      auto fitted = logistic_scores(peers_.matrix(), fit, worse, confident);
+      auto crossed = cross_fitted(peers_.matrix(), fit, worse, confident, 5, random);
+      if (fitted && crossed && (!confident || beats_raw(*crossed, fit, worse, random))) return Scores{std::move(*fitted), std::move(*crossed), "peers", true};
+      if (!confident && !fitted) return fail(fitted.error());
+      if (!confident && !crossed) return fail(crossed.error());
+    }
+    if (confident) return raw();
+    if (points_.rows() > 0) return text(fit, gain);
+    return missing(outcomes_, "a confidence, other models' answers (--use all), or prompts");
+  }
+
+ private:
+  Scores raw() const {
+    Scores scores;
+    scores.method = "raw";
+    scores.all.resize(static_cast<Eigen::Index>(outcomes_.rows.size()));
+    for (std::size_t i = 0; i < outcomes_.rows.size(); ++i) scores.all(static_cast<Eigen::Index>(i)) = -*outcomes_.rows[i].weak_logprob;
+    return scores;
+  }
+
+  /// Log loss on held-back fit rows against that of the raw confidence alone, mapped by a fit of its own.
+  bool beats_raw(const std::vector<double>& crossed, const Rows& fit, const std::vector<double>& worse, Random& random) const {
+    const auto alone = cross_fitted(peers_.matrix().leftCols(1), fit, worse, true, 5, random);
+    if (!alone) return true;
+    std::vector<std::uint8_t> y(worse.size());
+    for (std::size_t i = 0; i < y.size(); ++i) y[i] = worse[i] > 0.5;
+    return calibration::log_loss(crossed, y) < calibration::log_loss(*alone, y);
+  }
+
+  void prepare_text(std::uint64_t seed) {
+    std::vector<std::string> texts;
+    for (const Visible& row : outcomes_.rows) texts.push_back(prompt_text(row.subject.empty() ? row.prompt : row.subject + " \n" + row.prompt));
+    SeededRandom random(seed);
+    constexpr Eigen::Index kTopics = 50;
+    const Eigen::MatrixXd topics = latent_semantics(tf_idf(texts), kTopics, random);
+    const Eigen::MatrixXd surface = surface_numbers(texts);
+    points_.resize(topics.rows(), topics.cols() + surface.cols());
+    points_ << topics, 0.16 * surface;
+  }
+
+  Scores text(const Rows& fit, const std::vector<double>& gain) const {
+    constexpr std::size_t kMostFitRows = 2500;  // the solve is cubic
+    const std::size_t f = std::min(fit.size(), kMostFitRows);
+    Eigen::MatrixXd rows(static_cast<Eigen::Index>(f), points_.cols());
+    Eigen::VectorXd y(static_cast<Eigen::Index>(f));
+    for (std::size_t i = 0; i < f; ++i) {
+      const std::size_t from = i * fit.size() / f;  // evenly spaced: files are often sorted by task
+      rows.row(static_cast<Eigen::Index>(i)) = points_.row(static_cast<Eigen::Index>(fit[from]));
+      y(static_cast<Eigen::Index>(i)) = gain[from];
+    }
+    const KernelRidge model = KernelRidge::fit(std::move(rows), y, 2, 20);
+    Scores scores;
+    scores.method = "text";
+    scores.all = model.predict(points_);
+    return scores;
+  }
+
+  const Outcomes& outcomes_;
+  Use use_;
+  calibration::ComparatorSpec comparator_;
+  PeerFeatures peers_;
+  Eigen::MatrixXd points_;
+};
+
+struct SeedResult {
+  double weak, strong;
+  CurveSummary curve;
+  double auroc = kNaN;
+  double cost_at_95 = kNaN, cost_at_99 = kNaN, accuracy_at_95 = kNaN, accuracy_at_99 = kNaN;
+  std::string method;
+  std::vector<double> accuracy;
+};
+
+std::vector<ServedRow> served_rows(const Outcomes& outcomes, const Scorer& scorer, const Rows& rows, const std::vector<double>& score, bool with_truth) {
+  std::vector<ServedRow> out;
+  for (std::size_t k = 0; k < rows.size(); ++k) {
+    const std::size_t i = rows[k];
+    const Visible& v = outcomes.rows[i];
+    ServedRow r;
+    r.raw = v.weak_logprob.value_or(0);
+    r.score = score[k];
+    r.weak_cost = *v.weak_cost_usd;
+    r.strong_cost = *v.strong_cost_usd;
+    if (with_truth) {
+      r.weak_correct = *outcomes.truth[i].weak_correct;
+      r.strong_correct = *outcomes.truth[i].strong_correct;
+    }
+    for (std::size_t m = 0; m < scorer.peers().models().size(); ++m) {
+      const auto peer = v.peers.find(scorer.peers().models()[m]);
+      // A price that is not known must not look cheap.
+      const double cost = peer != v.peers.end() && peer->second.cost_usd ? *peer->second.cost_usd : std::numeric_limits<double>::infinity();
+      r.mid_cost.push_back(cost);
+      r.mid_agrees.push_back(scorer.peers().agrees(m, i) ? 1 : 0);
+      r.peers_cost += cost;
+    }
+    out.push_back(std::move(r));
+  }
+  return out;
+}
+
+std::vector<double> downsample(const std::vector<double>& curve, std::size_t points) {
+  std::vector<double> out;
+  for (std::size_t p = 0; p <= points; ++p) out.push_back(curve[p * (curve.size() - 1) / points]);
+  return out;
+}
+
+}  // namespace
+
+Result<Report> run_frontier(const Outcomes& outcomes, const EvalOptions& options, const Sink& sink) {
+  for (const Truth& t : outcomes.truth) {
+    if (!t.weak_correct || !t.strong_correct) return missing(outcomes, "`weak_correct` and `strong_correct` on every row");
+  }
+  if (options.seeds < 1) return fail(ErrorKind::kUsage, "--seeds must be at least 1", "seeds");
+  std::string how = options.fit;
+  if (how.empty()) {
+    const bool has_calib = std::any_of(outcomes.rows.begin(), outcomes.rows.end(), [](const Visible& r) { return r.split == "calib"; }) &&
+                           std::any_of(outcomes.rows.begin(), outcomes.rows.end(), [](const Visible& r) { return r.split != "calib"; });
+    how = has_calib ? "split:calib" : fmt::format("random:{}", std::max<std::size_t>(outcomes.rows.size() / 4, 1));
+  }
+  const bool priced = std::all_of(outcomes.rows.begin(), outcomes.rows.end(), [](const Visible& r) { return r.weak_cost_usd && r.strong_cost_usd; });
+  const Scorer scorer(outcomes, options.use, options.seed);
+  const bool bands = scorer.uses_peers() && scorer.peers().any_agreement() && has_confidence(outcomes.rows, options.use);
+
+  std::vector<SeedResult> results;
+  std::size_t fit_rows = 0, test_rows = 0;
+  constexpr std::size_t kPlotPoints = 100;
+  std::vector<double> mean_curve(kPlotPoints + 1, 0), mean_oracle(kPlotPoints + 1, 0);
+  for (int s = 0; s < options.seeds; ++s) {
+    const std::uint64_t seed = options.seed + static_cast<std::uint64_t>(s);
+    SeededRandom random(seed);
+    const auto split = split_rows(outcomes, how, random);
+    if (!split) return fail(split.error());
+    fit_rows = split->fit.size();
+    test_rows = split->test.size();
+
+    // Learn from the fit rows' outcomes.
+    std::vector<double> worse, gain;
+    double fit_strong = 0;
+    for (const std::size_t i : split->fit) {
+      const Truth& t = outcomes.truth[i];
+      worse.push_back(*t.strong_correct && !*t.weak_correct ? 1 : 0);
+      gain.push_back(double(*t.strong_correct) - double(*t.weak_correct));
+      fit_strong += *t.strong_correct;
+    }
+    auto scores = scorer.score(split->fit, worse, gain, random);
+    if (!scores) return fail(scores.error());
+    if (scores->fit.empty()) scores->fit = gather(scores->all, split->fit);
+    CostPolicy at_95, at_99;
+    if (priced) {
+      const auto rows = served_rows(outcomes, scorer, split->fit, scores->fit, true);
+      const auto n = static_cast<double>(rows.size());
+      fit_strong /= n;
+      // The cheapest of thousands of policies owes part of its accuracy on these rows to luck: ask for a fifth of a standard
+      // error more, by the rows on which weak and strong differ.
+      double differ = 0;
+      for (const double g : gain) differ += g != 0;
+      const double margin = 0.2 * std::sqrt(differ / n / n);
+      at_95 = cheapest_policy(rows, 0.95 * fit_strong + margin, scores->pays_peers, bands);
+      at_99 = cheapest_policy(rows, 0.99 * fit_strong + margin, scores->pays_peers, bands);
+    }
+
+    // Decide the test rows, without their outcomes.
+    const std::vector<double> test_scores = gather(scores->all, split->test);
+    std::vector<ServedRow> test;
+    if (priced) test = served_rows(outcomes, scorer, split->test, test_scores, false);
+    if (sink.decision) {
+      for (std::size_t k = 0; k < split->test.size(); ++k) {
+        const Visible& v = outcomes.rows[split->test[k]];
+        Decision d{seed, v.id, confidence_of(v, options.use), test_scores[k], "unpriced", std::nullopt};
+        if (priced) {
+          const bool asked = act(at_99, test[k]) == Action::kAskMid;
+          const bool strong = serve(at_99, test[k]).strong;
+          d.decision = asked ? (strong ? "mid_strong" : "mid_weak") : (strong ? "strong" : "weak");
+          if (at_99.kind == CostPolicy::Kind::kScore) d.threshold = at_99.escalate_above;
+          if (at_99.kind == CostPolicy::Kind::kBand) d.threshold = std::exp(at_99.high);
+        }
+        sink.decision(d);
+      }
+    }
+
+    // Keep score.
+    std::vector<double> weak, strong, oracle_score;
+    std::vector<std::uint8_t> needed;
+    for (const std::size_t i : split->test) {
+      weak.push_back(*outcomes.truth[i].weak_correct);
+      strong.push_back(*outcomes.truth[i].strong_correct);
+      needed.push_back(strong.back() > weak.back());
+      oracle_score.push_back(strong.back() - weak.back());
+    }
+    SeedResult r;
+    r.accuracy = accuracy_curve(test_scores, weak, strong);
+    r.weak = r.accuracy.front();
+    r.strong = r.accuracy.back();
+    r.curve = summarise(r.accuracy);
+    r.auroc = calibration::auroc(test_scores, needed);
+    r.method = scores->method;
+    if (priced) {
+      double always = 0;
+      for (const ServedRow& row : test) always += row.strong_cost;
+      const auto measure = [&](const CostPolicy& policy, double& cost, double& accuracy) {
+        cost = accuracy = 0;
+        for (std::size_t k = 0; k < test.size(); ++k) {
+          test[k].weak_correct = weak[k];
+          test[k].strong_correct = strong[k];
+          const Outcome o = serve(policy, test[k]);
+          cost += o.cost / always;
+          accuracy += o.correct / static_cast<double>(test.size());
+        }
+      };
+      measure(at_95, r.cost_at_95, r.accuracy_at_95);
+      measure(at_99, r.cost_at_99, r.accuracy_at_99);
+    }
+    const auto points = downsample(r.accuracy, kPlotPoints), best = downsample(accuracy_curve(oracle_score, weak, strong), kPlotPoints);
+    for (std::size_t p = 0; p <= kPlotPoints; ++p) {
+      mean_curve[p] += points[p] / options.seeds;
+      mean_oracle[p] += best[p] / options.seeds;
+    }
+    results.push_back(std::move(r));
+    if (sink.progress) sink.progress(double(s + 1) / options.seeds);
+  }
+
+  Report report;
+  JsonWriter json(report.json);
+  json.begin_object();
+  json.field("fit", how).field("fit_rows", fit_rows).field("test_rows", test_rows).field("seeds", options.seeds).field("method", results.front().method);
+  const auto column = [&](auto get) {
+    std::vector<double> values;
+    for (const SeedResult& r : results) values.push_back(get(r));
+    return values;
+  };
+  const std::vector<std::pair<const char*, std::vector<double>>> figures{
+      {"weak_accuracy", column([](const SeedResult& r) { return r.weak; })},
+      {"strong_accuracy", column([](const SeedResult& r) { return r.strong; })},
+      {"apgr", column([](const SeedResult& r) { return r.curve.apgr; })},
+      {"cpt50", column([](const SeedResult& r) { return r.curve.cpt50; })},
+      {"cpt80", column([](const SeedResult& r) { return r.curve.cpt80; })},
+      {"cpt95", column([](const SeedResult& r) { return r.curve.cpt95; })},
+      {"auroc", column([](const SeedResult& r) { return r.auroc; })},
+      {"cost_at_95", column([](const SeedResult& r) { return r.cost_at_95; })},
+      {"cost_at_99", column([](const SeedResult& r) { return r.cost_at_99; })},
+      {"accuracy_at_95", column([](const SeedResult& r) { return r.accuracy_at_95; })},
+      {"accuracy_at_99", column([](const SeedResult& r) { return r.accuracy_at_99; })}};
+  report.human += fmt::format("frontier on {}: fit {} ({} rows), test {} rows, {} seeds, score: {}\n\n  {:<16} {:>8}   {}\n", outcomes.file, how, fit_rows,
+                              test_rows, options.seeds, results.front().method, "", "mean", "95 % interval over seeds");
+  for (const auto& [name, values] : figures) {
+    append_mean(json, name, values);
+    const auto m = calibration::mean_interval(values);
+    report.human += std::isnan(m.mean) ? fmt::format("  {:<16} {:>8}   not recorded\n", name, "-")
+                                       : fmt::format("  {:<16} {:>8.4f}   [{:.4f}, {:.4f}]\n", name, m.mean, m.low, m.high);
+  }
+  json.key("per_seed").begin_array();
+  for (std::size_t s = 0; s < results.size(); ++s) {
+    json.begin_object().field("seed", options.seed + s).field("method", results[s].method);
+    for (const auto& [name, values] : figures) json.field(name, values[s]);
+    json.end_object();
+  }
+  json.end_array();
+  json.end_object();
+  report.json = report.json.substr(1, report.json.size() - 2);
+
+  Plot plot{fmt::format("Cost against accuracy: {}", outcomes.file), "share of rows sent to the strong model", "accuracy", {}};
+  Series ours{"understudy", {}}, oracle{"oracle", {}}, chance{"random", {{0, mean_curve.front()}, {1, mean_curve.back()}}};
+  for (std::size_t p = 0; p <= kPlotPoints; ++p) {
+    ours.points.emplace_back(double(p) / kPlotPoints, mean_curve[p]);
+    oracle.points.emplace_back(double(p) / kPlotPoints, mean_oracle[p]);
+  }
+  plot.series = {ours, oracle, chance};
+  report.plots.push_back(std::move(plot));
+  return report;
+}
+
+}  // namespace understudy::evaluation

@@ -1,0 +1,104 @@
+#include "gateway/gateway.h"
+
+#include <condition_variable>
+#include <future>
+
+#include "gateway/internal/service.h"
+#include "gateway/internal/shared.h"
+
+namespace understudy::gateway {
+
+using internal::ReactorService;
+using internal::Shared;
+
+struct Gateway::Impl {
+  std::shared_ptr<Shared> shared;
+  std::vector<ReactorService*> services;   ///< owned by the server, by reactor index
+  std::mutex services_mutex;
+  std::unique_ptr<net::Server> server;
+};
+
+Gateway::Gateway(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+Gateway::~Gateway() { drain(0); }
+
+Result<std::unique_ptr<Gateway>> Gateway::start(GatewayOptions options, Snapshot snapshot, store::Store* store) {
+  auto impl = std::make_unique<Impl>();
+  impl->shared = std::make_shared<Shared>(std::move(options));
+  Shared& shared = *impl->shared;
+  shared.store = store;
+  shared.snapshot = std::move(snapshot);
+  shared.started = shared.options.server.clock->wall();
+  const unsigned workers = shared.options.server.workers;
+  for (unsigned i = 0; i < workers; ++i) shared.counters.push_back(std::make_unique<cascade::Counters>());
+  impl->services.resize(workers);
+  Impl* raw = impl.get();
+  auto server = net::Server::create(shared.options.server, [raw](net::Reactor& reactor) -> Result<std::unique_ptr<net::Service>> {
+    auto service = ReactorService::create(reactor, raw->shared);
+    if (!service) return fail(std::move(service.error()));
+    const std::lock_guard lock(raw->services_mutex);
+    raw->services[reactor.index()] = service->get();
+    return std::unique_ptr<net::Service>(std::move(*service));
+  });
+  if (!server) return fail(std::move(server.error()));
+  impl->server = std::move(*server);
+  shared.server.store(impl->server.get(), std::memory_order_release);
+  return std::unique_ptr<Gateway>(new Gateway(std::move(impl)));
+}
+
+Result<void> Gateway::reload(Snapshot snapshot) {
+  const unsigned workers = impl_->server->workers();
+  std::vector<std::promise<Result<std::shared_ptr<const cascade::Runtime>>>> made(workers);
+  for (unsigned i = 0; i < workers; ++i) {
+    impl_->server->reactor(i).post([this, i, &made, &snapshot] { made[i].set_value(impl_->services[i]->make_runtime(snapshot)); });
+  }
+  std::vector<std::shared_ptr<const cascade::Runtime>> runtimes(workers);
+  std::optional<Error> failed;
+  for (unsigned i = 0; i < workers; ++i) {
+    auto runtime = made[i].get_future().get();
+    if (runtime) {
+      runtimes[i] = std::move(*runtime);
+    } else {
+      failed = std::move(runtime.error());
+    }
+  }
+  std::vector<std::promise<void>> installed(workers);
+  for (unsigned i = 0; i < workers; ++i) {
+    // A runtime belongs to its reactor: one that is not put in force must be destroyed there too.
+    impl_->server->reactor(i).post([this, i, &installed, &snapshot, &runtimes, keep = !failed] {
+      if (keep) {
+        impl_->services[i]->install(snapshot, std::move(runtimes[i]));
+      } else {
+        runtimes[i].reset();
+      }
+      installed[i].set_value();
+    });
+  }
+  for (auto& promise : installed) promise.get_future().wait();
+  if (failed) return understudy::fail(std::move(*failed));
+  {
+    const std::lock_guard lock(impl_->shared->mutex);
+    impl_->shared->snapshot = snapshot;
+  }
+  impl_->shared->cache.clear();  // answers of the old policy's models must not outlive it
+  probe();
+  return {};
+}
+
+void Gateway::probe() {
+  impl_->server->reactor(0).post([this] { impl_->services[0]->spawn_probe(); });
+}
+
+std::uint16_t Gateway::port() const { return impl_->server->port(); }
+std::string Gateway::address() const { return impl_->server->address(); }
+unsigned Gateway::workers() const { return impl_->server->workers(); }
+
+void Gateway::drain(std::int64_t deadline_ms) {
+  impl_->shared->draining.store(true, std::memory_order_relaxed);
+  if (impl_->server) {
+    impl_->shared->server.store(nullptr, std::memory_order_release);
+    impl_->server->drain(deadline_ms);
+  }
+}
+
+}  // namespace understudy::gateway

@@ -1,0 +1,67 @@
+#pragma once
+/// The HTTP API: routes, keys, limits, errors and headers around the cascade.
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "cascade/answer_cache.h"
+#include "cascade/counters.h"
+#include "cascade/label_budget.h"
+#include "cascade/policy.h"
+#include "gateway/key_ring.h"
+#include "net/client.h"
+#include "net/server.h"
+#include "store/store.h"
+
+namespace understudy::gateway {
+
+/// What a reload replaces as one. Immutable.
+struct Snapshot {
+  std::shared_ptr<const cascade::Policy> policy;
+  std::shared_ptr<const KeyRing> keys;
+};
+
+struct GatewayOptions {
+  net::ServerOptions server;
+  net::ClientOptions client;
+  std::size_t cache_bytes = std::size_t{64} << 20;
+  bool await_durability = false;           ///< `durability = "group"`
+  std::uint64_t seed = 0;                  ///< of coins and request ids; 0: from the kernel
+  std::int64_t label_grace_ms = 5'000;     ///< at shut-down, for calls off the path
+  std::string version = "0";
+};
+
+/// Everything that serves, over one store. Start it, drain it; reload in between.
+class Gateway {
+ public:
+  /// Starts the reactors and returns once all accept. `store` may be null (nothing recorded) and must outlive the gateway.
+  /// Errors: the listener's (kConfig), a model's URL (kConfig).
+  static Result<std::unique_ptr<Gateway>> start(GatewayOptions options, Snapshot snapshot, store::Store* store);
+  ~Gateway();
+
+  /// Puts a new snapshot in force on all reactors; requests in flight keep theirs. All or nothing: where one reactor
+  /// cannot make its providers, none changes. Blocks until done; call from outside the reactors.
+  Result<void> reload(Snapshot snapshot);
+
+  /// Asks every student whether it gives logprobs; results go to the models' states and the log. Runs beside traffic.
+  void probe();
+
+  std::uint16_t port() const;
+  std::string address() const;
+  unsigned workers() const;
+  /// Stop accepting, finish what runs, join. Idempotent.
+  void drain(std::int64_t deadline_ms);
+
+ private:
+  struct Impl;
+  explicit Gateway(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace understudy::gateway

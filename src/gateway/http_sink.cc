@@ -1,0 +1,95 @@
+#include "gateway/http_sink.h"
+
+#include <fmt/compile.h>
+#include <fmt/format.h>
+
+#include "base/assert.h"
+#include "base/money.h"
+#include "net/sse.h"
+
+namespace understudy::gateway {
+namespace {
+
+constexpr std::string_view kEventStream = "text/event-stream; charset=utf-8";
+constexpr std::string_view kJson = "application/json";
+
+std::string money(std::optional<Picousd> amount, bool estimated) {
+  if (!amount) return "unknown";
+  return (estimated ? "~" : "") + format_usd(*amount, 12);
+}
+
+}  // namespace
+
+void DecisionFields::add(std::string_view name, std::string_view value) {
+  UNDERSTUDY_ASSERT(count_ < kMaxFields);
+  const auto begin = static_cast<std::uint32_t>(text_.size());
+  text_.append(value);
+  places_[count_++] = {name, begin, static_cast<std::uint32_t>(text_.size())};
+}
+
+void DecisionFields::render(const cascade::Decision& decision, bool decided, std::string_view content_type) {
+  text_.clear();
+  text_.reserve(512);
+  count_ = 0;
+  add("content-type", content_type);
+  if (content_type == kEventStream) add("cache-control", "no-cache");
+  add("x-request-id", decision.request_id);
+  if (!decision.task.empty()) add("x-understudy-task", decision.task);
+  if (decided) {
+    if (decision.served_by) add("x-understudy-served-by", stage_name(*decision.served_by));
+    if (!decision.model.empty()) add("x-understudy-model", decision.model);
+    add("x-understudy-confidence", decision.confidence ? fmt::format(FMT_COMPILE("{:.4f}"), *decision.confidence) : "none");
+    add("x-understudy-threshold", decision.threshold ? fmt::format(FMT_COMPILE("{:.4f}"), *decision.threshold) : "none");
+    add("x-understudy-escalated", decision.escalated ? "1" : "0");
+    if (!decision.reason.empty()) add("x-understudy-reason", decision.reason);
+    if (content_type != kEventStream || decision.cost_final) {
+      const std::string cost = money(decision.cost, false);
+      add("x-understudy-cost-usd", cost);
+      add("x-understudy-saved-usd", money(decision.saved(), decision.teacher_cost_estimated));
+      if (decision.cost) add("x-litellm-response-cost", cost);
+    }
+    add("x-understudy-overhead-us", fmt::format(FMT_COMPILE("{}"), decision.overhead_us));
+    if (decision.retry_after_ms) {
+      add("retry-after-ms", fmt::format(FMT_COMPILE("{}"), *decision.retry_after_ms));
+      add("retry-after", fmt::format(FMT_COMPILE("{}"), (*decision.retry_after_ms + 999) / 1000));
+    }
+    if (decision.retry_is_useless) add("x-should-retry", "false");
+    if (!decision.debug.empty()) add("x-understudy-debug", decision.debug);
+  }
+  const std::string_view text = text_;
+  for (std::size_t i = 0; i < count_; ++i) fields_[i] = {places_[i].name, text.substr(places_[i].begin, places_[i].end - places_[i].begin)};
+}
+
+net::Task<void> HttpSink::reply(const cascade::Decision& decision, int status, std::span<const std::string_view> body) {
+  fields_.render(decision, true, kJson);
+  return exchange_.respond(status, fields_.fields(), body);
+}
+
+net::Task<void> HttpSink::fail(const cascade::Decision& decision, const Error& error) {
+  cascade::Decision told = decision;
+  told.retry_is_useless = error.kind == ErrorKind::kInvalidRequest || error.kind == ErrorKind::kBudgetExceeded;
+  told.retry_after_ms.reset();  // the server writes the error's own
+  fields_.render(told, true, kJson);
+  // The server states the type of its own error bodies.
+  return exchange_.respond_error(error, fields_.fields().subspan(1));
+}
+
+void HttpSink::expect_stream(const cascade::Decision& undecided) {
+  exchange_.heartbeat(heartbeat_ms_, [this, decision = undecided]() -> std::string_view {
+    if (!begun_) {
+      begun_ = true;
+      fields_.render(decision, false, kEventStream);
+      exchange_.start_stream(200, fields_.fields());
+    }
+    return net::kSseHeartbeat;
+  });
+}
+
+void HttpSink::begin_stream(const cascade::Decision& decision) {
+  if (begun_) return;
+  begun_ = true;
+  fields_.render(decision, true, kEventStream);
+  exchange_.start_stream(200, fields_.fields());
+}
+
+}  // namespace understudy::gateway

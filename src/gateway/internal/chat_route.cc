@@ -1,0 +1,76 @@
+#include "gateway/internal/chat_route.h"
+
+#include <fmt/format.h>
+
+namespace understudy::gateway::internal {
+
+Result<Caller> authenticate(const net::RequestHead& head, const KeyRing& keys) {
+  Caller caller;
+  if (const auto authorization = head.find("authorization")) {
+    std::string_view value = *authorization;
+    if (value.size() > 7 && net::equals_ignore_case(value.substr(0, 7), "bearer ")) value.remove_prefix(7);
+    caller.presented = value;
+  } else if (const auto key = head.find("x-api-key")) {
+    caller.presented = *key;
+  }
+  const auto named_tenant = head.find("x-understudy-tenant");
+  if (keys.open()) {
+    caller.tenant = named_tenant.value_or("");
+    return caller;
+  }
+  if (caller.presented.empty()) {
+    return fail(ErrorKind::kUnauthorized, "No API key was given: send it as 'Authorization: Bearer KEY' or 'x-api-key: KEY'.");
+  }
+  caller.key = keys.find(caller.presented);
+  if (caller.key == nullptr) return fail(ErrorKind::kUnauthorized, "This API key is not known here: check [[keys]] in the gateway's configuration.");
+  if (!caller.key->inference) return fail(ErrorKind::kForbidden, fmt::format("The key '{}' lacks the scope 'inference'.", caller.key->name));
+  caller.tenant = caller.key->tenant;
+  if (named_tenant) {
+    if (!caller.key->trusted) {
+      return fail(ErrorKind::kForbidden, fmt::format("The key '{}' may not name a tenant: set trusted = true for it, or leave x-understudy-tenant out.", caller.key->name));
+    }
+    caller.tenant = *named_tenant;
+  }
+  return caller;
+}
+
+Result<cascade::RequestContext> make_context(const net::Exchange& exchange, const Caller& caller, std::string request_id) {
+  const net::RequestHead& head = exchange.head();
+  cascade::RequestContext context;
+  context.request_id = std::move(request_id);
+  context.tenant = caller.tenant;
+  if (caller.key != nullptr) context.key_name = caller.key->name;
+  context.client_key = caller.presented;
+  context.route = "chat.completions";
+  context.body = exchange.body();
+  context.started = exchange.started();
+  for (const net::Field& field : head.fields) {
+    if (field.name.size() < 10) continue;
+    const auto is = [&](std::string_view name) { return net::equals_ignore_case(field.name, name); };
+    if (is("traceparent")) {
+      context.traceparent = field.value;
+      continue;
+    }
+    if (!net::equals_ignore_case(field.name.substr(0, 13), "x-understudy-")) continue;
+    if (is("x-understudy-task")) {
+      context.task = field.value;
+    } else if (is("x-understudy-session")) {
+      context.session = field.value;
+    } else if (is("x-understudy-consumer")) {
+      context.consumer = field.value;
+    } else if (is("x-understudy-tags")) {
+      context.tags = field.value;
+    } else if (is("x-understudy-debug")) {
+      context.debug = field.value == "1" || field.value == "true";
+    } else if (is("x-understudy-mode") && field.value != "auto") {
+      context.mode = cascade::parse_mode(field.value);
+      if (!context.mode || field.value == "live") {
+        return fail(ErrorKind::kInvalidRequest, fmt::format("x-understudy-mode is '{}': it must be auto, student, teacher, shadow or off.", field.value),
+                    "x-understudy-mode");
+      }
+    }
+  }
+  return context;
+}
+
+}  // namespace understudy::gateway::internal

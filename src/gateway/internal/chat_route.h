@@ -1,0 +1,22 @@
+#pragma once
+#include "base/ids.h"
+#include "cascade/engine.h"
+#include "gateway/internal/shared.h"
+#include "net/server.h"
+
+namespace understudy::gateway::internal {
+
+/// Who calls, found from the request's key.
+struct Caller {
+  const ApiKey* key = nullptr;        ///< null where the gateway is open
+  std::string_view presented;         ///< the bearer token as sent
+  std::string_view tenant;
+};
+
+/// kUnauthorized where the gateway has keys and this request has none that fits, kForbidden without the scope.
+Result<Caller> authenticate(const net::RequestHead& head, const KeyRing& keys);
+
+/// Fills the context from head and body. kInvalidRequest for an unknown x-understudy-mode.
+Result<cascade::RequestContext> make_context(const net::Exchange& exchange, const Caller& caller, std::string request_id);
+
+}  // namespace understudy::gateway::internal

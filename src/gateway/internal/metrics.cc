@@ -1,0 +1,119 @@
+#include <fmt/format.h>
+
+#include <iterator>
+
+#include "gateway/internal/shared.h"
+
+namespace understudy::gateway::internal {
+namespace {
+
+using cascade::Counters;
+
+class Exposition {
+ public:
+  void head(std::string_view name, std::string_view type, std::string_view help) {
+    fmt::format_to(std::back_inserter(out_), "# HELP understudy_{0} {2}\n# TYPE understudy_{0} {1}\n", name, type, help);
+  }
+  template <typename V>
+  void value(std::string_view name, std::string_view labels, V v) {
+    fmt::format_to(std::back_inserter(out_), "understudy_{}{} {}\n", name, labels.empty() ? "" : fmt::format("{{{}}}", labels), v);
+  }
+  template <typename V>
+  void counter(std::string_view name, std::string_view help, V v) {
+    head(name, "counter", help);
+    value(name, "", v);
+  }
+  template <typename V>
+  void gauge(std::string_view name, std::string_view help, V v) {
+    head(name, "gauge", help);
+    value(name, "", v);
+  }
+  std::string take() { return std::move(out_); }
+
+ private:
+  std::string out_;
+};
+
+template <typename Member>
+auto sum(const Shared& shared, Member member) {
+  std::uint64_t total = 0;
+  for (const auto& counters : shared.counters) total += (counters.get()->*member).load(std::memory_order_relaxed);
+  return total;
+}
+
+double usd(const Shared& shared, std::atomic<std::int64_t> Counters::*member) {
+  std::int64_t total = 0;
+  for (const auto& counters : shared.counters) total += (counters.get()->*member).load(std::memory_order_relaxed);
+  return static_cast<double>(total) * 1e-9;
+}
+
+void histogram(Exposition& out, const Shared& shared, std::string_view name, std::string_view help, cascade::Histogram Counters::*member) {
+  out.head(name, "histogram", help);
+  std::uint64_t cumulative = 0;
+  double sum_s = 0;
+  for (std::size_t i = 0; i <= cascade::kLatencyBucketsUs.size(); ++i) {
+    for (const auto& counters : shared.counters) cumulative += (counters.get()->*member).buckets[i].load(std::memory_order_relaxed);
+    const std::string bound = i < cascade::kLatencyBucketsUs.size() ? fmt::format("{}", static_cast<double>(cascade::kLatencyBucketsUs[i]) * 1e-6) : "+Inf";
+    out.value(fmt::format("{}_bucket", name), fmt::format("le=\"{}\"", bound), cumulative);
+  }
+  for (const auto& counters : shared.counters) sum_s += static_cast<double>((counters.get()->*member).sum_us.load(std::memory_order_relaxed)) * 1e-6;
+  out.value(fmt::format("{}_sum", name), "", sum_s);
+  out.value(fmt::format("{}_count", name), "", cumulative);
+}
+
+void per_stage(Exposition& out, const Shared& shared, std::string_view name, std::string_view help,
+               std::array<std::atomic<std::uint64_t>, kStageCount> Counters::*member) {
+  out.head(name, "counter", help);
+  for (std::size_t stage = 0; stage < kStageCount; ++stage) {
+    std::uint64_t total = 0;
+    for (const auto& counters : shared.counters) total += (counters.get()->*member)[stage].load(std::memory_order_relaxed);
+    out.value(name, fmt::format("stage=\"{}\"", kStageNames[stage]), total);
+  }
+}
+
+}  // namespace
+
+std::string metrics_text(const Shared& shared) {
+  Exposition out;
+  out.head("build_info", "gauge", "Version of the program.");
+  out.value("build_info", fmt::format("version=\"{}\"", shared.options.version), 1);
+  out.counter("requests_total", "Chat completions received.", sum(shared, &Counters::requests));
+  out.counter("requests_failed_total", "Requests answered with an error.", sum(shared, &Counters::failed));
+  out.counter("requests_escalated_total", "Requests that went past the student to the teacher.", sum(shared, &Counters::escalated));
+  out.counter("requests_streamed_total", "Requests answered as event streams.", sum(shared, &Counters::streamed));
+  out.counter("clients_gone_total", "Clients that left before their answer was sent.", sum(shared, &Counters::clients_gone));
+  per_stage(out, shared, "served_total", "Requests served, by stage.", &Counters::served);
+  per_stage(out, shared, "attempts_total", "Upstream calls, by stage.", &Counters::attempts);
+  per_stage(out, shared, "attempt_errors_total", "Upstream calls that failed, by stage.", &Counters::attempt_errors);
+  out.counter("coins_total", "Requests picked for a spot check.", sum(shared, &Counters::coins));
+  out.counter("labels_total", "Cheap answers compared with the teacher's, off the path.", sum(shared, &Counters::labels));
+  out.counter("labels_agree_total", "Of these, how many agreed.", sum(shared, &Counters::labels_agree));
+  out.counter("labels_skipped_total", "Spot checks not made because the label budget or the limit on calls off the path forbade it.",
+              sum(shared, &Counters::labels_skipped));
+  out.counter("cost_usd_total", "Spent on requests, calls off the path excluded; requests of unknown cost are not in it.", usd(shared, &Counters::cost_nanousd));
+  out.counter("cost_unknown_total", "Requests whose cost is not known (no price or no usage).", sum(shared, &Counters::cost_unknown));
+  out.gauge("saved_usd", "Saved against sending everything to the teacher, estimates included.", usd(shared, &Counters::saved_nanousd));
+  out.gauge("label_spent_today_usd", "Set aside or spent on labels since midnight UTC.", static_cast<double>(shared.label_budget.spent_today().value) * 1e-12);
+  histogram(out, shared, "request_seconds", "From the whole request to its record.", &Counters::latency);
+  histogram(out, shared, "overhead_seconds", "Our own part of that time.", &Counters::overhead);
+  out.gauge("cache_bytes", "Held by the answer cache.", shared.cache.bytes());
+  out.gauge("cache_entries", "Answers in the cache.", shared.cache.entries());
+  if (const net::Server* server = shared.server.load(std::memory_order_acquire)) {
+    const net::ServerStats stats = server->stats();
+    out.gauge("connections", "Open client connections.", stats.connections);
+    out.gauge("requests_in_flight", "Requests in handlers.", stats.in_flight);
+    out.counter("bad_requests_total", "Requests that were not HTTP, too large or too slow.", stats.bad_requests);
+    out.counter("refused_requests_total", "Requests refused because of a limit or a drain.", stats.refused_requests);
+  }
+  if (shared.store != nullptr) {
+    const store::StoreStats stats = shared.store->stats();
+    out.counter("events_appended_total", "Events written to the journal.", stats.events_appended);
+    out.counter("events_stored_total", "Events moved to SQLite.", stats.events_stored);
+    out.counter("records_dropped_total", "Events lost because the journal was full. Should be 0.", stats.records_dropped);
+    out.gauge("journal_backlog_bytes", "In the journal, not yet in SQLite.", stats.backlog_bytes);
+    out.counter("store_write_failures_total", "Batches that SQLite refused; they are tried again.", stats.write_failures);
+  }
+  return out.take();
+}
+
+}  // namespace understudy::gateway::internal

@@ -1,0 +1,241 @@
+#include "gateway/internal/service.h"
+
+#include <fmt/format.h>
+
+#include "base/json_writer.h"
+#include "base/log.h"
+#include "gateway/http_sink.h"
+#include "gateway/internal/chat_route.h"
+#include "providers/factory.h"
+#include "providers/probe.h"
+
+namespace understudy::gateway::internal {
+namespace {
+
+enum class RouteName { kChat, kModels, kModel, kHealth, kReady, kMetrics, kUnknown };
+
+struct Matched {
+  RouteName route = RouteName::kUnknown;
+  std::string_view id;          ///< of /v1/models/{id}
+  std::string_view method;      ///< the one that the route takes
+};
+
+/// Paths stand with and without /v1, and under /openai as Azure-style clients write them.
+Matched match(std::string_view path) {
+  if (path == "/health" || path == "/healthz") return {RouteName::kHealth, {}, "GET"};
+  if (path == "/health/ready" || path == "/readyz") return {RouteName::kReady, {}, "GET"};
+  if (path == "/metrics") return {RouteName::kMetrics, {}, "GET"};
+  if (path.starts_with("/openai/")) path.remove_prefix(7);
+  if (path.starts_with("/v1/")) path.remove_prefix(3);
+  if (path == "/chat/completions") return {RouteName::kChat, {}, "POST"};
+  if (path == "/models") return {RouteName::kModels, {}, "GET"};
+  if (path.starts_with("/models/")) return {RouteName::kModel, path.substr(8), "GET"};
+  return {};
+}
+
+std::uint64_t seed_for(const GatewayOptions& options, unsigned reactor) {
+  return options.seed != 0 ? options.seed * 0x9e3779b97f4a7c15 + reactor : entropy64();
+}
+
+cascade::EngineDeps make_deps(net::Reactor& reactor, Shared& shared, Random& random) {
+  return {reactor, shared.store != nullptr ? &shared.store->journal(reactor.index()) : nullptr, shared.cache, *shared.counters[reactor.index()],
+          shared.label_budget, random, shared.options.await_durability};
+}
+
+void write_model(JsonWriter& w, std::string_view id, std::int64_t created) {
+  w.begin_object().field("id", id).field("object", "model").field("created", created).field("owned_by", "understudy").end_object();
+}
+
+std::vector<std::string_view> model_names(const cascade::Policy& policy) {
+  std::vector<std::string_view> names{"understudy/auto", "understudy/student", "understudy/teacher"};
+  for (const auto& cascade : policy.cascades) names.push_back(cascade.name);
+  for (const auto& model : policy.models) names.push_back(model.config.name);
+  return names;
+}
+
+/// %2F and the like in a path's last part; what is not a proper escape stays as it is.
+std::string percent_decoded(std::string_view text) {
+  const auto digit = [](char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; };
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '%' && i + 2 < text.size() && digit(text[i + 1]) >= 0 && digit(text[i + 2]) >= 0) {
+      out.push_back(static_cast<char>(digit(text[i + 1]) * 16 + digit(text[i + 2])));
+      i += 2;
+    } else {
+      out.push_back(text[i]);
+    }
+  }
+  return out;
+}
+
+bool is_loopback(std::string_view peer) { return peer.starts_with("127.") || peer == "::1" || peer.starts_with("::ffff:127."); }
+
+}  // namespace
+
+ReactorService::ReactorService(net::Reactor& reactor, std::shared_ptr<Shared> shared)
+    : reactor_(reactor),
+      shared_(std::move(shared)),
+      random_(seed_for(shared_->options, reactor.index())),
+      ids_(reactor.clock(), random_),
+      pool_(reactor, shared_->options.client),
+      engine_(make_deps(reactor, *shared_, random_)),
+      background_(reactor) {}
+
+Result<std::unique_ptr<ReactorService>> ReactorService::create(net::Reactor& reactor, std::shared_ptr<Shared> shared) {
+  Snapshot snapshot;
+  {
+    const std::lock_guard lock(shared->mutex);
+    snapshot = shared->snapshot;
+  }
+  std::unique_ptr<ReactorService> service(new ReactorService(reactor, std::move(shared)));
+  auto runtime = service->make_runtime(snapshot);
+  if (!runtime) return fail(std::move(runtime.error()));
+  service->install(std::move(snapshot), std::move(*runtime));
+  if (reactor.index() == 0) service->background_.spawn(service->hourly_probe());
+  return service;
+}
+
+Result<std::shared_ptr<const cascade::Runtime>> ReactorService::make_runtime(const Snapshot& snapshot) {
+  auto runtime = std::make_shared<cascade::Runtime>();
+  runtime->policy = snapshot.policy;
+  for (const auto& model : snapshot.policy->models) {
+    auto provider = providers::make_provider(pool_, model.config);
+    if (!provider) return fail(std::move(provider.error()));
+    runtime->providers.push_back(std::move(*provider));
+  }
+  return std::shared_ptr<const cascade::Runtime>(std::move(runtime));
+}
+
+void ReactorService::install(Snapshot snapshot, std::shared_ptr<const cascade::Runtime> runtime) {
+  snapshot_ = std::move(snapshot);
+  engine_.set_runtime(std::move(runtime));
+}
+
+net::Awaitable<void> ReactorService::hourly_probe() {
+  while (true) {
+    co_await probe();
+    // A student that could not be reached is asked again soon: it may just be starting.
+    bool known = true;
+    for (const auto& cascade : snapshot_.policy->cascades) {
+      if (cascade.student) known = known && snapshot_.policy->models[*cascade.student].config.state->logprobs.load() != providers::LogprobSupport::kUnknown;
+    }
+    if (!co_await net::sleep_for(reactor_, known ? 3'600'000 : 30'000, background_.token())) co_return;
+  }
+}
+
+net::Awaitable<void> ReactorService::probe() {
+  const auto runtime = engine_.runtime();
+  const cascade::Policy& policy = *runtime->policy;
+  for (const auto& cascade : policy.cascades) {
+    if (!cascade.student) continue;
+    const providers::ModelConfig& model = policy.models[*cascade.student].config;
+    if (model.key_from_client || model.api != providers::Api::kOpenai) continue;  // no key of ours to ask with; nothing to find out
+    const auto result = co_await providers::probe_logprobs(*runtime->providers[*cascade.student], model.upstream_model, policy.top_logprobs,
+                                                           net::Deadline::after_ms(reactor_.clock().mono(), 60'000));
+    const auto before = model.state->logprobs.load();
+    if (result.support != providers::LogprobSupport::kUnknown) model.state->logprobs.store(result.support);
+    if (result.support == providers::LogprobSupport::kUnknown) {
+      log::warn("student '{}' could not be probed for logprobs: {}", model.name, result.note);
+    } else if (result.support != before) {
+      log::info("student '{}' gives logprobs: {}{}", model.name, providers::logprob_support_name(result.support),
+                result.support == providers::LogprobSupport::kNone ? " (without them every request goes to the teacher)" : "");
+    }
+  }
+}
+
+net::Awaitable<void> ReactorService::handle(net::Exchange& exchange) {
+  const Matched matched = match(exchange.head().path);
+  const std::string_view method = exchange.head().method;
+  net::Field json("content-type", "application/json");
+  const std::span<const net::Field> json_fields(&json, 1);
+  if (matched.route == RouteName::kUnknown) {
+    const Error error(ErrorKind::kNotFound, fmt::format("There is no route {} {}. Served here: POST /v1/chat/completions, GET /v1/models, /health, /health/ready, /metrics.",
+                                                        method, exchange.head().path.substr(0, 200)));
+    [[maybe_unused]] auto sent = co_await exchange.respond_error(error);
+    co_return;
+  }
+  if (method != matched.method && !(method == "HEAD" && matched.method == "GET")) {
+    net::Field allow("allow", matched.method);
+    const Error error(ErrorKind::kMethodNotAllowed, fmt::format("{} takes {}, not {}.", exchange.head().path.substr(0, 200), matched.method, method.substr(0, 20)));
+    [[maybe_unused]] auto sent = co_await exchange.respond_error(error, std::span<const net::Field>(&allow, 1));
+    co_return;
+  }
+  switch (matched.route) {
+    case RouteName::kChat: co_await chat(exchange); break;
+    case RouteName::kModels:
+    case RouteName::kModel: {
+      [[maybe_unused]] auto sent = co_await models(exchange, matched.id);
+      break;
+    }
+    case RouteName::kHealth: {
+      [[maybe_unused]] auto sent = co_await exchange.respond(200, json_fields, "{\"status\":\"ok\"}");
+      break;
+    }
+    case RouteName::kReady: {
+      const bool draining = shared_->draining.load(std::memory_order_relaxed);
+      [[maybe_unused]] auto sent =
+          co_await exchange.respond(draining ? 503 : 200, json_fields, draining ? "{\"status\":\"draining\"}" : "{\"status\":\"ready\"}");
+      break;
+    }
+    case RouteName::kMetrics: {
+      if (!snapshot_.keys->open() && !is_loopback(exchange.peer())) {
+        if (auto caller = authenticate(exchange.head(), *snapshot_.keys); !caller) {
+          [[maybe_unused]] auto sent = co_await exchange.respond_error(caller.error());
+          break;
+        }
+      }
+      net::Field text("content-type", "text/plain; version=0.0.4; charset=utf-8");
+      const std::string body = metrics_text(*shared_);
+      [[maybe_unused]] auto sent = co_await exchange.respond(200, std::span<const net::Field>(&text, 1), body);
+      break;
+    }
+    case RouteName::kUnknown: break;
+  }
+}
+
+net::Awaitable<void> ReactorService::chat(net::Exchange& exchange) {
+  const auto given = exchange.head().find("x-request-id");
+  std::string request_id = given && is_acceptable_request_id(*given) ? std::string(*given) : ids_.next();
+  const auto keys = snapshot_.keys;  // stays valid over a reload
+  auto caller = authenticate(exchange.head(), *keys);
+  Result<cascade::RequestContext> context = caller ? make_context(exchange, *caller, request_id) : Result<cascade::RequestContext>(fail(caller.error()));
+  if (!context) {
+    net::Field id("x-request-id", request_id);
+    [[maybe_unused]] auto sent = co_await exchange.respond_error(context.error(), std::span<const net::Field>(&id, 1));
+    co_return;
+  }
+  HttpSink sink(exchange, snapshot_.policy->heartbeat_ms);
+  co_await engine_.handle(std::move(*context), sink);
+}
+
+net::Task<void> ReactorService::models(net::Exchange& exchange, std::string_view raw_id) {
+  const std::string id = percent_decoded(raw_id);
+  const auto keys = snapshot_.keys;
+  if (auto caller = authenticate(exchange.head(), *keys); !caller) co_return co_await exchange.respond_error(caller.error());
+  const auto names = model_names(*snapshot_.policy);
+  const std::int64_t created = shared_->started.us / 1'000'000;
+  std::string body;
+  JsonWriter w(body);
+  if (id.empty()) {
+    w.begin_object().field("object", "list").key("data").begin_array();
+    for (const std::string_view name : names) write_model(w, name, created);
+    w.end_array().end_object();
+  } else {
+    if (std::find(names.begin(), names.end(), id) == names.end()) {
+      const Error error(ErrorKind::kModelNotFound, fmt::format("There is no model '{}'; GET /v1/models lists them.", id.substr(0, 200)), "model");
+      co_return co_await exchange.respond_error(error);
+    }
+    write_model(w, id, created);
+  }
+  net::Field json("content-type", "application/json");
+  co_return co_await exchange.respond(200, std::span<const net::Field>(&json, 1), body);
+}
+
+net::Awaitable<void> ReactorService::shut_down() {
+  background_.cancel();
+  co_await background_.wait();
+  co_await engine_.shut_down(shared_->options.label_grace_ms);
+  engine_.set_runtime(nullptr);
+}
+
+}  // namespace understudy::gateway::internal

@@ -1,0 +1,39 @@
+#pragma once
+#include "cascade/engine.h"
+#include "gateway/internal/shared.h"
+#include "net/client.h"
+#include "net/server.h"
+
+namespace understudy::gateway::internal {
+
+/// One reactor's part of the gateway.
+class ReactorService final : public net::Service {
+ public:
+  static Result<std::unique_ptr<ReactorService>> create(net::Reactor& reactor, std::shared_ptr<Shared> shared);
+
+  net::Awaitable<void> handle(net::Exchange& exchange) override;
+  net::Awaitable<void> shut_down() override;
+
+  /// Makes this reactor's providers for a snapshot without putting them in force.
+  Result<std::shared_ptr<const cascade::Runtime>> make_runtime(const Snapshot& snapshot);
+  void install(Snapshot snapshot, std::shared_ptr<const cascade::Runtime> runtime);
+  net::Awaitable<void> probe();
+  void spawn_probe() { background_.spawn(probe()); }
+
+ private:
+  ReactorService(net::Reactor& reactor, std::shared_ptr<Shared> shared);
+  net::Awaitable<void> chat(net::Exchange& exchange);
+  net::Awaitable<void> hourly_probe();
+  net::Task<void> models(net::Exchange& exchange, std::string_view raw_id);
+
+  net::Reactor& reactor_;
+  std::shared_ptr<Shared> shared_;
+  SeededRandom random_;
+  RequestIdMaker ids_;
+  net::ClientPool pool_;
+  cascade::Engine engine_;
+  net::TaskGroup background_;
+  Snapshot snapshot_;
+};
+
+}  // namespace understudy::gateway::internal

@@ -1,0 +1,42 @@
+#pragma once
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+
+namespace understudy::gateway {
+
+/// What a configured API key may do. The key itself is never kept: only its SHA-256.
+struct ApiKey {
+  std::string name;
+  std::array<std::uint8_t, 32> hash{};
+  std::string tenant;                    ///< whose requests these are; the key's name where not configured
+  bool trusted = false;                  ///< may name another tenant in x-understudy-tenant
+  bool inference = true;                 ///< scopes
+  bool admin = false;
+};
+
+/// SHA-256 of a key as it is written in the configuration. kConfig where `hex` is not 64 hexadecimal digits.
+Result<std::array<std::uint8_t, 32>> parse_key_hash(std::string_view hex);
+std::array<std::uint8_t, 32> hash_key(std::string_view key);
+
+/// Immutable; thread-safe.
+class KeyRing {
+ public:
+  explicit KeyRing(std::vector<ApiKey> keys = {}) : keys_(std::move(keys)) {}
+
+  /// Without keys everyone on loopback may call, as the tenant "".
+  bool open() const { return keys_.empty(); }
+
+  /// The key with this text; nullptr where there is none. All hashes are compared, each in constant time.
+  const ApiKey* find(std::string_view presented) const;
+
+ private:
+  std::vector<ApiKey> keys_;
+};
+
+}  // namespace understudy::gateway

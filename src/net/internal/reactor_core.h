@@ -1,0 +1,123 @@
+#pragma once
+/// The loop behind Reactor: epoll, ready coroutines, timers, ticks, posted jobs. Internal to this module.
+
+#include <sys/epoll.h>
+
+#include <array>
+#include <boost/asio/execution.hpp>
+#include <boost/asio/execution_context.hpp>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "net/internal/wake_slot.h"
+#include "net/reactor.h"
+
+namespace understudy::net::internal {
+
+class Descriptor;
+
+/// Told once per tick (100 ms) while registered: deadlines and heartbeats look at the clock here, so that no read or
+/// write needs a timer of its own. May deregister itself and others.
+class Ticker {
+ public:
+  explicit Ticker(ReactorCore& core);
+  virtual ~Ticker();
+  Ticker(const Ticker&) = delete;
+  Ticker& operator=(const Ticker&) = delete;
+  virtual void on_tick(MonoTime now) = 0;
+
+ private:
+  friend class ReactorCore;
+  ReactorCore& ticker_core_;
+  Ticker* previous_ = nullptr;
+  Ticker* next_ = nullptr;
+};
+
+/// Wakes a slot at a time. Lives where the waiter lives; deregisters itself.
+struct Timer {
+  Timer(ReactorCore& core, MonoTime at, WakeSlot& slot);
+  ~Timer();
+  Timer(const Timer&) = delete;
+  Timer& operator=(const Timer&) = delete;
+
+  ReactorCore& core;
+  MonoTime at;
+  WakeSlot& slot;
+};
+
+class ReactorCore {
+ public:
+  ReactorCore(ReactorOptions options, int epoll_fd, int wake_fd);
+  ~ReactorCore();
+  ReactorCore(const ReactorCore&) = delete;
+  ReactorCore& operator=(const ReactorCore&) = delete;
+
+  const ReactorOptions& options() const { return options_; }
+  MonoTime now() const { return now_; }
+  boost::asio::any_io_executor executor();
+  boost::asio::execution_context& context() { return context_; }
+
+  void post(std::move_only_function<void()> job);
+  void run();
+  void stop();
+  void turn(bool may_block);
+  /// Makes this the calling thread's reactor as long as the returned guard lives.
+  class ThreadGuard;
+
+  /// 64 KiB that anyone on this reactor may use between two suspensions; nothing in it survives one.
+  std::span<char> scratch() { return scratch_; }
+  /// A string with the same rule, for message heads.
+  std::string& scratch_head() { return scratch_head_; }
+  /// "Sun, 06 Nov 1994 08:49:37 GMT", refreshed once a second.
+  std::string_view http_date();
+
+ private:
+  friend class Descriptor;
+  friend class Ticker;
+  friend struct Timer;
+  friend class WakeSlot;
+
+  void dispatch(int count);
+  void run_jobs();
+  void run_woken();
+  void run_timers();
+  void run_ticks();
+  int wait_ms(bool may_block) const;
+  void forget(Descriptor& descriptor);
+
+  const ReactorOptions options_;
+  const int epoll_fd_;
+  const int wake_fd_;
+  MonoTime now_;
+  MonoTime next_tick_;
+  bool stopped_ = false;
+
+  std::array<epoll_event, 256> events_;
+  int event_index_ = 0;
+  int event_count_ = 0;
+
+  WakeSlot* woken_first_ = nullptr;
+  WakeSlot* woken_last_ = nullptr;
+  std::vector<std::move_only_function<void()>> jobs_;
+  std::vector<std::move_only_function<void()>> running_jobs_;
+  std::set<std::pair<MonoTime, Timer*>> timers_;
+  Ticker* tickers_ = nullptr;
+  Ticker* next_ticker_ = nullptr;  // of the scan under way
+
+  std::mutex foreign_mutex_;
+  std::vector<std::move_only_function<void()>> foreign_jobs_;  // guarded by foreign_mutex_
+  bool foreign_signalled_ = false;                             // guarded by foreign_mutex_
+
+  std::vector<char> scratch_;
+  std::string scratch_head_;
+  std::array<char, 32> date_{};
+  std::int64_t date_second_ = -1;
+  boost::asio::execution_context context_;
+};
+
+}  // namespace understudy::net::internal

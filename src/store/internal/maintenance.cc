@@ -1,0 +1,251 @@
+#include "store/internal/maintenance.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "store/internal/schema.h"
+#include "store/internal/try.h"
+
+namespace understudy::store {
+namespace {
+
+Result<std::int64_t> run_with(Database& db, std::string_view sql, std::initializer_list<std::int64_t> arguments) {
+  STORE_TRY_ASSIGN(Statement statement, db.prepare(sql));
+  int i = 0;
+  for (const std::int64_t argument : arguments) statement.bind(++i, argument);
+  STORE_TRY(statement.run());
+  return sqlite3_changes64(db.handle());
+}
+
+Result<std::int64_t> run_with(Database& db, std::string_view sql, std::string_view argument) {
+  STORE_TRY_ASSIGN(Statement statement, db.prepare(sql));
+  statement.bind(1, argument);
+  STORE_TRY(statement.run());
+  return sqlite3_changes64(db.handle());
+}
+
+Result<void> set_meta(Database& db, const char* key, std::string_view value_sql) {
+  return db.exec(fmt::format("INSERT OR REPLACE INTO meta VALUES('{}', {})", key, value_sql).c_str());
+}
+
+/// The highest block to remove, 0 for none: by age, then by bytes.
+Result<std::int64_t> last_block_to_remove(Database& db, const Retention& retention, WallTime now, std::uint64_t limit,
+                                          std::int64_t& bytes) {
+  STORE_TRY_ASSIGN(const auto total, db.integer("SELECT value FROM meta WHERE key = 'bodies_bytes'"));
+  std::int64_t kept = total.value_or(0);
+  const std::int64_t cutoff_us = retention.bodies_max_age_ms ? now.us - *retention.bodies_max_age_ms * 1000 : 0;
+  STORE_TRY_ASSIGN(Statement blocks, db.prepare("SELECT id, time_us, length(data) FROM body_blocks ORDER BY id LIMIT ?"));
+  blocks.bind(1, static_cast<std::int64_t>(limit));
+  std::int64_t last = 0;
+  for (;;) {
+    STORE_TRY_ASSIGN(const bool row, blocks.step());
+    if (!row) break;
+    const bool old = retention.bodies_max_age_ms && blocks.integer(1) < cutoff_us;
+    const bool much = retention.bodies_max_bytes && kept > *retention.bodies_max_bytes;
+    if (!old && !much) break;
+    last = blocks.integer(0);
+    kept -= blocks.integer(2);
+    bytes += blocks.integer(2);
+  }
+  blocks.reset();
+  return last;
+}
+
+Result<void> remove_blocks(Database& db, const Retention& retention, WallTime now, std::uint64_t limit, Removed& removed) {
+  std::int64_t bytes = 0;
+  STORE_TRY_ASSIGN(const std::int64_t last, last_block_to_remove(db, retention, now, limit, bytes));
+  if (last == 0) return {};
+  STORE_TRY_ASSIGN(Transaction transaction, Transaction::begin(db));
+  // A number is never used again: rows may still point to it.
+  STORE_TRY(set_meta(db, "last_block", "(SELECT max(id) FROM body_blocks)"));
+  STORE_TRY_ASSIGN(const std::int64_t n, run_with(db, "DELETE FROM body_blocks WHERE id <= ?", {last}));
+  STORE_TRY_ASSIGN([[maybe_unused]] const std::int64_t counted,
+                   run_with(db, "UPDATE meta SET value = value - ? WHERE key = 'bodies_bytes'", {bytes}));
+  STORE_TRY(transaction.commit());
+  removed.body_blocks += static_cast<std::uint64_t>(n);
+  return {};
+}
+
+Result<void> remove_old_requests(Database& db, std::int64_t cutoff_us, std::uint64_t limit, Removed& removed) {
+  STORE_TRY_ASSIGN(Statement requests, db.prepare("SELECT id, time_us, request_id FROM requests ORDER BY id LIMIT ?"));
+  requests.bind(1, static_cast<std::int64_t>(limit));
+  std::int64_t last = 0;
+  std::vector<std::string> ids;
+  for (;;) {
+    STORE_TRY_ASSIGN(const bool row, requests.step());
+    if (!row || requests.integer(1) >= cutoff_us) break;
+    last = requests.integer(0);
+    ids.push_back(requests.text(2));
+  }
+  requests.reset();
+  if (last == 0) return {};
+  STORE_TRY_ASSIGN(Transaction transaction, Transaction::begin(db));
+  STORE_TRY_ASSIGN(const std::int64_t n, run_with(db, "DELETE FROM requests WHERE id <= ?", {last}));
+  STORE_TRY_ASSIGN([[maybe_unused]] const std::int64_t attempts,
+                   run_with(db, "DELETE FROM attempts WHERE id < ?", {(last + 1) * kAttemptsPerRequest}));
+  for (const std::string& id : ids) {
+    for (const char* sql : {"DELETE FROM labels WHERE request_id = ?", "DELETE FROM feedback WHERE request_id = ?"}) {
+      STORE_TRY_ASSIGN([[maybe_unused]] const std::int64_t other, run_with(db, sql, id));
+    }
+  }
+  STORE_TRY(transaction.commit());
+  removed.requests += static_cast<std::uint64_t>(n);
+  return {};
+}
+
+struct Doomed {
+  std::int64_t row = 0;
+  std::string request_id;
+};
+
+Result<std::vector<Doomed>> doomed_requests(Statement& select) {
+  std::vector<Doomed> doomed;
+  for (;;) {
+    STORE_TRY_ASSIGN(const bool row, select.step());
+    if (!row) return doomed;
+    doomed.push_back({select.integer(0), select.text(1)});
+  }
+}
+
+/// Overwrites the texts of these requests inside their blocks.
+Result<void> overwrite_bodies(Database& db, const std::vector<Doomed>& doomed, Removed& removed) {
+  std::map<std::int64_t, std::vector<BodyRef>> by_block;
+  STORE_TRY_ASSIGN(Statement refs, db.prepare("SELECT body_block, body_offset, body_bytes FROM requests WHERE id = ?1 AND body_block > 0 "
+                                              "UNION ALL SELECT answer_block, answer_offset, answer_bytes FROM attempts "
+                                              "WHERE id >= ?1 * 1024 AND id < (?1 + 1) * 1024 AND answer_block > 0"));
+  for (const Doomed& d : doomed) {
+    refs.bind(1, d.row);
+    for (;;) {
+      STORE_TRY_ASSIGN(const bool row, refs.step());
+      if (!row) break;
+      by_block[refs.integer(0)].push_back({refs.integer(0), refs.integer(1), refs.integer(2)});
+    }
+  }
+  STORE_TRY_ASSIGN(BodyReader reader, BodyReader::create(db));
+  STORE_TRY_ASSIGN(BodyWriter writer, BodyWriter::create(db));
+  for (const auto& [block, places] : by_block) {
+    const auto raw = reader.block(block);
+    if (!raw && raw.error().kind == ErrorKind::kCorrupt) {
+      // What cannot be read cannot be told apart: all of the block goes.
+      STORE_TRY_ASSIGN([[maybe_unused]] const auto n, run_with(db, "DELETE FROM body_blocks WHERE id = ?", {block}));
+      continue;
+    }
+    if (!raw) return fail(raw.error());
+    if (*raw == nullptr) continue;
+    std::string text = **raw;
+    for (const BodyRef& ref : places) {
+      const auto from = std::min(static_cast<std::size_t>(ref.offset), text.size());
+      const auto n = std::min(static_cast<std::size_t>(ref.bytes), text.size() - from);
+      std::fill_n(text.begin() + static_cast<std::ptrdiff_t>(from), n, '\0');
+      ++removed.bodies;
+    }
+    STORE_TRY(writer.rewrite(block, text));
+  }
+  return {};
+}
+
+Result<void> remove_rows(Database& db, const std::vector<Doomed>& doomed, Removed& removed) {
+  for (const Doomed& d : doomed) {
+    STORE_TRY_ASSIGN(const auto requests, run_with(db, "DELETE FROM requests WHERE id = ?", {d.row}));
+    removed.requests += static_cast<std::uint64_t>(requests);
+    STORE_TRY_ASSIGN([[maybe_unused]] const auto attempts, run_with(db, "DELETE FROM attempts WHERE id >= ? AND id < ?",
+                                                                    {d.row * kAttemptsPerRequest, (d.row + 1) * kAttemptsPerRequest}));
+    // Labels and feedback belong to the id; another request may have had the same from its client.
+    for (const char* table : {"labels", "feedback", "reservations"}) {
+      const std::string sql = fmt::format(
+          "DELETE FROM {} WHERE request_id = ?1 AND NOT EXISTS (SELECT 1 FROM requests WHERE request_id = ?1)", table);
+      STORE_TRY_ASSIGN(const auto n, run_with(db, sql, d.request_id));
+      removed.other += static_cast<std::uint64_t>(n);
+    }
+  }
+  return {};
+}
+
+/// Names that nothing refers to any more.
+Result<void> remove_unused_names(Database& db) {
+  std::string used;
+  for (const char* column : {"tenant", "key", "task", "route", "cascade", "mode", "policy_version", "label_source", "served_model", "reason"}) {
+    used += fmt::format("SELECT DISTINCT {0} FROM requests WHERE {0} > 0 UNION ", column);
+  }
+  for (const char* column : {"model", "upstream_model", "provider", "error", "finish_reason"}) {
+    used += fmt::format("SELECT DISTINCT {0} FROM attempts WHERE {0} > 0 UNION ", column);
+  }
+  used +=
+      "SELECT model FROM reservations WHERE model > 0 UNION SELECT source FROM labels WHERE source > 0 UNION "
+      "SELECT comparator FROM labels WHERE comparator > 0 UNION SELECT task FROM request_sums UNION SELECT task FROM attempt_sums UNION "
+      "SELECT model FROM attempt_sums UNION SELECT provider FROM attempt_sums UNION SELECT task FROM label_sums UNION "
+      "SELECT source FROM label_sums";
+  return db.exec(("DELETE FROM names WHERE id NOT IN (" + used + ")").c_str());
+}
+
+Result<Removed> remove_all(Database& db, const std::vector<Doomed>& doomed, const std::vector<Doomed>& cut_off) {
+  Removed removed;
+  std::vector<Doomed> all = doomed;
+  all.insert(all.end(), cut_off.begin(), cut_off.end());
+  STORE_TRY(overwrite_bodies(db, all, removed));
+  STORE_TRY(remove_rows(db, all, removed));
+  STORE_TRY(remove_unused_names(db));
+  STORE_TRY(set_meta(db, "bodies_bytes", "(SELECT coalesce(sum(length(data)), 0) FROM body_blocks)"));
+  return removed;
+}
+
+}  // namespace
+
+Result<Removed> apply_retention(Database& db, const Retention& retention, WallTime now, std::uint64_t limit) {
+  Removed removed;
+  if (retention.bodies_max_age_ms || retention.bodies_max_bytes) STORE_TRY(remove_blocks(db, retention, now, limit, removed));
+  if (retention.records_max_age_ms) STORE_TRY(remove_old_requests(db, now.us - *retention.records_max_age_ms * 1000, limit, removed));
+  return removed;
+}
+
+Result<Removed> remove_request(Database& db, std::string_view request_id) {
+  STORE_TRY_ASSIGN(Transaction transaction, Transaction::begin(db));
+  STORE_TRY_ASSIGN(Statement select, db.prepare("SELECT id, request_id FROM requests WHERE request_id = ?"));
+  select.bind(1, request_id);
+  STORE_TRY_ASSIGN(const std::vector<Doomed> doomed, doomed_requests(select));
+  if (doomed.empty()) return fail(ErrorKind::kNotFound, fmt::format("there is no request {} in {}", request_id, db.path().string()));
+  STORE_TRY_ASSIGN(const Removed removed, remove_all(db, doomed, {}));
+  STORE_TRY(transaction.commit());
+  return removed;
+}
+
+Result<Removed> remove_tenant(Database& db, std::string_view tenant) {
+  STORE_TRY_ASSIGN(Transaction transaction, Transaction::begin(db));
+  STORE_TRY_ASSIGN(Statement select,
+                   db.prepare("SELECT id, request_id FROM requests WHERE tenant = (SELECT id FROM names WHERE text = ?)"));
+  select.bind(1, tenant);
+  STORE_TRY_ASSIGN(const std::vector<Doomed> doomed, doomed_requests(select));
+  if (doomed.empty()) return fail(ErrorKind::kNotFound, fmt::format("there is no request of tenant {} in {}", tenant, db.path().string()));
+  STORE_TRY_ASSIGN(Statement cut, db.prepare("SELECT id, request_id FROM requests WHERE (flags & 256) <> 0"));
+  STORE_TRY_ASSIGN(const std::vector<Doomed> cut_off, doomed_requests(cut));
+  STORE_TRY_ASSIGN(const Removed removed, remove_all(db, doomed, cut_off));
+  STORE_TRY(transaction.commit());
+  return removed;
+}
+
+Result<void> vacuum(Database& db) {
+  STORE_TRY(db.exec("VACUUM"));
+  STORE_TRY_ASSIGN(const auto busy, db.integer("PRAGMA wal_checkpoint(TRUNCATE)"));
+  if (busy.value_or(1) != 0) {
+    return fail(ErrorKind::kOverloaded, fmt::format("{}: a reader kept the old state for more than 5 s, so old bytes are still in the "
+                                                    "write-ahead log; end it and run `understudy store compact`",
+                                                    db.path().string()));
+  }
+  return {};
+}
+
+std::uint64_t database_bytes(const std::filesystem::path& database) {
+  std::uint64_t total = 0;
+  for (const char* suffix : {"", "-wal"}) {
+    std::error_code error;
+    const auto bytes = std::filesystem::file_size(database.string() + suffix, error);
+    if (!error) total += bytes;
+  }
+  return total;
+}
+
+}  // namespace understudy::store

@@ -1,0 +1,295 @@
+#pragma once
+/// The store's reading side, for the command line, the dashboard and evaluation: plain structs, no printing.
+/// A reader works beside a running writer (same process or another) and without one, also on a read-only directory. It sees
+/// every event that was appended before the query began: what SQLite does not have yet is read from the journal's tail.
+/// Every query is bounded: short read transactions, a limit on rows, a tail of at most `journal_max_bytes` per reactor.
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/money.h"
+#include "chat/stage.h"
+#include "chat/usage.h"
+
+namespace understudy::store {
+
+/// A stored text. `missing` says why there is none.
+struct Body {
+  std::string text;
+  std::uint64_t full_bytes = 0;  ///< more than text.size() where the journal had to truncate it
+  bool stored = false;           ///< false: bodies are off, it was empty, retention removed it, or it was deleted
+  bool truncated() const { return stored && full_bytes > text.size(); }
+};
+
+struct AttemptRecord {
+  int attempt = 0;
+  Stage stage = Stage::kTeacher;
+  std::string model;
+  std::string upstream_model;
+  std::string provider;
+  int status = 0;
+  std::string error;
+  bool off_path = false;
+  bool served = false;
+  std::optional<Usage> usage;
+  std::string usage_raw;
+  std::optional<Picousd> cost;
+  std::int64_t latency_us = 0;
+  std::int64_t first_byte_us = 0;
+  std::optional<double> confidence;
+  int feature_schema = 0;
+  std::vector<float> features;
+  std::string finish_reason;
+  WallTime finished;
+  Body answer;  ///< filled where bodies were asked for
+};
+
+struct LabelRecord {
+  std::string source;
+  Stage stage = Stage::kStudent;
+  bool agrees = false;
+  double propensity = 1;
+  std::string comparator;
+  WallTime time;
+};
+
+struct FeedbackRecord {
+  std::string source;
+  std::optional<double> score;
+  std::string label;
+  std::string correction;
+  std::string comment;
+  WallTime time;
+};
+
+struct ReservationRecord {
+  std::string request_id;
+  int attempt = 0;
+  Stage stage = Stage::kTeacher;
+  std::string model;
+  std::optional<Picousd> reserved;
+  WallTime time;
+};
+
+/// A request's own record, without what hangs on it. Fields as in RequestEvent.
+struct RequestRecord {
+  std::uint64_t id = 0;     ///< the store's own number, ascending in the order of arrival; 0 while only in the journal
+  bool finished = false;    ///< false: events came, but never its end (still running, or cut off by a crash)
+  WallTime finished_at;     ///< of its last event where it is not finished
+  std::string request_id;
+  std::string session;
+  std::string consumer;
+  std::string tenant;
+  std::string key;
+  std::string task;
+  std::string tags;
+  std::string route;
+  std::string cascade;
+  std::string requested_model;
+  std::string mode;
+  std::string policy_version;
+  double coin_probability = 0;
+  bool coin_heads = false;
+  std::string label_source;
+  std::optional<bool> agrees;
+  std::optional<Stage> served_by;
+  std::string served_model;
+  std::optional<double> confidence;
+  std::optional<double> threshold;
+  bool threshold_by_hand = false;
+  bool escalated = false;
+  std::string reason;
+  int status = 0;
+  std::string error;
+  bool streamed = false;
+  bool client_gone = false;
+  bool complete = false;
+  std::optional<Picousd> cost;
+  std::optional<Picousd> teacher_cost;
+  bool teacher_cost_estimated = false;
+  std::int64_t latency_us = 0;
+  std::int64_t overhead_us = 0;
+  std::uint64_t input_hash = 0;
+};
+
+/// One request whole.
+struct RequestDetail {
+  RequestRecord request;
+  Body body;
+  std::vector<AttemptRecord> attempts;        ///< in the order they finished
+  std::vector<LabelRecord> labels;
+  std::vector<FeedbackRecord> feedback;
+  std::vector<ReservationRecord> unsettled;   ///< money set aside for calls whose end is not recorded
+};
+
+struct RequestFilter {
+  std::optional<std::string> task;
+  std::optional<std::string> tenant;
+  std::optional<std::string> session;
+  std::optional<Stage> served_by;
+  std::optional<std::string> reason;
+  std::optional<bool> escalated;
+  std::optional<WallTime> since;     ///< finished at or after
+  std::uint32_t limit = 50;          ///< 1..10,000 (clamped)
+  std::optional<std::string> cursor; ///< RequestPage::next of the page before
+};
+
+struct RequestPage {
+  std::vector<RequestRecord> requests;  ///< newest first; only finished ones
+  std::optional<std::string> next;      ///< nullopt: there are no more
+};
+
+struct LabelTotals {
+  std::string source;      ///< coin, shadow, escalation, feedback
+  bool of_served = false;  ///< the judged answer of a cheap stage is what the client got
+  std::int64_t n = 0;
+  std::int64_t agree = 0;
+};
+
+/// Sums over requests. Unknown is not zero: each money sum says how many requests it does not cover.
+struct Totals {
+  std::int64_t requests = 0;
+  std::array<std::int64_t, kStageCount> served_by{};
+  std::int64_t failed = 0;         ///< no stage served: an error went out
+  std::int64_t escalated = 0;
+  std::int64_t coins = 0;          ///< spot checks: heads
+  std::int64_t client_gone = 0;
+  std::int64_t teacher_calls = 0;  ///< attempts of the teacher for any reason, retries included
+  PicousdSum cost;                        ///< of requests, and of those that a crash cut off (not in `requests`)
+  std::int64_t cost_unknown = 0;          ///< so many have a cost that is not known and not in `cost`
+  PicousdSum teacher_cost;                ///< what always-teacher would have cost
+  std::int64_t teacher_cost_unknown = 0;
+  std::int64_t teacher_cost_estimated = 0;  ///< of those in `teacher_cost`, how many are estimates
+  PicousdSum saved;                       ///< teacher_cost - cost over the requests where both are known; may be negative
+  std::int64_t saved_n = 0;               ///< that many
+  std::int64_t latency_us = 0;
+  std::int64_t overhead_us = 0;
+  std::vector<LabelTotals> labels;
+
+  /// Teacher calls per request (may pass 1 with retries); nullopt without requests.
+  std::optional<double> teacher_share() const;
+  /// Share of judged answers of cheap stages that were served and agree, with n; only from sources that do not pick by
+  /// confidence (coin, shadow). nullopt where n is 0.
+  std::optional<double> agreement() const;
+  std::int64_t agreement_n() const;
+};
+
+struct TaskTotals {
+  std::string task;
+  Totals all;
+  Totals last_24h;
+};
+
+struct ModelSums {
+  std::int64_t calls = 0;
+  std::int64_t errors = 0;
+  std::int64_t off_path = 0;
+  PicousdSum cost;
+  std::int64_t cost_unknown = 0;
+  Usage usage;                    ///< sums; `estimated`: some were counted by us
+  std::int64_t usage_unknown = 0;
+  std::int64_t latency_us = 0;
+};
+
+struct ModelTotals {
+  std::string model;
+  std::string provider;
+  Stage stage = Stage::kTeacher;
+  ModelSums all;
+  ModelSums last_24h;
+};
+
+struct AlarmRecord {
+  WallTime time;
+  std::string name;
+  std::string subject;
+  std::string message;
+};
+
+struct Status {
+  WallTime now;
+  std::optional<WallTime> first_request;   ///< start of the hour of the oldest aggregate
+  Totals all;
+  Totals last_24h;                         ///< the current hour (UTC) and the 23 before it
+  std::vector<TaskTotals> tasks;           ///< most requests first
+  std::vector<ModelTotals> models;         ///< most calls first
+  std::int64_t unsettled_reservations = 0;
+  PicousdSum unsettled;                    ///< money set aside by them, where known
+  std::int64_t unfinished_requests = 0;    ///< running, or left by a writer that died and was not started again
+  std::int64_t cut_off_requests = 0;       ///< ever ended by a crash; what their calls cost is in the sums
+  std::uint64_t records_dropped = 0;       ///< ever, as told by gap records
+  std::uint64_t records_unreadable = 0;    ///< ever: journal records that this version could not read
+  std::vector<AlarmRecord> alarms;         ///< latest 20, newest first
+  std::uint64_t database_bytes = 0;        ///< SQLite's files
+  std::uint64_t bodies_bytes = 0;          ///< compressed
+  std::uint64_t journal_events = 0;        ///< in the journal, not yet in SQLite
+};
+
+struct CheckFinding {
+  enum class Severity : std::uint8_t { kNote, kWarning, kError };
+  Severity severity = Severity::kNote;
+  std::string place;    ///< file or table
+  std::string message;
+};
+
+struct CheckReport {
+  bool ok = true;  ///< no error among the findings
+  std::uint64_t segments = 0;
+  std::uint64_t events_in_journal = 0;        ///< with a good checksum
+  std::uint64_t events_not_in_sqlite = 0;
+  std::uint64_t corrupt_bytes = 0;
+  std::uint64_t requests = 0;
+  std::uint64_t unfinished_requests = 0;
+  std::uint64_t orphan_attempts = 0;          ///< attempts without a request
+  std::uint64_t unsettled_reservations = 0;
+  std::uint64_t body_blocks = 0;
+  std::vector<CheckFinding> findings;
+};
+
+/// Not thread-safe: one per thread. Cheap to open (about a millisecond).
+class StoreReader {
+ public:
+  /// kNotFound: no such directory, or no store in it; kIo; kCorrupt; kUnsupported (written by a newer version).
+  static Result<StoreReader> open(const std::filesystem::path& path, const Clock* clock = nullptr);
+  StoreReader(StoreReader&&) noexcept;
+  StoreReader& operator=(StoreReader&&) noexcept;
+  ~StoreReader();
+
+  Result<Status> status();
+  Result<RequestPage> requests(const RequestFilter& filter);
+  /// The newest request with this id, with its texts. kNotFound.
+  Result<RequestDetail> request(std::string_view request_id);
+
+  struct ScanOptions {
+    bool bodies = false;
+    std::optional<std::string> task;
+    std::optional<WallTime> since;
+    bool unfinished = false;  ///< also those without an end
+  };
+  /// Visits every request once, in the order of arrival, oldest first (those still running when the scan met them come last),
+  /// with attempts, labels and feedback; `visit` returns false to stop. Takes a short read transaction per few hundred
+  /// requests, so that a long export never holds up the writer. Returns how many were visited.
+  Result<std::uint64_t> scan(const ScanOptions& options, const std::function<bool(const RequestDetail&)>& visit);
+
+  /// Names of all tasks seen, sorted.
+  Result<std::vector<std::string>> tasks();
+
+  /// Reads everything and compares: checksums of all segments, SQLite's own check, body blocks, orphans. Slow on purpose.
+  Result<CheckReport> check();
+
+ private:
+  struct Impl;
+  explicit StoreReader(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace understudy::store

@@ -1,0 +1,123 @@
+"""Streams: no byte of a rejected draft, the same answer as without streaming, honest ends."""
+
+import json
+import random
+import socket
+import time
+
+import openai
+import pytest
+
+from conftest import ask, ask_stream, assemble, assembled_plain, client_of
+
+SECRET = ["zebra", "quartz", "violin", "mango", "tundra"]
+
+
+def stream_bytes(gateway, message, **more):
+    return gateway.post({"model": "support", "messages": [{"role": "user", "content": message}], "stream": True, **more})
+
+
+def events(body):
+    return [json.loads(line[6:]) for line in body.decode().splitlines() if line.startswith("data: ") and line != "data: [DONE]"]
+
+
+@pytest.mark.parametrize("options", [{}, {"stream_options": {"include_usage": True}}, {"logprobs": True, "top_logprobs": 3}])
+def test_no_byte_of_a_rejected_draft_reaches_the_client(uncached, student, teacher, message, options):
+    student.on(message, text=" ".join(SECRET), p=0.3, chunk_delay_s=0.01)
+    teacher.on(message, text="the right answer", chunk_delay_s=0.01)
+    status, headers, body = stream_bytes(uncached, message, **options)
+    assert status == 200 and headers["x-understudy-served-by"] == "teacher"
+    for word in SECRET:
+        assert word.encode() not in body and word not in str(headers)
+    assert b"the" in body and body.endswith(b"data: [DONE]\n\n")
+    assert student.calls(message)[0]["stream"] is True
+
+
+def test_the_teachers_stream_is_passed_on_as_it_comes(uncached, student, teacher, message):
+    student.on(message, text="draft", p=0.3)
+    teacher.on(message, text="a b c d e f g h i j", chunk_delay_s=0.08)
+    times = []
+    for chunk in client_of(uncached).chat.completions.create(model="support", messages=[{"role": "user", "content": message}], stream=True):
+        if chunk.choices and chunk.choices[0].delta.content:
+            times.append(time.monotonic())
+    assert len(times) == 10
+    assert times[-1] - times[0] > 0.3, "the tokens came one by one, not all at the end"
+
+
+def test_a_slow_decision_is_bridged_by_heartbeats(make_gateway, student, teacher, message):
+    gateway = make_gateway(heartbeat_s=1, stages='["student", "teacher"]')
+    student.on(message, text=" ".join(SECRET), p=0.3, delay_s=2.5)
+    teacher.on(message, text="late but right")
+    status, headers, body = stream_bytes(gateway, message, stream_options={"include_usage": True})
+    assert status == 200
+    comments = [line for line in body.decode().splitlines() if line.startswith(":")]
+    assert len(comments) >= 2
+    assert "x-understudy-served-by" not in headers, "not known when the heartbeat sent the head"
+    assert not [word for word in SECRET if word.encode() in body]
+    finishing = [e for e in events(body) if e["choices"] and e["choices"][0]["finish_reason"]]
+    assert finishing[0]["understudy"]["served_by"] == "teacher" and finishing[0]["understudy"]["escalated"] in (True, 1)
+    usage = [e["usage"] for e in events(body) if not e["choices"]][0]
+    assert [a["stage"] for a in usage["understudy"]] == ["student", "teacher"]
+    assert assemble(ask_stream(client_of(gateway), message))["text"] == "late but right", "the SDK skips heartbeats"
+
+
+def random_script(rng):
+    words = ["caf\u00e9", "\u4f60\u597d", "\U0001f600", "a\"b", "back\\slash", "new\nline", "tab\t", "\u2028", "</script>", "plain", "x" * 50, "{}", "data:", "[DONE]"]
+    if rng.random() < 0.35:
+        return {"tool_calls": [(f"call_{k}", rng.choice(["lookup", "pay"]), json.dumps({"v": rng.choice(words), "n": rng.random()}, ensure_ascii=rng.random() < 0.5))
+                               for k in range(rng.randint(1, 3))]}
+    return {"text": " ".join(rng.choice(words) for _ in range(rng.randint(1, 30)))}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_assembled_stream_equals_plain_answer(uncached, student, teacher, message, seed):
+    rng = random.Random(seed)
+    sure = rng.random() < 0.5
+    student.on(message, p=0.99 if sure else 0.3, **random_script(rng))
+    teacher.on(message, **random_script(rng))
+    client = client_of(uncached)
+    headers, plain = ask(client, message)
+    chunks = ask_stream(client, message, stream_options={"include_usage": True})
+    a, b = assembled_plain(plain), assemble(chunks)
+    assert (a["text"], a["calls"], a["reason"]) == (b["text"], b["calls"], b["reason"]), f"seed {seed}, served by {headers['x-understudy-served-by']}"
+    for field in ("prompt_tokens", "completion_tokens", "total_tokens"):
+        assert getattr(a["usage"], field) == getattr(b["usage"], field)
+    assert [(x["stage"], x["cost_usd"]) for x in a["usage"].model_extra["understudy"]] == [(x["stage"], x["cost_usd"]) for x in b["usage"].model_extra["understudy"]]
+
+
+def test_a_teachers_stream_that_breaks_off_ends_with_an_error_event(uncached, student, teacher, message):
+    student.on(message, p=0.3)
+    teacher.on(message, text="one two three four five six", cut_after=3)
+    status, _, body = stream_bytes(uncached, message)
+    assert status == 200 and b"[DONE]" not in body
+    last = events(body)[-1]
+    assert last["error"]["message"] and last["error"]["type"]
+    with pytest.raises(openai.APIError):
+        ask_stream(client_of(uncached), message)
+
+
+def test_a_students_stream_that_breaks_off_is_the_teachers_case(uncached, student, teacher, message):
+    student.on(message, text=" ".join(SECRET), cut_after=3)
+    teacher.on(message, text="whole answer")
+    status, headers, body = stream_bytes(uncached, message)
+    assert status == 200 and headers["x-understudy-served-by"] == "teacher" and headers["x-understudy-reason"] == "student_error"
+    assert not [word for word in SECRET if word.encode() in body] and b"[DONE]" in body
+
+
+@pytest.mark.parametrize("who", ["student", "teacher"])
+def test_a_client_that_leaves_cancels_the_upstream_call(uncached, student, teacher, message, who):
+    imposter = student if who == "student" else teacher
+    student.on(message, text="w " * 200, p=0.3, chunk_delay_s=0.02 if who == "student" else 0)
+    teacher.on(message, text="w " * 200, chunk_delay_s=0.02)
+    before = imposter.cancelled
+    body = json.dumps({"model": "support", "messages": [{"role": "user", "content": message}], "stream": True}).encode()
+    with socket.create_connection(("127.0.0.1", uncached.port)) as s:
+        s.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+        deadline = time.monotonic() + 10
+        while not imposter.calls(message) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(0.1)
+    deadline = time.monotonic() + 3
+    while imposter.cancelled == before and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert imposter.cancelled == before + 1, "the upstream call went on for nobody"
