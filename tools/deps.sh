@@ -27,6 +27,7 @@ build libxxhash-dev        xxhash.h
 build libeigen3-dev        eigen3/Eigen/Core
 build libgtest-dev         gtest/gtest.h
 test  python3              python3
+build libjemalloc-dev      jemalloc/jemalloc.h
 test  python3-venv         python-venv
 bench libbenchmark-dev     benchmark/benchmark.h
 bench nginx                nginx

@@ -46,7 +46,7 @@ std::optional<int> parse_arguments(CLI::App& cli, int argc, char** argv) {
     cli.parse(argc, argv);
     return std::nullopt;
   } catch (const CLI::CallForHelp&) {
-    return print_output(cli.help(argv[0]));
+    return print_output(cli.help());
   } catch (const CLI::ParseError& error) {
     const bool json = std::any_of(argv + 1, argv + argc, [](const char* word) { return std::string_view(word) == "--json"; });
     const std::string message = fmt::format("{} (all flags: {} --help)", explain(cli, error), argv[0]);

@@ -53,6 +53,12 @@ std::string named(std::string_view name, const std::string& value) {
   return value.empty() ? "" : fmt::format("{} {}", name, printable(value));
 }
 
+/// "student, qwen"; the zero-config names "student" and "teacher" are not said twice.
+std::string stage_and_model(Stage stage, const std::string& model) {
+  const std::string name(stage_name(stage));
+  return joined({name, model == name ? "" : printable(model)});
+}
+
 std::string coin_text(const RequestRecord& r) {
   if (r.coin_probability <= 0) return "none tossed";
   std::string text = fmt::format("{} (probability {})", r.coin_heads ? "heads: picked" : "tails: not picked", r.coin_probability);
@@ -74,12 +80,12 @@ std::string decision_section(const RequestRecord& r, WallTime now, const TextSty
   Section s(style);
   s.line("when", fmt::format("{} UTC ({}); took {}, {} of it ours", human_time(r.finished_at), human_ago(r.finished_at, now),
                              human_duration(r.latency_us), human_duration(r.overhead_us)));
-  s.line("asked", joined({named("model", r.requested_model), named("on", r.route), r.streamed ? "streamed" : ""}));
+  s.line("asked", joined({named("model", r.requested_model), named("route", r.route), r.streamed ? "streamed" : ""}));
   s.line("task", r.task.empty() ? "(no name)" : printable(r.task));
   s.line("from", joined({named("tenant", r.tenant), named("key", r.key), named("session", r.session),
                          named("consumer", r.consumer), named("tags", r.tags)}));
   if (!r.finished) return s.take();
-  s.line("served by", r.served_by ? joined({std::string(stage_name(*r.served_by)), printable(r.served_model)}) : "nobody");
+  s.line("served by", r.served_by ? stage_and_model(*r.served_by, r.served_model) : "nobody");
   s.line("reason", joined({printable(r.reason), r.escalated ? "escalated" : ""}));
   s.line("confidence", threshold_text(r));
   s.line("spot check", coin_text(r));
@@ -141,8 +147,7 @@ std::string text_block(std::string_view name, const std::string& text, bool full
 std::string attempt_section(const AttemptRecord& a, bool full, const TextStyle& style) {
   const char* role = a.served ? ", served" : a.off_path ? ", beside the request (for a label only)" : ", not served";
   std::string out =
-      "\n" + paint(style, Ink::kBold, fmt::format("Attempt {}: {}, {}", a.attempt, stage_name(a.stage), printable(a.model))) +
-      role + "\n";
+      "\n" + paint(style, Ink::kBold, fmt::format("Attempt {}: {}", a.attempt, stage_and_model(a.stage, a.model))) + role + "\n";
   Section s(style);
   const std::string upstream = a.upstream_model == a.model ? "" : printable(a.upstream_model);
   s.line("upstream", joined({printable(a.provider), upstream}, " "));
@@ -204,8 +209,8 @@ std::string explain_text(const RequestDetail& detail, WallTime now, bool full, c
   if (detail.request.finished && detail.attempts.empty()) out += "\nNo model was called.\n";
   out += unsettled_section(detail, style) + labels_section(detail, style) + feedback_section(detail, full, style);
   out += "\n" + paint(style, Ink::kBold, "Request") + "\n";
-  out += text_block(full ? "body" : "message",
-                    full && detail.body.stored ? detail.body.text : stored_request_text(detail.body), full, style);
+  out += text_block(full ? "body" : "message", full && detail.body.stored ? detail.body.text : stored_request_text(detail.body),
+                    full, style);
   if (!full && detail.body.stored) out += paint(style, Ink::kDim, "  (whole texts: --full)") + "\n";
   return out;
 }

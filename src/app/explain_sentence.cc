@@ -16,10 +16,10 @@ namespace reason = cascade::reason;
 
 std::string by_hand(const RequestRecord& r) { return r.threshold_by_hand ? " (set by hand)" : ""; }
 
-/// "the student (qwen)" where the model's name is known.
+/// "the student (qwen)" where the model's name says more than the stage's.
 std::string who(Stage stage, const std::string& model) {
   const std::string name = fmt::format("the {}", stage_name(stage));
-  return model.empty() ? name : fmt::format("{} ({})", name, printable(model));
+  return model.empty() || model == stage_name(stage) ? name : fmt::format("{} ({})", name, printable(model));
 }
 
 /// Who served, as the subject of a clause.
@@ -43,9 +43,11 @@ std::string against_threshold(const RequestRecord& r) {
 std::string student_failed(const RequestDetail& detail) {
   const AttemptRecord* student = attempt_of(detail, Stage::kStudent);
   if (student == nullptr) return "The student failed";
+  std::string subject = who(Stage::kStudent, student->model);
+  subject[0] = 'T';
   std::string what = student->error.empty() ? "" : printable(student->error);
   if (student->status != 0) what += fmt::format("{}status {}", what.empty() ? "" : ", ", student->status);
-  return fmt::format("The student ({}) failed{}", printable(student->model), what.empty() ? "" : " (" + what + ")");
+  return fmt::format("{} failed{}", subject, what.empty() ? "" : " (" + what + ")");
 }
 
 std::string decided(const RequestDetail& detail) {
@@ -87,7 +89,7 @@ std::string costs(const RequestRecord& r) {
   if (!r.teacher_cost) return spent + "; what the teacher would have cost is unknown";
   const std::string teacher = human_usd(r.teacher_cost, r.teacher_cost_estimated);
   const bool teacher_answered = r.served_by == Stage::kTeacher || !r.teacher_cost_estimated;
-  return fmt::format("{}, the teacher {} {}", spent, teacher_answered ? "alone costs" : "would have cost", teacher);
+  return fmt::format("{}, the teacher {} {}", spent, teacher_answered ? "alone would have cost" : "would have cost", teacher);
 }
 
 }  // namespace
@@ -99,8 +101,7 @@ std::string explain_sentence(const RequestDetail& detail) {
   }
   std::string text = fmt::format("{}; {}.", decided(detail), costs(r));
   if (r.client_gone) text += " The client had gone before the end.";
-  if (r.coin_heads)
-    text += " It was also picked for a spot check, so that the cheap stages and the teacher all answered (or were to).";
+  if (r.coin_heads) text += " The spot check's coin fell on it: student and teacher are compared.";
   return text;
 }
 

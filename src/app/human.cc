@@ -34,6 +34,10 @@ std::string trim_zeros(std::string decimal, std::size_t least) {
 
 std::string human_count(std::int64_t n) { return with_commas(std::to_string(n)); }
 
+std::string counted(std::int64_t n, std::string_view noun) {
+  return fmt::format("{} {}{}", human_count(n), noun, n == 1 ? "" : "s");
+}
+
 std::string human_usd(Int128 picousd, bool estimated) {
   const std::string mark = estimated ? "~" : "";
   if (picousd == 0) return mark + "$0";

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/clock.h"
 #include "base/money.h"
@@ -12,6 +13,8 @@ namespace understudy::app {
 
 /// "12,345", "-1,000".
 std::string human_count(std::int64_t n);
+/// "1 request", "1,200 requests": `noun` with an s where it is not one.
+std::string counted(std::int64_t n, std::string_view noun);
 
 /// "$1,234.57" from a dollar up, below that three significant digits and at least cents: "$0.0000123", "$0.04". "$0" is exactly
 /// nothing. `estimated` puts "~" in front.

@@ -161,9 +161,9 @@ TEST(StatusText, ShowsSumsWithWhatTheyDoNotCover) {
       "Mean latency           -                 250 ms\n"
       "  of it ours           -                 210 us\n"
       "~ What the teacher alone would have cost is estimated for 770 requests that it did not answer and measured for 216.\n"
-      "The cost of 4 requests is unknown (a model without a price, or no usage came back) and in no sum: give the model a price "
-      "in the configuration.\n"
-      "What the teacher would have cost is unknown for 14 requests; no saving is counted for them.\n"
+      "The cost of 4 requests is unknown and in no sum: a model has no price, or its server sent no usage (gpt). A price is given by "
+      "[models.NAME] price = { input = \"...\", output = \"...\" }.\n"
+      "What the teacher would have cost is unknown for 14 requests; no saving is counted there.\n"
       "\n"
       "LABELS FROM  JUDGED ANSWER    N   AGREE\n"
       "coin         served          20  95.0 %  counts as agreement\n"
@@ -214,11 +214,11 @@ TEST(StatusText, NamesLostRecordsOpenCallsAndAlarms) {
   s.unfinished_requests = 1;
   s.alarms = {{{kNow.us - 1'000'000}, "spend", "gpt", "a lot\x1b[2J"}};
   const std::string text = status_text({"d", s, std::nullopt}, kPlain);
-  EXPECT_TRUE(contains(text, "\nAttention\n  3 records were lost")) << text;
-  EXPECT_TRUE(contains(
-      text, "  2 upstream calls have begun whose end is not recorded (running now, or cut off by a crash); $0.01 is set aside"))
+  EXPECT_TRUE(contains(text, "\nAttention\n  3 records lost")) << text;
+  EXPECT_TRUE(
+      contains(text, "  2 upstream calls begun whose end is not recorded (running now, or cut off by a crash); $0.01 set aside"))
       << text;
-  EXPECT_TRUE(contains(text, "  1 requests are unfinished")) << text;
+  EXPECT_TRUE(contains(text, "  1 request unfinished")) << text;
   EXPECT_TRUE(contains(text, "  05-11 00:00:02 spend gpt: a lot\\x1b[2J\n")) << text;
 }
 
@@ -339,7 +339,7 @@ TEST(ExplainSentence, SaysWhyTheTeacherServed) {
   EXPECT_EQ(explain_sentence(escalated()),
             "The student answered with confidence 0.42, below 0.80 (set by hand), so the teacher (gpt) was asked and served; it "
             "cost $0.000462, "
-            "the teacher alone costs $0.00045.");
+            "the teacher alone would have cost $0.00045.");
 }
 
 TEST(ExplainSentence, KnowsEveryReason) {

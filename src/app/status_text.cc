@@ -41,7 +41,7 @@ Figure saved(const Totals& t) {
   // The share is that of the teacher's price only where both sums are over the same requests.
   const bool same_requests = t.saved_n == t.requests - t.teacher_cost_unknown;
   if (same_requests && t.saved.value >= 0) figure.beside = percent(t.saved.value, t.teacher_cost.value);
-  if (!same_requests) figure.beside = fmt::format("of {} requests", human_count(t.saved_n));
+  if (!same_requests) figure.beside = "of " + counted(t.saved_n, "request");
   return figure;
 }
 
@@ -87,27 +87,38 @@ std::string totals_table(const Totals& day, const Totals& all, const TextStyle& 
   return table.render(style);
 }
 
+/// Names of the models that made calls whose cost is not known.
+std::string models_without_cost(const store::Status& s) {
+  std::string names;
+  for (const store::ModelTotals& model : s.models) {
+    if (model.all.cost_unknown > 0) names += (names.empty() ? "" : ", ") + printable(model.model);
+  }
+  return names;
+}
+
 /// What the figures above rest on.
-std::string notes(const Totals& t, const TextStyle& style) {
+std::string notes(const Totals& t, const store::Status& s, const TextStyle& style) {
   std::string out;
   const auto note = [&](const std::string& text) { out += paint(style, Ink::kDim, wrap(text, style.width)) + "\n"; };
   const std::int64_t known = t.requests - t.teacher_cost_unknown;
   if (t.teacher_cost_estimated > 0) {
-    note(fmt::format(
-        "~ What the teacher alone would have cost is estimated for {} requests that it did not answer and measured for {}.",
-        human_count(t.teacher_cost_estimated), human_count(known - t.teacher_cost_estimated)));
+    note(fmt::format("~ What the teacher alone would have cost is estimated for {} that it did not answer and measured for {}.",
+                     counted(t.teacher_cost_estimated, "request"), human_count(known - t.teacher_cost_estimated)));
   } else if (known > 0) {
-    note("What the teacher alone would have cost is measured: it answered every one of these requests.");
+    note(fmt::format("What the teacher alone would have cost is measured: it answered {}.",
+                     known == t.requests ? "every one of these requests" : human_count(known) + " of these requests"));
   }
   if (t.cost_unknown > 0) {
-    note(fmt::format(
-        "The cost of {} requests is unknown (a model without a price, or no usage came back) and in no sum: give the model a "
-        "price in the configuration.",
-        human_count(t.cost_unknown)));
+    const std::string models = models_without_cost(s);
+    note(
+        fmt::format("The cost of {} is unknown and in no sum: a model has no price, or its server sent no usage{}. A price is "
+                    "given by [models.NAME] "
+                    "price = {{ input = \"...\", output = \"...\" }}.",
+                    counted(t.cost_unknown, "request"), models.empty() ? "" : " (" + models + ")"));
   }
-  if (t.teacher_cost_unknown > t.cost_unknown) {
-    note(fmt::format("What the teacher would have cost is unknown for {} requests; no saving is counted for them.",
-                     human_count(t.teacher_cost_unknown)));
+  if (t.teacher_cost_unknown > 0) {
+    note(fmt::format("What the teacher would have cost is unknown for {}; no saving is counted there.",
+                     counted(t.teacher_cost_unknown, "request")));
   }
   return out;
 }
@@ -184,18 +195,17 @@ std::string attention(const store::Status& s, const TextStyle& style) {
   std::string out;
   const auto item = [&](Ink ink, const std::string& text) { out += "  " + paint(style, ink, wrap(text, style.width, 2)) + "\n"; };
   if (s.records_dropped > 0) {
-    item(Ink::kRed,
-         fmt::format("{} records were lost because the journal was full (disk full, or its writer far behind): sums are too low.",
-                     human_count(static_cast<std::int64_t>(s.records_dropped))));
+    item(Ink::kRed, fmt::format("{} lost because the journal was full (disk full, or its writer far behind): sums are too low.",
+                                counted(static_cast<std::int64_t>(s.records_dropped), "record")));
   }
   if (s.unsettled_reservations > 0) {
-    item(Ink::kYellow, fmt::format("{} upstream calls have begun whose end is not recorded (running now, or cut off by a crash); "
-                                   "{} is set aside for them.",
-                                   human_count(s.unsettled_reservations), human_usd(s.unsettled.value)));
+    item(Ink::kYellow,
+         fmt::format("{} begun whose end is not recorded (running now, or cut off by a crash); {} set aside for that.",
+                     counted(s.unsettled_reservations, "upstream call"), human_usd(s.unsettled.value)));
   }
   if (s.unfinished_requests > 0) {
     item(Ink::kYellow,
-         fmt::format("{} requests are unfinished: running now, or cut off by a crash.", human_count(s.unfinished_requests)));
+         fmt::format("{} unfinished: running now, or cut off by a crash.", counted(s.unfinished_requests, "request")));
   }
   for (const store::AlarmRecord& alarm : s.alarms) {
     item(Ink::kYellow, fmt::format("{} {} {}: {}", short_time(alarm.time, s.now), printable(alarm.name), printable(alarm.subject),
@@ -226,13 +236,13 @@ std::string status_text(const StatusReport& report, const TextStyle& style) {
         std::find_if(s.tasks.begin(), s.tasks.end(), [&](const store::TaskTotals& t) { return t.task == *report.task; });
     out += fmt::format(", task {}\n\n", report.task->empty() ? "(no name)" : printable(*report.task));
     if (task == s.tasks.end()) return out + "No requests.\n";
-    return out + totals_table(task->last_24h, task->all, style) + notes(task->all, style) + labels_table(task->all, style);
+    return out + totals_table(task->last_24h, task->all, style) + notes(task->all, s, style) + labels_table(task->all, style);
   }
-  out += "\n\n" + totals_table(s.last_24h, s.all, style) + notes(s.all, style) + labels_table(s.all, style);
+  out += "\n\n" + totals_table(s.last_24h, s.all, style) + notes(s.all, s, style) + labels_table(s.all, style);
   out += tasks_table(s, style) + models_table(s, style) + attention(s, style);
   out += fmt::format("\nStore: {} on disk, {} of it texts", human_bytes(s.database_bytes), human_bytes(s.bodies_bytes));
   if (s.journal_events > 0)
-    out += fmt::format("; {} events still in the journal", human_count(static_cast<std::int64_t>(s.journal_events)));
+    out += fmt::format("; {} still in the journal", counted(static_cast<std::int64_t>(s.journal_events), "event"));
   return out + ".\n";
 }
 

@@ -24,14 +24,14 @@ namespace understudy::app {
 namespace {
 
 namespace fs = std::filesystem;
-using Run = int (*)(int, char**);
+using CommandFunction = int (*)(int, char**);
 
 struct Outcome {
   int status = -1;
   std::string out, err;
 };
 
-Outcome run(Run command, const std::string& name, std::vector<std::string> words) {
+Outcome run(CommandFunction command, const std::string& name, std::vector<std::string> words) {
   words.insert(words.begin(), name);
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
@@ -162,7 +162,7 @@ class StoreCommands : public testing::Test {
     return with_data(run_store_compact_command, "understudy store compact", std::move(words));
   }
 
-  Outcome with_data(Run command, const std::string& name, std::vector<std::string> words) {
+  Outcome with_data(CommandFunction command, const std::string& name, std::vector<std::string> words) {
     words.insert(words.end(), {"--data", data_});
     return run(command, name, std::move(words));
   }
@@ -211,6 +211,13 @@ TEST_F(StoreCommands, StatusOfAnEmptyStoreSaysWhatToDo) {
   EXPECT_EQ(o.status, 0) << o.err;
   EXPECT_TRUE(contains(o.out, "Nothing is recorded in")) << o.out;
   EXPECT_EQ(at(status({"--json"}).out, "/all/requests"), "0");
+}
+
+TEST_F(StoreCommands, ShowTheirUsage) {
+  const Outcome o = status({"--help"});
+  EXPECT_EQ(o.status, 0);
+  EXPECT_TRUE(contains(o.out, "Usage: understudy status [OPTIONS]\n")) << o.out;
+  EXPECT_TRUE(contains(explain({"--help"}).out, "Usage: understudy explain [OPTIONS] REQUEST_ID\n")) << explain({"--help"}).out;
 }
 
 TEST_F(StoreCommands, TakeTheDirectoryFromTheEnvironment) {
@@ -341,7 +348,7 @@ TEST_F(StoreCommands, CompactNeedsTheDirectoryForItself) {
 /// Three wrong inputs each: what every command refuses, with the exit status of bad input and one clear line.
 TEST_F(StoreCommands, RefuseWrongInput) {
   struct Case {
-    Run command;
+    CommandFunction command;
     std::string name;
     std::vector<std::string> words;
     std::string message;
@@ -381,7 +388,7 @@ TEST_F(StoreCommands, RefuseWrongInput) {
 }
 
 TEST_F(StoreCommands, RefuseADirectoryThatIsNoStore) {
-  const std::vector<std::pair<Run, std::vector<std::string>>> commands{
+  const std::vector<std::pair<CommandFunction, std::vector<std::string>>> commands{
       {run_status_command, {}},         {run_requests_command, {}},    {run_escalations_command, {}},
       {run_explain_command, {"req_1"}}, {run_store_check_command, {}}, {run_store_compact_command, {}}};
   for (const auto& [command, words] : commands) {

@@ -81,6 +81,11 @@ TEST(Compare, JsonIgnoresOrderOfKeysAndFormOfNumbers) {
   EXPECT_TRUE(agrees(spec, "Not JSON", "not json"));
 }
 
+TEST(Compare, AnEmptyAnswerIsNotJson) {
+  EXPECT_FALSE(agrees(with(Comparator::kJson), R"({"a": 1})", std::string_view{}));
+  EXPECT_TRUE(agrees(with(Comparator::kJson), std::string_view{}, std::string_view{}));
+}
+
 TEST(Compare, JsonFieldsHaveTheirOwnTolerance) {
   ComparatorSpec spec = with(Comparator::kJson);
   spec.fields = {{"items.price", 0.5}, {"note", std::numeric_limits<double>::infinity()}};

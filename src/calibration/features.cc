@@ -63,6 +63,40 @@ float top_k_entropy(std::span<const float> logprobs) {
   return entropy - missing * std::log(std::min(missing, least));
 }
 
+std::optional<double> choice_probability(std::span<const TokenCandidate> candidates, std::span<const std::string_view> options,
+                                         std::string_view chosen) {
+  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
+  const auto begins = [&](std::string_view token, std::string_view option) {
+    return token.size() <= option.size() && std::equal(token.begin(), token.end(), option.begin(), [&](char a, char b) { return lower(a) == lower(b); });
+  };
+  const auto wanted = std::find(options.begin(), options.end(), chosen);
+  if (wanted == options.end()) return std::nullopt;
+  double of_chosen = 0, of_any = 0;
+  for (const TokenCandidate& candidate : candidates) {
+    if (!acceptable(candidate.logprob)) return std::nullopt;
+    std::string_view token = candidate.token;
+    while (!token.empty() && (token.front() == ' ' || token.front() == '\n' || token.front() == '\t')) token.remove_prefix(1);
+    if (token.empty()) continue;
+    auto stands_for = options.end();
+    int matches = 0;
+    for (auto option = options.begin(); option != options.end(); ++option) {
+      if (!begins(token, *option)) continue;
+      stands_for = option;
+      ++matches;
+      if (token.size() == option->size()) {  // the whole option, though it may begin a longer one: "no", "not sure"
+        matches = 1;
+        break;
+      }
+    }
+    if (matches != 1) continue;
+    const double p = std::exp(static_cast<double>(clamp(candidate.logprob)));
+    of_any += p;
+    if (stands_for == wanted) of_chosen += p;
+  }
+  if (of_any == 0) return std::nullopt;
+  return of_chosen / of_any;
+}
+
 void LogprobAccumulator::add(float logprob, std::span<const float> alternatives, Alternatives which) {
   if (!acceptable(logprob)) invalid_ = true;
   const float chosen = clamp(logprob);

@@ -61,13 +61,25 @@ std::optional<LogprobFeatures> restore_features(std::uint16_t schema, std::span<
 /// @param logprobs known logprobs, each <= 0; an empty list gives 0
 float top_k_entropy(std::span<const float> logprobs);
 
+/// One returned candidate of a position.
+struct TokenCandidate {
+  std::string_view token;
+  float logprob = 0;
+};
+
+/// Closed answers: P(chosen option | one of the known options), from the candidates of the answer's first token. A candidate
+/// stands for the option that it is, or the only one that it begins (white space before it and case ignored); candidates of
+/// the same option add up. nullopt where `chosen` is not among the options or no candidate stands for any.
+std::optional<double> choice_probability(std::span<const TokenCandidate> candidates, std::span<const std::string_view> options,
+                                         std::string_view chosen);
+
 enum class Alternatives : std::uint8_t {
   kIncludeChosen,  ///< the chosen token may be listed (OpenAI's `top_logprobs`): the first entry within 1e-6 of it is taken to be it
   kExcludeChosen,  ///< only other candidates are listed
 };
 
 /// Collects token logprobs as they stream in. Cost: one exp per listed candidate, and a partial sort of n floats in
-/// finish(); a 200-token answer with five candidates a token takes about 10 us in all (features_bench.cc).
+/// finish(); a 200-token answer with five candidates a token takes about 16 us in all (features_bench.cc).
 class LogprobAccumulator {
  public:
   /// @param logprob      of the token that was emitted

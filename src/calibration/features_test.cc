@@ -103,6 +103,19 @@ TEST(TopKEntropy, IsALowerBoundThatGrowsWithK) {
   }
 }
 
+TEST(ChoiceProbability, IsRenormalisedOverTheKnownOptions) {
+  const std::string_view options[] = {"yes", "no", "not sure"};
+  const TokenCandidate candidates[] = {{" Yes", std::log(0.5f)}, {"yes", std::log(0.1f)}, {"No", std::log(0.2f)}, {"not", std::log(0.05f)}, {"Well", std::log(0.1f)}};
+  EXPECT_NEAR(*choice_probability(candidates, options, "yes"), 0.6 / 0.85, 1e-6);
+  EXPECT_NEAR(*choice_probability(candidates, options, "no"), 0.2 / 0.85, 1e-6);  // the whole option wins over a longer one
+  EXPECT_NEAR(*choice_probability(candidates, options, "not sure"), 0.05 / 0.85, 1e-6);
+  const std::string_view alike[] = {"card_lost", "card_stolen"};
+  const TokenCandidate shared[] = {{"card", std::log(0.9f)}};
+  EXPECT_FALSE(choice_probability(shared, alike, "card_lost").has_value());  // begins both: says nothing
+  EXPECT_FALSE(choice_probability(candidates, options, "maybe").has_value());
+  EXPECT_FALSE(choice_probability({}, options, "yes").has_value());
+}
+
 TEST(LogprobFeatures, SchemaNamesEveryFeatureAndRestores) {
   EXPECT_EQ(feature_names(kLogprobSchema).size(), std::size_t{kLogprobFeatureCount});
   EXPECT_EQ(feature_names(kLogprobSchema)[kMinLogprob], "min_logprob");

@@ -134,6 +134,7 @@ struct Parsed {
   bool good = false;
 
   explicit Parsed(std::string_view text) {
+    if (text.empty()) return;  // simdjson would copy from a null pointer
     good = parser.parse(text.data(), text.size(), true).get(root) == simdjson::SUCCESS && !has_duplicate_keys(root);
   }
 };

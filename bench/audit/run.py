@@ -1,0 +1,89 @@
+#!/usr/bin/env python3
+"""Audit benchmark: understudy against DuckDB on the same trace, interleaved runs, results compared.
+
+  python3 bench/audit/run.py --audit PATH/TO/understudy_audit_dev [--rows 5000000] [--runs 5] [--work DIR]
+
+Needs DuckDB's Python package in the running interpreter (bench/audit/requirements.txt) and g++. CPU seconds are user + system of the
+child process; memory is its largest resident set. Run it on a quiet machine, or read the spread.
+"""
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+QUERY = r"""
+import duckdb, json, sys
+con = duckdb.connect()
+con.execute("set threads to %d" % int(sys.argv[2]))
+price = {"gpt-4o": (2500000, 1250000, 10000000), "gpt-4o-mini": (150000, 75000, 600000), "gpt-4.1": (2000000, 500000, 8000000),
+         "gpt-4.1-mini": (400000, 100000, 1600000)}
+con.execute("create table p(model varchar, i bigint, c bigint, o bigint)")
+con.executemany("insert into p values (?, ?, ?, ?)", [(m, *v) for m, v in price.items()])
+columns = "{ts: 'VARCHAR', request_id: 'VARCHAR', step: 'VARCHAR', model: 'VARCHAR', tok_in: 'BIGINT', tok_out: 'BIGINT', cached_in: 'BIGINT', cost_usd: 'DOUBLE'}"
+source = f"read_json('{sys.argv[1]}', format='newline_delimited', columns={columns})"
+# one pass over the file: the cube and the distinct requests
+con.execute(f"create table t as select step, model, ts[1:10] as day, hash(request_id) as r, tok_in, tok_out, cached_in from {source}")
+steps = con.execute("select step, sum((tok_in - cached_in)::hugeint * i + cached_in::hugeint * c + tok_out::hugeint * o)::varchar, count(*), sum(tok_in), sum(tok_out)"
+                    " from t join p using (model) group by step order by step").fetchall()
+weeks = con.execute("select count(distinct date_trunc('week', day::date)) from t").fetchone()[0]
+requests = con.execute("select count(distinct r) from t").fetchone()[0]
+print(json.dumps({"steps": [[s, c, n, int(i), int(o)] for s, c, n, i, o in steps], "requests": requests, "weeks": weeks}))
+"""
+
+
+def measure(command):
+    before = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    out = process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    if status not in (0,):
+        sys.exit(f"{command[0]} failed with {status}")
+    return {"cpu": usage.ru_utime + usage.ru_stime, "wall": time.perf_counter() - before, "mb": usage.ru_maxrss / 1024, "out": out}
+
+
+def row(name, runs, key, unit):
+    values = sorted(r[key] for r in runs)
+    return f"{name} {statistics.median(values):.2f} {unit} ({values[0]:.2f} to {values[-1]:.2f})"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--audit", required=True)
+    parser.add_argument("--rows", type=int, default=5_000_000)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--work", default=tempfile.gettempdir())
+    args = parser.parse_args()
+    here = os.path.dirname(os.path.abspath(__file__))
+    trace = os.path.join(args.work, f"audit_bench_{args.rows}.jsonl")
+    if not os.path.exists(trace):
+        generator = os.path.join(args.work, "audit_bench_generate")
+        subprocess.run(["g++", "-O2", "-std=c++20", "-o", generator, os.path.join(here, "generate.cpp")], check=True)
+        subprocess.run([generator, str(args.rows), trace], check=True)
+    with open(trace, "rb") as f:  # into the page cache
+        while f.read(1 << 24):
+            pass
+    prices = os.path.join(here, "prices.json")
+    ours, theirs = [], []
+    for _ in range(args.runs):
+        ours.append(measure([args.audit, trace, "--json", "--prices", prices, "--threads", str(args.threads)]))
+        theirs.append(measure([sys.executable, "-c", QUERY, trace, str(args.threads)]))
+    a, b = json.loads(ours[0]["out"]), json.loads(theirs[0]["out"])
+    mine = sorted([s["step"], s["cost_picousd"], s["calls"], s["tok_in"], s["tok_out"]] for s in a["steps"])
+    if mine != b["steps"] or a["requests"] != b["requests"] or len(a["weekly"]) != b["weeks"]:
+        sys.exit(f"results differ:\n{mine} {a['requests']} {len(a['weekly'])}\n{b}")
+    size = os.path.getsize(trace)
+    ids = a["requests"] * 16 / 1e6
+    print(f"{args.rows} rows, {size / 1e9:.2f} GB, {a['requests']} requests, load {os.getloadavg()[0]:.1f}, equal results in all {len(mine)} steps")
+    for name, runs in (("understudy audit", ours), ("DuckDB", theirs)):
+        print(f"{name:18}", row("CPU", runs, "cpu", "s"), "|", row("wall", runs, "wall", "s"), "|", row("resident", runs, "mb", "MiB"))
+    print(f"ids at 16 bytes each: {ids:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()

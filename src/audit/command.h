@@ -1,0 +1,25 @@
+#pragma once
+/// `understudy audit`, as one function, so that the program and tests call the same thing.
+
+#include <functional>
+#include <memory>
+#include <ostream>
+#include <string>
+
+#include "audit/engine.h"
+
+namespace understudy::audit {
+
+/// What the command needs from the rest of the program.
+struct CommandEnvironment {
+  /// Opens `--from` (a data directory or a gateway's URL). Empty: this build reads files only.
+  std::function<Result<std::unique_ptr<RecordSource>>(const std::string& from)> open_source;
+  bool stderr_is_terminal = false;  ///< a progress bar for work over a second
+  bool stdout_is_terminal = false;  ///< colour
+};
+
+/// argv[0] is the name shown in --help. Returns the exit status: 0 done, 1 --fail-on reached, 2 bad usage or unreadable
+/// input, 3 more than 1 % of the tokens have no price.
+int run_audit_command(int argc, const char* const* argv, std::ostream& out, std::ostream& err, const CommandEnvironment& environment = {});
+
+}  // namespace understudy::audit
