@@ -33,6 +33,40 @@ TEST(Completion, GivesPlacesFiguresAndLogprobs) {
   EXPECT_EQ(series.per_token, (std::vector<std::uint16_t>{2, 0}));
 }
 
+std::string with_content(std::string_view content) {
+  return R"({"choices":[{"message":{"content":"x"},"logprobs":{"content":)" + std::string(content) + R"(},"finish_reason":"stop"}]})";
+}
+
+// The fast way takes only the usual form; a nested value that nobody reads sends the same numbers the parser's way.
+TEST(Completion, TheFastWayThroughLogprobsReadsWhatTheParserReads) {
+  const std::string_view usual[] = {
+      R"([])",
+      R"([{"token":"a","logprob":-0.5,"bytes":[97],"top_logprobs":[{"token":"a","logprob":-0.5,"bytes":[97]},{"token":"\"}]","logprob":-1e-3,"bytes":null}]}])",
+      R"([{"logprob": -12.25, "token": "x", "top_logprobs": []}, {"token":"y\\","logprob":null,"top_logprobs":null}])",
+      R"([{"token":"\u00e9\"","bytes":[195,169],"logprob":0,"top_logprobs":[{"logprob":-3.5E1}]}])",
+  };
+  for (const std::string_view content : usual) {
+    std::string odd(content);
+    for (std::size_t at = odd.find('{'); at != std::string::npos; at = odd.find('{', at + 14)) odd.insert(at + 1, R"("odd":{"a":1},)");
+    LogprobSeries fast;
+    LogprobSeries parsed;
+    const auto one = parse_completion(with_content(content), &fast);
+    const auto other = parse_completion(with_content(odd), &parsed);
+    ASSERT_TRUE(one && other) << content;
+    EXPECT_TRUE(fast.present && parsed.present);
+    EXPECT_EQ(fast.chosen, parsed.chosen) << content;
+    EXPECT_EQ(fast.alternatives, parsed.alternatives) << content;
+    EXPECT_EQ(fast.per_token, parsed.per_token) << content;
+  }
+}
+
+TEST(Completion, LogprobsThatAreNoneAreRefusedOnBothWays) {
+  for (const std::string_view content : {R"([{"token":"a"}])", R"([{"token":"a","logprob":-0.5])", R"([{"logprob":-0.5,}])", R"([3])", R"([{"logprob":-0.5}{"logprob":-0.5}])"}) {
+    LogprobSeries series;
+    EXPECT_FALSE(parse_completion(with_content(content), &series)) << content;
+  }
+}
+
 TEST(Completion, NullLogprobsAreAbsent) {
   LogprobSeries series;
   const auto completion = parse_completion(R"({"choices":[{"message":{"content":"x"},"logprobs":null,"finish_reason":"stop"}]})", &series);

@@ -1,10 +1,9 @@
 #pragma once
 /// One request's way through the cascade. Lives in Engine::handle's frame.
 
-#include <array>
+#include <deque>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "cascade/attempt.h"
 #include "cascade/engine.h"
@@ -65,9 +64,10 @@ class Flow {
   double coin_probability_ = 0;
   bool coin_heads_ = false;
   Decision decision_;
-  std::vector<Attempt> attempts_;
+  std::deque<Attempt> attempts_;   ///< references to them stay valid
   std::string canonical_;
   std::string cache_scope_;
+  AnswerCache::Key cache_key_;     ///< of the two above
   std::shared_ptr<const CachedAnswer> cached_;
   std::string_view label_source_;
   std::optional<bool> agrees_;

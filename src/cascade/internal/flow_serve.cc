@@ -37,6 +37,7 @@ std::string features_json(const calibration::LogprobFeatures& features) {
 
 std::string Flow::attempts_json() const {
   std::string out;
+  out.reserve(128 * (attempts_.size() + 1));
   JsonWriter w(out);
   w.begin_array();
   if (cached_) {
@@ -137,14 +138,14 @@ bool Flow::may_cache() const {
 }
 
 void Flow::remember(const Attempt& attempt, std::string completion) {
-  auto entry = std::make_shared<CachedAnswer>();
-  entry->completion = std::move(completion);
-  entry->stage = attempt.stage;
-  entry->model = policy_.models[attempt.model].config.name;
-  entry->confidence = attempt.confidence;
-  entry->usage = attempt.usage;
-  entry->stored = deps_.reactor.now();
-  deps_.cache.put({cache_scope_, canonical_}, std::move(entry));
+  CachedAnswer entry;
+  entry.completion = std::move(completion);
+  entry.stage = attempt.stage;
+  entry.model = policy_.models[attempt.model].config.name;
+  entry.confidence = attempt.confidence;
+  entry.usage = attempt.usage;
+  entry.stored = deps_.reactor.now();
+  deps_.cache.put(cache_key_, std::move(entry));
 }
 
 net::Awaitable<void> Flow::serve_attempt(Attempt& attempt) {

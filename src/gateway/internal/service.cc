@@ -198,12 +198,13 @@ net::Awaitable<void> ReactorService::chat(net::Exchange& exchange) {
   std::string request_id = given && is_acceptable_request_id(*given) ? std::string(*given) : ids_.next();
   const auto keys = snapshot_.keys;  // stays valid over a reload
   auto caller = authenticate(exchange.head(), *keys);
-  Result<cascade::RequestContext> context = caller ? make_context(exchange, *caller, request_id) : Result<cascade::RequestContext>(fail(caller.error()));
+  Result<cascade::RequestContext> context = caller ? make_context(exchange, *caller) : Result<cascade::RequestContext>(fail(caller.error()));
   if (!context) {
     net::Field id("x-request-id", request_id);
     [[maybe_unused]] auto sent = co_await exchange.respond_error(context.error(), std::span<const net::Field>(&id, 1));
     co_return;
   }
+  context->request_id = std::move(request_id);
   HttpSink sink(exchange, snapshot_.policy->heartbeat_ms);
   co_await engine_.handle(std::move(*context), sink);
 }
