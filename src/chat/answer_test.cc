@@ -37,8 +37,7 @@ std::string with_content(std::string_view content) {
   return R"({"choices":[{"message":{"content":"x"},"logprobs":{"content":)" + std::string(content) + R"(},"finish_reason":"stop"}]})";
 }
 
-// The fast way takes only the usual form; a nested value that nobody reads sends the same numbers the parser's way.
-TEST(Completion, TheFastWayThroughLogprobsReadsWhatTheParserReads) {
+TEST(Completion, FieldsThatNobodyReadDoNotChangeTheLogprobs) {
   const std::string_view usual[] = {
       R"([])",
       R"([{"token":"a","logprob":-0.5,"bytes":[97],"top_logprobs":[{"token":"a","logprob":-0.5,"bytes":[97]},{"token":"\"}]","logprob":-1e-3,"bytes":null}]}])",
@@ -48,19 +47,19 @@ TEST(Completion, TheFastWayThroughLogprobsReadsWhatTheParserReads) {
   for (const std::string_view content : usual) {
     std::string odd(content);
     for (std::size_t at = odd.find('{'); at != std::string::npos; at = odd.find('{', at + 14)) odd.insert(at + 1, R"("odd":{"a":1},)");
-    LogprobSeries fast;
-    LogprobSeries parsed;
-    const auto one = parse_completion(with_content(content), &fast);
-    const auto other = parse_completion(with_content(odd), &parsed);
+    LogprobSeries usual_series;
+    LogprobSeries odd_series;
+    const auto one = parse_completion(with_content(content), &usual_series);
+    const auto other = parse_completion(with_content(odd), &odd_series);
     ASSERT_TRUE(one && other) << content;
-    EXPECT_TRUE(fast.present && parsed.present);
-    EXPECT_EQ(fast.chosen, parsed.chosen) << content;
-    EXPECT_EQ(fast.alternatives, parsed.alternatives) << content;
-    EXPECT_EQ(fast.per_token, parsed.per_token) << content;
+    EXPECT_TRUE(usual_series.present && odd_series.present);
+    EXPECT_EQ(usual_series.chosen, odd_series.chosen) << content;
+    EXPECT_EQ(usual_series.alternatives, odd_series.alternatives) << content;
+    EXPECT_EQ(usual_series.per_token, odd_series.per_token) << content;
   }
 }
 
-TEST(Completion, LogprobsThatAreNoneAreRefusedOnBothWays) {
+TEST(Completion, LogprobsThatAreNoneAreRefused) {
   for (const std::string_view content : {R"([{"token":"a"}])", R"([{"token":"a","logprob":-0.5])", R"([{"logprob":-0.5,}])", R"([3])", R"([{"logprob":-0.5}{"logprob":-0.5}])"}) {
     LogprobSeries series;
     EXPECT_FALSE(parse_completion(with_content(content), &series)) << content;

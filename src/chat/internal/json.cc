@@ -36,7 +36,6 @@ Result<od::object> Document::open(std::string_view text) {
   std::memcpy(buffer, text.data(), text.size());
   std::memset(buffer + text.size(), 0, simdjson::SIMDJSON_PADDING);
   base_ = buffer;
-  size_ = text.size();
   const simdjson::padded_string_view padded(buffer, text.size(), text.size() + simdjson::SIMDJSON_PADDING);
   if (const auto code = scratch.parser->iterate(padded).get(doc_)) return json_error(code, "body", 0);
   od::object root;

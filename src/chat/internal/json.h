@@ -22,7 +22,6 @@ class Document {
   /// Copies `text` behind simdjson's padding and starts iteration. kInvalidRequest with the place where it is not JSON.
   Result<od::object> open(std::string_view text);
 
-  std::string_view text() const { return {base_, size_}; }
   /// Offset in the text of where the parser stands.
   std::uint32_t here();
   std::uint32_t offset_of(const char* p) const { return static_cast<std::uint32_t>(p - base_); }
@@ -37,7 +36,6 @@ class Document {
  private:
   od::document doc_;
   const char* base_ = nullptr;
-  std::size_t size_ = 0;
 };
 
 /// Consumes `value` wholly, checking every token inside. Gives the bytes it covers (trailing white space included).

@@ -1,7 +1,5 @@
 #include "chat/internal/logprobs.h"
 
-#include "chat/internal/logprob_scan.h"
-
 namespace understudy::chat::internal {
 namespace {
 
@@ -66,11 +64,6 @@ Code read_token(Document& document, od::value value, LogprobSeries& series) {
 
 Code read_content(Document& document, od::value value, LogprobSeries& series, Span& content) {
   content.begin = document.start_of(value);
-  if (const std::size_t length = scan_token_logprobs(document.text().substr(content.begin), series); length > 0) {
-    series.present = true;
-    content.end = content.begin + static_cast<std::uint32_t>(length);
-    return simdjson::SUCCESS;  // the parser steps over a value that was not read
-  }
   od::array tokens;
   if (value.get_array().get(tokens) != simdjson::SUCCESS) {
     content = {};
