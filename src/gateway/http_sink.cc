@@ -67,25 +67,28 @@ void DecisionFields::render(const cascade::Decision& decision, bool decided, std
 }
 
 net::Task<void> HttpSink::reply(const cascade::Decision& decision, int status, std::span<const std::string_view> body) {
-  fields_.render(decision, true, kJson);
-  return exchange_.respond(status, fields_.fields(), body);
+  DecisionFields fields;
+  fields.render(decision, true, kJson);
+  co_return co_await exchange_.respond(status, fields.fields(), body);
 }
 
 net::Task<void> HttpSink::fail(const cascade::Decision& decision, const Error& error) {
   cascade::Decision told = decision;
   told.retry_is_useless = error.kind == ErrorKind::kInvalidRequest || error.kind == ErrorKind::kBudgetExceeded;
   told.retry_after_ms.reset();  // the server writes the error's own
-  fields_.render(told, true, kJson);
+  DecisionFields fields;
+  fields.render(told, true, kJson);
   // The server states the type of its own error bodies.
-  return exchange_.respond_error(error, fields_.fields().subspan(1));
+  co_return co_await exchange_.respond_error(error, fields.fields().subspan(1));
 }
 
 void HttpSink::expect_stream(const cascade::Decision& undecided) {
-  exchange_.heartbeat(heartbeat_ms_, [this, decision = undecided]() -> std::string_view {
+  exchange_.heartbeat(heartbeat_ms_, [this, &undecided]() -> std::string_view {
     if (!begun_) {
       begun_ = true;
-      fields_.render(decision, false, kEventStream);
-      exchange_.start_stream(200, fields_.fields());
+      DecisionFields fields;
+      fields.render(undecided, false, kEventStream);
+      exchange_.start_stream(200, fields.fields());
     }
     return net::kSseHeartbeat;
   });
@@ -94,8 +97,9 @@ void HttpSink::expect_stream(const cascade::Decision& undecided) {
 void HttpSink::begin_stream(const cascade::Decision& decision) {
   if (begun_) return;
   begun_ = true;
-  fields_.render(decision, true, kEventStream);
-  exchange_.start_stream(200, fields_.fields());
+  DecisionFields fields;
+  fields.render(decision, true, kEventStream);
+  exchange_.start_stream(200, fields.fields());
 }
 
 }  // namespace understudy::gateway

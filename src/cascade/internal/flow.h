@@ -1,7 +1,7 @@
 #pragma once
 /// One request's way through the cascade. Lives in Engine::handle's frame.
 
-#include <deque>
+#include <list>
 #include <optional>
 #include <string>
 
@@ -33,6 +33,7 @@ class Flow {
 
   // flow_serve.cc: how the answer goes out
   net::Awaitable<void> serve_attempt(Attempt& attempt);
+  net::Awaitable<void> serve_whole(Attempt& attempt);
   net::Awaitable<void> serve_cached(const CachedAnswer& cached);
   net::Awaitable<void> serve_failure(Attempt& attempt);
   net::Awaitable<void> pass_stream(Attempt& attempt);
@@ -64,7 +65,7 @@ class Flow {
   double coin_probability_ = 0;
   bool coin_heads_ = false;
   Decision decision_;
-  std::deque<Attempt> attempts_;   ///< references to them stay valid
+  std::list<Attempt> attempts_;   ///< references to them stay valid
   std::string canonical_;
   std::string cache_scope_;
   AnswerCache::Key cache_key_;     ///< of the two above

@@ -12,14 +12,6 @@
 namespace understudy::gateway::internal {
 namespace {
 
-enum class RouteName { kChat, kModels, kModel, kHealth, kReady, kMetrics, kUnknown };
-
-struct Matched {
-  RouteName route = RouteName::kUnknown;
-  std::string_view id;          ///< of /v1/models/{id}
-  std::string_view method;      ///< the one that the route takes
-};
-
 /// Paths stand with and without /v1, and under /openai as Azure-style clients write them.
 Matched match(std::string_view path) {
   if (path == "/health" || path == "/healthz") return {RouteName::kHealth, {}, "GET"};
@@ -143,8 +135,14 @@ net::Awaitable<void> ReactorService::probe() {
   }
 }
 
+// Not a coroutine: a chat that lasts for minutes does not hold the frame of the other routes.
 net::Awaitable<void> ReactorService::handle(net::Exchange& exchange) {
   const Matched matched = match(exchange.head().path);
+  if (matched.route == RouteName::kChat && exchange.head().method == "POST") return chat(exchange);
+  return handle_small(exchange, matched);
+}
+
+net::Awaitable<void> ReactorService::handle_small(net::Exchange& exchange, Matched matched) {
   const std::string_view method = exchange.head().method;
   net::Field json("content-type", "application/json");
   const std::span<const net::Field> json_fields(&json, 1);
@@ -161,7 +159,6 @@ net::Awaitable<void> ReactorService::handle(net::Exchange& exchange) {
     co_return;
   }
   switch (matched.route) {
-    case RouteName::kChat: co_await chat(exchange); break;
     case RouteName::kModels:
     case RouteName::kModel: {
       [[maybe_unused]] auto sent = co_await models(exchange, matched.id);
@@ -189,7 +186,8 @@ net::Awaitable<void> ReactorService::handle(net::Exchange& exchange) {
       [[maybe_unused]] auto sent = co_await exchange.respond(200, std::span<const net::Field>(&text, 1), body);
       break;
     }
-    case RouteName::kUnknown: break;
+    case RouteName::kChat:
+    case RouteName::kUnknown: break;  // both were answered above
   }
 }
 
