@@ -20,6 +20,7 @@
 #include "app/version.h"
 #include "audit/command.h"
 #include "evaluation/eval_command.h"
+#include "evaluation/export_outcomes.h"
 
 namespace understudy::app {
 namespace {
@@ -40,6 +41,10 @@ int run_eval(int argc, char** argv) {
   return evaluation::run_eval_command(std::vector<std::string>(argv + 1, argv + argc), stdout, stderr);
 }
 
+int run_export_outcomes(int argc, char** argv) {
+  return evaluation::run_export_outcomes_command(std::vector<std::string>(argv + 1, argv + argc), stdout, stderr);
+}
+
 constexpr Command kCommands[] = {
     {"demo", kRun, "The whole loop on recorded data in about a minute", run_demo_command},
     {"serve", kRun, "Start the gateway", run_serve_command},
@@ -52,6 +57,7 @@ constexpr Command kCommands[] = {
     {"explain", kLook, "Why one request was served as it was", run_explain_command},
     {"audit", kMeasure, "Where the money goes in your traces, and what would be saved", run_audit},
     {"eval", kMeasure, "What a cascade would do on recorded answers", run_eval},
+    {"export outcomes", kMeasure, "The gateway's log in the form that eval reads", run_export_outcomes},
     {"store check", kKeep, "Read the whole data directory and verify it", run_store_check_command},
     {"store compact", kKeep, "Give unused disk space back (no gateway may run)", run_store_compact_command},
     {"version", kKeep, "Say which understudy this is", run_version_command},

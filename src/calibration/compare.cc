@@ -14,7 +14,7 @@ namespace understudy::calibration {
 
 namespace {
 
-constexpr std::array<std::string_view, 8> kNames{"exact", "text", "choice", "number", "json", "tools", "ranking", "score"};
+constexpr std::array<std::string_view, 10> kNames{"exact", "text", "choice", "number", "json", "tools", "ranking", "score", "embedding", "judge"};
 
 bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v'; }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
@@ -119,6 +119,17 @@ std::optional<ReadNumber> last_number(std::string_view text) {
   return last;
 }
 
+/// A judge may prefer what it reads first, so both orders are asked; a cosine has no order.
+bool models_agree(const ComparatorSpec& spec, std::string_view a, std::string_view b) {
+  if (normalise_text(a) == normalise_text(b)) return true;
+  if (!spec.similarity) return false;
+  const auto forth = spec.similarity(a, b);
+  if (!forth || !(*forth >= spec.level)) return false;
+  if (spec.comparator == Comparator::kEmbedding) return true;
+  const auto back = spec.similarity(b, a);
+  return back && *back >= spec.level;
+}
+
 bool numbers_agree(const ComparatorSpec& spec, std::string_view a, std::string_view b) {
   const auto x = read_number(a);
   const auto y = read_number(b);
@@ -151,14 +162,14 @@ std::optional<double> to_double(std::string_view text) {
 Unexpected bad_option(std::string_view text) {
   return fail(ErrorKind::kConfig,
               fmt::format("comparator \"{}\": cannot read what follows the colon; examples: number:0.01, score:side=0.5, "
-                          "ranking:top=3,level=0.66, ranking:tau=0.8, choice:yes|no", text));
+                          "ranking:top=3,level=0.66, ranking:tau=0.8, choice:yes|no, embedding:0.9, judge:0.5", text));
 }
 
 }  // namespace
 
 std::string_view comparator_name(Comparator comparator) { return kNames[static_cast<std::size_t>(comparator)]; }
 
-Result<ComparatorSpec> parse_comparator(std::string_view text) {
+Result<ComparatorSpec> parse_comparator(std::string_view text, const ComparatorModels& models) {
   const std::size_t colon = text.find(':');
   const std::string_view name = text.substr(0, colon);
   const auto found = std::find(kNames.begin(), kNames.end(), name);
@@ -168,6 +179,12 @@ Result<ComparatorSpec> parse_comparator(std::string_view text) {
   }
   ComparatorSpec spec;
   spec.comparator = static_cast<Comparator>(found - kNames.begin());
+  if (spec.comparator == Comparator::kEmbedding || spec.comparator == Comparator::kJudge) {
+    const bool embedding = spec.comparator == Comparator::kEmbedding;
+    spec.similarity = embedding ? models.embedding : models.judge;
+    spec.level = embedding ? 0.9 : 0.5;
+    if (!spec.similarity) return fail(ErrorKind::kUnsupported, fmt::format("comparator \"{}\" needs {}, and none is configured; use text, choice, json or another that needs no model", text, embedding ? "an encoder" : "a judge model"));
+  }
   if (colon == std::string_view::npos) return spec;
 
   std::string_view rest = text.substr(colon + 1);
@@ -191,6 +208,8 @@ Result<ComparatorSpec> parse_comparator(std::string_view text) {
     const bool numeric = spec.comparator == Comparator::kNumber || spec.comparator == Comparator::kScore || spec.comparator == Comparator::kJson;
     if (key.empty() && numeric && *value >= 0) {
       spec.tolerance = *value;
+    } else if (key.empty() && spec.similarity && *value >= -1 && *value <= 1) {
+      spec.level = *value;
     } else if (key == "side" && spec.comparator == Comparator::kScore) {
       spec.side_of = *value;
     } else if (key == "top" && spec.comparator == Comparator::kRanking && *value >= 1 && *value <= 1e6) {
@@ -279,6 +298,8 @@ bool agrees(const ComparatorSpec& spec, const AnswerView& a, const AnswerView& b
     case Comparator::kChoice: return normalise_label(a.text, spec.labels) == normalise_label(b.text, spec.labels);
     case Comparator::kNumber:
     case Comparator::kScore: return numbers_agree(spec, a.text, b.text);
+    case Comparator::kEmbedding:
+    case Comparator::kJudge: return models_agree(spec, a.text, b.text);
     case Comparator::kJson: {
       const auto same = internal::json_agrees(spec, a.text, b.text);
       return same ? *same : normalise_text(a.text) == normalise_text(b.text);

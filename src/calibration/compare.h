@@ -18,11 +18,14 @@
 /// | tools   | the same calls in the same order: names equal and arguments equal as `json`; call ids are ignored |
 /// | ranking | share of the longer one's first `top_k` that both have in their first `top_k` >= level; or, with `top_k` = 0, the same items and Kendall's tau >= level. Items: a JSON array, or ids between brackets, commas, > or line breaks |
 /// | score   | numbers within tolerance; with `side_of` set, both on the same side of it (equal counts as above) |
+/// | embedding | cosine of the two texts' vectors >= level (`similarity` gives it); equal normalised texts agree without it |
+/// | judge   | a model's verdict >= level (`similarity` gives it), asked in both orders, the lower counts; equal normalised texts agree without it. A verdict is a label only with error correction from rows that the teacher judged too (weighting.h, prediction_powered_rate) |
 ///
 /// Where either answer has tool calls the calls must agree under every comparator: a different call is a different act.
-/// Pure, thread-safe; microseconds for short answers.
+/// Pure, thread-safe (`similarity` must be too); microseconds for short answers.
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -33,9 +36,13 @@
 
 namespace understudy::calibration {
 
-enum class Comparator : std::uint8_t { kExact, kText, kChoice, kNumber, kJson, kTools, kRanking, kScore };
+enum class Comparator : std::uint8_t { kExact, kText, kChoice, kNumber, kJson, kTools, kRanking, kScore, kEmbedding, kJudge };
 
 std::string_view comparator_name(Comparator comparator);
+
+/// How alike two texts are, in [-1, 1] for a cosine and [0, 1] for a verdict; nullopt where the model failed. Comes from above:
+/// this module knows no models.
+using Similarity = std::function<std::optional<double>(std::string_view a, std::string_view b)>;
 
 /// What a task's comparator is and at which level; the defaults are what a bare name means.
 struct ComparatorSpec {
@@ -45,13 +52,20 @@ struct ComparatorSpec {
   std::map<std::string, double, std::less<>> fields;  ///< json: absolute tolerance by path
   std::vector<std::string> labels;     ///< choice: the closed answer set; empty where it is not known
   int top_k = 3;                       ///< ranking: 0 means Kendall's tau over the whole list
-  double level = 1.0;                  ///< ranking: least overlap (0..1) or tau (-1..1)
+  double level = 1.0;                  ///< ranking: least overlap (0..1) or tau (-1..1); embedding: least cosine; judge: least verdict
   std::optional<double> side_of;       ///< score
+  Similarity similarity;               ///< embedding, judge: must be set
+};
+
+/// The models that a program has for the comparators that need one; empty where it has none.
+struct ComparatorModels {
+  Similarity embedding, judge;
 };
 
 /// Reads "exact", "choice", "number:0.01" (tolerance), "score:0.1", "score:side=0.5", "ranking:top=3,level=0.66",
-/// "ranking:tau=0.8", "choice:yes|no". kConfig with the list of names otherwise.
-Result<ComparatorSpec> parse_comparator(std::string_view text);
+/// "ranking:tau=0.8", "choice:yes|no", "embedding:0.9" (cosine), "judge:0.5" (verdict). kConfig with the list of names
+/// otherwise; kUnsupported for embedding and judge without their model.
+Result<ComparatorSpec> parse_comparator(std::string_view text, const ComparatorModels& models = {});
 
 /// An answer: the message's text, and its tool calls as a JSON array in OpenAI's form ("" where there are none).
 struct AnswerView {

@@ -14,8 +14,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view a = bytes.substr(0, cut);
   const std::string_view b = cut == std::string_view::npos ? std::string_view{} : bytes.substr(cut + 1);
   ComparatorSpec spec;
-  spec.comparator = static_cast<Comparator>(data[0] % 8);
+  spec.comparator = static_cast<Comparator>(data[0] % 10);
   if (data[0] & 0x40) spec.top_k = 0;
+  if (data[0] & 0x20) spec.similarity = [](std::string_view x, std::string_view y) { return std::optional(static_cast<double>(x.size() + y.size() < 20)); };
+  if (data[0] & 0x20) spec.level = 0.5;
   const bool forth = agrees(spec, a, b);
   if (forth != agrees(spec, b, a) || !agrees(spec, a, a) || !agrees(spec, b, b)) std::abort();
   const AnswerView with_calls{a, b}, other{b, a};

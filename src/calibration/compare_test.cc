@@ -135,6 +135,31 @@ TEST(Compare, DefaultFollowsTheShapeOfTheAnswer) {
   EXPECT_EQ(default_comparator({""}), Comparator::kText);
 }
 
+TEST(Compare, EmbeddingAndJudgeNeedTheirModels) {
+  for (const char* name : {"embedding", "embedding:0.8", "judge", "judge:0.7"}) {
+    const auto without = parse_comparator(name);
+    ASSERT_FALSE(without.has_value());
+    EXPECT_EQ(without.error().kind, ErrorKind::kUnsupported);
+  }
+  ComparatorModels models;
+  models.embedding = [](std::string_view a, std::string_view b) { return std::optional(a.size() == b.size() ? 0.85 : 0.1); };
+  // A judge that always prefers what it reads first, unless both are short.
+  models.judge = [](std::string_view a, std::string_view b) { return std::optional(a < b ? 0.9 : (a.size() < 4 && b.size() < 4 ? 0.6 : 0.2)); };
+  const auto cosine = parse_comparator("embedding:0.8", models);
+  ASSERT_TRUE(cosine.has_value());
+  EXPECT_TRUE(agrees(*cosine, "one day", "two day"));
+  EXPECT_FALSE(agrees(*cosine, "one day", "a week"));
+  EXPECT_TRUE(agrees(*cosine, "Yes.", "yes"));
+  EXPECT_FALSE(agrees(*parse_comparator("embedding", models), "one day", "two day"));  // .85 < .9
+  const auto judge = parse_comparator("judge", models);
+  EXPECT_TRUE(agrees(*judge, "ab", "cd"));
+  EXPECT_TRUE(agrees(*judge, "cd", "ab"));
+  EXPECT_FALSE(agrees(*judge, "abcd", "efgh"));
+  models.judge = [](std::string_view, std::string_view) { return std::optional<double>(); };
+  EXPECT_FALSE(agrees(*parse_comparator("judge", models), "ab", "cd"));  // a judge that failed says nothing
+  EXPECT_FALSE(parse_comparator("embedding:2", models).has_value());
+}
+
 TEST(Compare, UnknownComparatorsAndOptionsAreNamed) {
   EXPECT_NE(parse_comparator("fuzzy").error().message.find("exact, text, choice"), std::string::npos);
   for (const char* bad : {"number:x", "ranking:top=0", "score:top=3", "choice:", "number:-1", "number:inf"}) {

@@ -3,11 +3,13 @@
 #include <simdjson.h>
 
 #include <cmath>
+#include <map>
 #include <string>
 #include <vector>
 
 #include "base/random.h"
 #include "calibration/binomial.h"
+#include "calibration/boosted_trees.h"
 #include "calibration/calibrators.h"
 #include "calibration/logistic.h"
 #include "calibration/metrics.h"
@@ -72,6 +74,17 @@ TEST_F(Golden, WeightedRidgeLogisticMatchesScikitLearn) {
   ASSERT_TRUE(model.has_value());
   for (Eigen::Index j = 0; j < 3; ++j) EXPECT_NEAR(model->beta(j), want[static_cast<std::size_t>(j)], 1e-5);
   EXPECT_NEAR(model->intercept, want[3], 1e-5);
+}
+
+TEST_F(Golden, WeightedBoostedTreesMatchXgboost) {
+  const auto flat = numbers("coarse"), label = numbers("label"), weight = numbers("weight"), want = numbers("trees");
+  const auto n = static_cast<Eigen::Index>(label.size());
+  const Eigen::MatrixXd x = Eigen::Map<const Eigen::Matrix<double, Eigen::Dynamic, 3, Eigen::RowMajor>>(flat.data(), n, 3);
+  const auto model = fit_boosted_trees(x, Eigen::Map<const Eigen::VectorXd>(label.data(), n), {.rounds = 40, .depth = 3, .rate = 0.2, .ridge = 1.5, .least_weight = 2},
+                                       Eigen::Map<const Eigen::VectorXd>(weight.data(), n));
+  ASSERT_TRUE(model.has_value()) << model.error().message;
+  const Eigen::VectorXd p = model->probabilities(x);
+  for (Eigen::Index i = 0; i < n; ++i) EXPECT_NEAR(p(i), want[static_cast<std::size_t>(i)], 2e-4) << i;
 }
 
 TEST_F(Golden, BinomialTailsAndBoundsMatchScipy) {
@@ -165,6 +178,78 @@ TEST(Logistic, StepHalvingSurvivesSeparableRowsAtTinyRidge) {
   ASSERT_TRUE(model.has_value());
   EXPECT_TRUE(std::isfinite(model->beta(0)));
   EXPECT_GT(model->probability(x.row(3).transpose()), 0.99);
+}
+
+TEST(BoostedTrees, OneStumpIsTheBestOfAllSplitsByBruteForce) {
+  SeededRandom random(11);
+  for (int round = 0; round < 50; ++round) {
+    constexpr Eigen::Index n = 40;
+    Eigen::MatrixXd x(n, 3);
+    Eigen::VectorXd y(n);
+    for (Eigen::Index i = 0; i < n; ++i) {
+      for (Eigen::Index j = 0; j < 3; ++j) x(i, j) = static_cast<double>(random.below(9));  // many ties
+      y(i) = random.coin(0.1 + 0.08 * x(i, 1)) ? 1 : 0;
+    }
+    if (y.minCoeff() == y.maxCoeff()) continue;
+    const auto model = fit_boosted_trees(x, y, {.rounds = 1, .depth = 1, .rate = 1, .ridge = 1, .least_weight = 1});
+    ASSERT_TRUE(model.has_value());
+    // The loss to second order of every split with its best leaves: minus half of the sum of G^2 / (H + 1).
+    const double p = y.mean(), h = p * (1 - p);
+    const auto leaf = [&](double count, double ones) { return std::pair{count * p - ones, count * h}; };
+    const auto value = [](std::pair<double, double> s) { return s.first * s.first / (s.second + 1); };
+    double best = value(leaf(n, y.sum()));
+    for (Eigen::Index j = 0; j < 3; ++j) {
+      for (double split = 0.5; split < 8; ++split) {
+        double count = 0, ones = 0;
+        for (Eigen::Index i = 0; i < n; ++i) {
+          if (x(i, j) < split) ++count, ones += y(i);
+        }
+        const auto left = leaf(count, ones), right = leaf(n - count, y.sum() - ones);
+        if (left.second >= 1 && right.second >= 1) best = std::max(best, value(left) + value(right));
+      }
+    }
+    // What the fitted stump gained, from its own log-odds: a leaf that adds v has G^2 / (H + 1) = v^2 (H + 1).
+    double got = 0;
+    std::map<double, double> curvature;
+    for (Eigen::Index i = 0; i < n; ++i) curvature[model->log_odds(x.row(i).transpose()) - logit(p)] += h;
+    for (const auto& [v, sum] : curvature) got += v * v * (sum + 1);
+    EXPECT_NEAR(got, best, 1e-9);
+  }
+}
+
+TEST(BoostedTrees, LearnWhatNoLineCan) {
+  // Bad in two opposite corners: the ridge sees nothing.
+  SeededRandom random(12);
+  Eigen::MatrixXd x(800, 2);
+  Eigen::VectorXd y(800);
+  for (Eigen::Index i = 0; i < 800; ++i) {
+    x(i, 0) = random.uniform() - 0.5, x(i, 1) = random.uniform() - 0.5;
+    y(i) = random.coin(x(i, 0) * x(i, 1) > 0 ? 0.9 : 0.1) ? 1 : 0;
+  }
+  const auto trees = fit_boosted_trees(x, y, {.rounds = 60, .depth = 3});
+  const auto line = fit_logistic(x, y, Eigen::VectorXd::Constant(2, 1.0));
+  const auto hits = [&](const Eigen::VectorXd& p) {
+    double right = 0;
+    for (Eigen::Index i = 0; i < 800; ++i) right += (p(i) > 0.5) == (x(i, 0) * x(i, 1) > 0);
+    return right / 800;
+  };
+  EXPECT_GT(hits(trees->probabilities(x)), 0.85);
+  EXPECT_LT(hits(line->probabilities(x)), 0.65);
+}
+
+TEST(BoostedTrees, RefuseWhatCannotBeFitted) {
+  const Eigen::MatrixXd x = Eigen::MatrixXd::Random(4, 2);
+  const Eigen::VectorXd y = Eigen::Vector4d(0, 1, 0, 1);
+  EXPECT_TRUE(fit_boosted_trees(x, y).has_value());
+  EXPECT_FALSE(fit_boosted_trees(x, Eigen::VectorXd::Ones(4)).has_value());
+  EXPECT_FALSE(fit_boosted_trees(x, Eigen::VectorXd::Ones(3)).has_value());
+  EXPECT_FALSE(fit_boosted_trees(Eigen::MatrixXd(0, 2), Eigen::VectorXd(0)).has_value());
+  Eigen::MatrixXd broken = x;
+  broken(2, 1) = std::nan("");
+  EXPECT_FALSE(fit_boosted_trees(broken, y).has_value());
+  for (const BoostOptions& bad : {BoostOptions{.rounds = 0}, BoostOptions{.depth = 0}, BoostOptions{.rate = 1.5}, BoostOptions{.ridge = -1}}) {
+    EXPECT_EQ(fit_boosted_trees(x, y, bad).error().kind, ErrorKind::kUsage);
+  }
 }
 
 TEST(Calibrators, NameWhatIsWrongWithTheirRows) {

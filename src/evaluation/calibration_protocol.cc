@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
 
 #include "calibration/calibrators.h"
 #include "evaluation/internal/common.h"
@@ -40,7 +41,9 @@ std::string row(std::string_view name, const Figures& f) {
 
 }  // namespace
 
-Result<Report> run_calibration(const Outcomes& all, const EvalOptions& options, const Sink& sink) {
+Result<Report> run_calibration(const Outcomes& given, const EvalOptions& options, const Sink& sink) {
+  const auto by_strong = strong_as_reference(given);
+  const Outcomes& all = by_strong ? *by_strong : given;
   if (options.draws < 1) return fail(ErrorKind::kUsage, "--draws must be at least 1", "draws");
   std::vector<std::size_t> rows;
   for (std::size_t i = 0; i < all.rows.size(); ++i) {
@@ -48,13 +51,17 @@ Result<Report> run_calibration(const Outcomes& all, const EvalOptions& options, 
   }
   if (rows.empty()) return missing(all, "a recorded confidence and `weak_correct` (and --use answer or all)");
   const std::size_t n = rows.size();
+  const auto good = static_cast<std::size_t>(std::count_if(rows.begin(), rows.end(), [&](std::size_t i) { return *all.truth[i].weak_correct; }));
+  if (good == 0 || good == n) {
+    return fail(ErrorKind::kInvalidRequest, fmt::format("{}: all {} rows with a confidence are {}; calibration needs rows of both kinds", all.file, n, good == 0 ? "wrong" : "right"));
+  }
   const std::size_t fit_rows = n < 600 ? n / 2 : options.labels;
   if (fit_rows < 2 || fit_rows >= n) {
     return fail(ErrorKind::kUsage, fmt::format("--labels {}: the file has {} rows with a confidence; leave some to test on", options.labels, n), "labels");
   }
 
   const std::vector<std::string_view> singles{"platt", "beta", "isotonic", "venn_abers"};
-  constexpr std::string_view kMethod = "average_8";
+  std::map<std::string_view, int> chosen;  ///< by method: in how many draws
   Figures raw, fitted, constant;
   std::vector<Figures> single(singles.size());
   std::vector<double> bin_p(15, 0), bin_y(15, 0), bin_n(15, 0);
@@ -73,7 +80,9 @@ Result<Report> run_calibration(const Outcomes& all, const EvalOptions& options, 
       const auto map = calibration::fit_calibrator(method, fit_p, fit_y);
       return map ? *map : *constant_map;  // fit rows of one outcome only
     };
-    const auto ours = map_or_constant(kMethod);
+    const auto choice = calibration::choose_calibrator(fit_p, fit_y, random);
+    const auto ours = choice ? choice->calibrator : *constant_map;
+    ++chosen[ours->method()];
     std::vector<double> test_fitted;
     for (std::size_t k = fit_rows; k < n; ++k) {
       const Visible& v = all.rows[rows[order[k]]];
@@ -102,12 +111,18 @@ Result<Report> run_calibration(const Outcomes& all, const EvalOptions& options, 
     if (single[m].mean_brier() < single[best].mean_brier()) best = m;
   }
 
+  const auto most_often = std::max_element(chosen.begin(), chosen.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+
   Report report;
   JsonWriter json(report.json);
   json.begin_object();
-  json.field("labels", fit_rows).field("test_rows", n - fit_rows).field("draws", options.draws);
+  json.field("labels", fit_rows).field("test_rows", n - fit_rows).field("draws", options.draws)
+      .field("reference", by_strong ? "strong" : "correctness");
   append(json, "raw", raw, "");
-  append(json, "fitted", fitted, kMethod);
+  append(json, "fitted", fitted, most_often->first);
+  json.key("chosen").begin_object();
+  for (const auto& [method, draws] : chosen) json.field(method, draws);
+  json.end_object();
   append(json, "best_single", single[best], singles[best]);
   append(json, "constant", constant, "");
   json.key("singles").begin_object();
@@ -117,7 +132,7 @@ Result<Report> run_calibration(const Outcomes& all, const EvalOptions& options, 
   report.json = report.json.substr(1, report.json.size() - 2);
   report.human = fmt::format("calibration on {}: {} labels, {} test rows, {} draws; mean [95 % interval over draws]\n\n  {:<26} {:<25} {:<25} log loss\n", all.file,
                              fit_rows, n - fit_rows, options.draws, "", "ECE-15", "Brier");
-  report.human += row("raw", raw) + row("fitted (average, 8 groups)", fitted);
+  report.human += row("raw", raw) + row(fmt::format("fitted ({}{})", most_often->first, chosen.size() > 1 ? " mostly" : ""), fitted);
   for (std::size_t m = 0; m < singles.size(); ++m) report.human += row(singles[m], single[m]);
   report.human += row("constant (the base rate)", constant);
   report.human += "\n  A constant has a low ECE and knows nothing: read ECE beside the Brier score.\n";

@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <simdjson.h>
 #include <zlib.h>
@@ -49,7 +50,8 @@ TEST(Outcomes, BadLinesAreNamed) {
   const std::pair<const char*, const char*> cases[] = {
       {"{\"id\": \"a\"}\n{\"id\": \"a\"}", "line 2: the id \"a\" occurs twice"},
       {"{\"task\": \"x\"}", "line 1: no `id`"},
-      {"{\"id\": \"a\", \"weak_logprob\": NaN}", "not a JSON object"},
+      {"{\"id\": \"a\", \"weak_logprob\": NaN}", "line 1: NaN or Infinity is not JSON; write null"},
+      {"{\"id\": \"a\", \"weak_logprob\": }", "not a JSON object"},
       {"{\"id\": \"a\", \"weak_logprob\": 0.5}", "`weak_logprob` is not a logprob"},
       {"{\"id\": \"a\", \"weak_prob\": 1.5}", "`weak_prob` is not a probability"},
       {"{\"id\": \"a\", \"weak_cost_usd\": -1}", "`weak_cost_usd` is not a cost"},
@@ -159,6 +161,36 @@ TEST(FrontierMaths, CheapestPolicyMatchesBruteForce) {
       EXPECT_GE(correct, target - 1e-9);
     }
   }
+}
+
+TEST(FrontierMaths, APolicyAimsHigherByItsOptimism) {
+  // Scores of pure noise on 200 rows: the cheapest policy that reaches .95 of strong there was lucky. Aiming higher by its
+  // optimism comes closer on new rows.
+  using namespace internal;
+  SeededRandom random(31);
+  const auto draw = [&](std::size_t n) {
+    std::vector<ServedRow> rows(n);
+    for (ServedRow& row : rows) {
+      row.score = random.uniform();
+      row.raw = -row.score;
+      row.weak_correct = random.coin(0.7), row.strong_correct = random.coin(0.9);
+      row.weak_cost = 0.1, row.strong_cost = 1;
+    }
+    return rows;
+  };
+  double plain = 0, validated = 0;
+  for (int round = 0; round < 40; ++round) {
+    const auto fit = draw(200), fresh = draw(2000);
+    double strong = 0, new_strong = 0;
+    for (const auto& row : fit) strong += row.strong_correct;
+    for (const auto& row : fresh) new_strong += row.strong_correct;
+    const CostPolicy a = cheapest_policy(fit, 0.95 * strong / 200, false, false), b = validated_policy(fit, 0.95, false, false, random);
+    double kept_a = 0, kept_b = 0;
+    for (const auto& row : fresh) kept_a += serve(a, row).correct, kept_b += serve(b, row).correct;
+    plain += kept_a / new_strong / 40, validated += kept_b / new_strong / 40;
+  }
+  EXPECT_LT(plain, 0.946);
+  EXPECT_GT(validated, plain);
 }
 
 TEST(TextSpace, LatentSemanticsKeepsTheAnglesOfALowRankMatrix) {
@@ -346,6 +378,49 @@ TEST(Guarantee, WorthlessConfidenceServesNothing) {
   EXPECT_EQ(double(r.json["violations"]), 0.0);
 }
 
+/// Rows of a gateway's log: no correctness, a teacher's answer where it was asked.
+std::string gateway_log(std::size_t n, bool coins) {
+  SeededRandom random(41);
+  std::string out;
+  for (std::size_t i = 0; i < n; ++i) {
+    const double p = 0.3 + 0.7 * random.uniform();
+    const bool same = random.coin(p), coin = random.coin(0.5);
+    const bool asked = coin || p < 0.6;
+    out += fmt::format("{{\"id\": \"r{}\", \"weak_answer\": \"a\", \"weak_logprob\": {}, \"weak_cost_usd\": 1e-5, {}\"coin\": {}}}\n", i, std::log(p),
+                       asked ? fmt::format("\"strong_answer\": \"{}\", \"strong_cost_usd\": 1e-3, ", same ? "a" : "b") : "", coins && coin);
+  }
+  return out;
+}
+
+TEST(GatewayLog, OnlySpotChecksJudge) {
+  const auto o = parse_outcomes(gateway_log(1000, true), "log");
+  ASSERT_TRUE(o.has_value()) << o.error().message;
+  std::size_t coins = 0, escalated = 0;
+  for (std::size_t i = 0; i < o->rows.size(); ++i) {
+    coins += *o->rows[i].coin;
+    escalated += !*o->rows[i].coin && o->truth[i].strong_answer;
+  }
+  EvalOptions options;
+  options.bad = "disagree";
+  options.splits = 5;
+  for (const char* protocol : {"guarantee", "frontier", "calibration"}) {
+    options.protocol = protocol;
+    Measured r;
+    run(r, *o, options);
+    if (std::string_view(protocol) == "guarantee") {
+      EXPECT_EQ(std::uint64_t(r.json["labelled_rows"]), coins);
+      EXPECT_EQ(std::uint64_t(r.json["escalated_rows_left_out"]), escalated);
+    } else {
+      EXPECT_EQ(std::string_view(r.json["reference"]), "strong");
+    }
+  }
+  // Without a spot check nothing can be judged, and the message says why.
+  options.protocol = "guarantee";
+  const auto none = run_protocol(*parse_outcomes(gateway_log(1000, false), "log"), options, {});
+  ASSERT_FALSE(none.has_value());
+  EXPECT_NE(none.error().message.find("because they were unsure"), std::string::npos) << none.error().message;
+}
+
 TEST(Guarantee, DecisionsRecomputeTheFigures) {
   const auto o = parse_outcomes(synthetic(1500, 8), "synthetic");
   EvalOptions options;
@@ -434,7 +509,10 @@ TEST_F(Command, ExitsTwoWithASentenceForBadUsage) {
                                                   {"frontier", file_, "--fit", "sometimes"},
                                                   {"frontier", file_, "--use", "everything"},
                                                   {"stream", file_, "--teacher-calls", "601"},
-                                                  {"calibration", file_, "--use", "query"}};
+                                                  {"calibration", file_, "--use", "query"},
+                                                  {"judge", file_, "--target", "1"},
+                                                  {"guarantee", file_, "--splits", "0"},
+                                                  {"guarantee", file_, "--alpha", "nan"}};
   for (const auto& arguments : bad) {
     EXPECT_EQ(call(arguments), 2) << (arguments.empty() ? "" : arguments.back());
     EXPECT_EQ(err_.find("understudy eval: "), 0u) << err_;
@@ -449,6 +527,33 @@ TEST_F(Command, TheSameSeedGivesTheSameBytes) {
   EXPECT_EQ(first, out_);
   ASSERT_EQ(call({"guarantee", file_, "--json", "--splits", "5", "--seed", "2"}), 0);
   EXPECT_NE(first, out_);
+}
+
+TEST(Stream, KeepsItsPromiseAndServesWhereTheTextTells) {
+  // Sixty kinds of message that one word tells apart, a teacher that names the kind, and one message in 25 that nobody can
+  // foresee.
+  SeededRandom random(51);
+  std::string text;
+  for (std::size_t i = 0; i < 5000; ++i) {
+    const auto kind = random.below(60);
+    const auto said = random.coin(0.04) ? random.below(60) : kind;
+    text += fmt::format("{{\"id\": \"s{}\", \"prompt\": \"please help with word{} today number {}\", \"strong_answer\": \"k{}\"}}\n", i, kind, random.below(1000), said);
+  }
+  const auto o = parse_outcomes(text, "stream");
+  int broken = 0;
+  for (std::uint64_t seed = 1; seed <= 3; ++seed) {
+    EvalOptions options;
+    options.protocol = "stream";
+    options.alpha = 0.08;
+    options.alpha_given = true;
+    options.seed = seed;
+    Measured r;
+    run(r, *o, options);
+    EXPECT_LT(std::uint64_t(r.json["first_served"]), 2500u);
+    EXPECT_LT(std::uint64_t(r.json["teacher_calls"]), 3000u);
+    broken += bool(r.json["broken"]);
+  }
+  EXPECT_EQ(broken, 0);
 }
 
 TEST(Plots, EscapeNames) {

@@ -67,6 +67,11 @@ std::optional<double> usd(const std::optional<Picousd>& cost) {
   return static_cast<double>(cost->value) / static_cast<double>(kPicousdPerUsd);
 }
 
+std::optional<std::array<std::uint64_t, 2>> tokens(const std::optional<Usage>& usage) {
+  if (!usage) return std::nullopt;
+  return std::array{static_cast<std::uint64_t>(usage->input), static_cast<std::uint64_t>(usage->output)};
+}
+
 }  // namespace
 
 std::optional<std::string> outcome_line(const store::RequestDetail& detail, std::string_view id) {
@@ -95,13 +100,16 @@ std::optional<std::string> outcome_line(const store::RequestDetail& detail, std:
   } else {
     record.weak_prob = weak->confidence;
   }
+  record.weak_tokens = tokens(weak->usage);
   if (strong != nullptr) {
+    record.strong_tokens = tokens(strong->usage);
     record.strong_model = strong->model;
     if (strong_answer) record.strong_answer = *strong_answer;
     record.strong_cost_usd = usd(strong->cost);
     record.strong_latency_ms = static_cast<double>(strong->latency_us) / 1000;
   }
   record.agrees = request.agrees;
+  record.coin = request.coin_heads || request.label_source == "shadow";  // a shadow row is a coin of probability 1
   record.coin_probability = request.coin_probability;
   record.label_source = request.label_source;
   record.policy_version = request.policy_version;

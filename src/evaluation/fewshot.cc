@@ -93,7 +93,7 @@ Result<Report> run_fewshot(const Outcomes& outcomes, const EvalOptions& options,
         }
       }
       const auto best = static_cast<std::size_t>(std::max_element(single.begin(), single.end()) - single.begin());
-      return Model{best, logistic_scores(design, fit, labels, false)};
+      return Model{best, ridge_scores(design, false)(fit, labels)};
     };
     const auto choose = [&](const Model& model, std::size_t row) {
       std::size_t pick = model.best;

@@ -26,6 +26,9 @@ struct Scores {
   bool pays_peers = false;
 };
 
+/// Fewer fit rows than this are not offered to trees.
+constexpr std::size_t kTreeRows = 200;
+
 class Scorer {
  public:
   Scorer(const Outcomes& outcomes, Use use, std::uint64_t seed)
@@ -42,11 +45,9 @@ class Scorer {
   Result<Scores> score(const Rows& fit, const std::vector<double>& worse, const std::vector<double>& gain, Random& random) const {
     const bool confident = has_confidence(outcomes_.rows, use_);
     if (uses_peers()) {
-      auto fitted = logistic_scores(peers_.matrix(), fit, worse, confident);
-      auto crossed = cross_fitted(peers_.matrix(), fit, worse, confident, 5, random);
-      if (fitted && crossed && (!confident || beats_raw(*crossed, fit, worse, random))) return Scores{std::move(*fitted), std::move(*crossed), "peers", true};
-      if (!confident && !fitted) return fail(fitted.error());
-      if (!confident && !crossed) return fail(crossed.error());
+      auto best = from_peers(fit, worse, confident, random);
+      if (best) return best;
+      if (!confident) return fail(best.error());
     }
     if (confident) return raw();
     if (points_.rows() > 0) return text(fit, gain);
@@ -62,13 +63,54 @@ class Scorer {
     return scores;
   }
 
-  /// Log loss on held-back fit rows against that of the raw confidence alone, mapped by a fit of its own.
-  bool beats_raw(const std::vector<double>& crossed, const Rows& fit, const std::vector<double>& worse, Random& random) const {
-    const auto alone = cross_fitted(peers_.matrix().leftCols(1), fit, worse, true, 5, random);
-    if (!alone) return true;
-    std::vector<std::uint8_t> y(worse.size());
-    for (std::size_t i = 0; i < y.size(); ++i) y[i] = worse[i] > 0.5;
-    return calibration::log_loss(crossed, y) < calibration::log_loss(*alone, y);
+  struct Candidate {
+    const char* method;
+    ScoreFit scores;
+  };
+
+  /// Tries models of rising freedom on held-back fit rows, all on the same folds. A model takes over only where its log loss
+  /// is lower: by anything from the confidence alone to the ridge, by a standard error of the paired difference beyond it.
+  /// kNotFound where the confidence alone was best.
+  Result<Scores> from_peers(const Rows& fit, const std::vector<double>& worse, bool confident, Random& random) const {
+    constexpr std::size_t kFolds = 5;
+    const auto folds = deal_folds(fit.size(), kFolds, random);
+    const Eigen::MatrixXd& matrix = peers_.matrix();
+    const Eigen::MatrixXd first = matrix.leftCols(1);
+    const ScoreFit ridge = ridge_scores(matrix, confident);
+    std::vector<Candidate> candidates;
+    if (confident) candidates.push_back({"raw", ridge_scores(first, true)});
+    candidates.push_back({"peers", ridge});
+    if (fit.size() >= kTreeRows) {
+      candidates.push_back({"peers, trees", tree_scores(matrix)});
+      candidates.push_back({"peers, ridge and trees", mean_scores(ridge, tree_scores(matrix))});
+    }
+    const Candidate* best = nullptr;
+    std::vector<double> best_crossed, best_loss;
+    for (const Candidate& candidate : candidates) {
+      auto crossed = cross_fitted(candidate.scores, fit, worse, folds, kFolds);
+      if (!crossed) {
+        if (candidate.scores && std::string_view(candidate.method) == "peers" && !confident) return fail(crossed.error());
+        continue;
+      }
+      std::vector<double> loss(worse.size());
+      double sum = 0, squares = 0;
+      for (std::size_t i = 0; i < loss.size(); ++i) {
+        const double p = std::clamp((*crossed)[i], 1e-6, 1 - 1e-6);
+        loss[i] = -std::log(worse[i] > 0.5 ? p : 1 - p);
+        if (best != nullptr) sum += loss[i] - best_loss[i], squares += (loss[i] - best_loss[i]) * (loss[i] - best_loss[i]);
+      }
+      const auto n = static_cast<double>(loss.size());
+      const double error = std::sqrt(std::max(squares / n - sum * sum / n / n, 0.0) / n);
+      const bool simple = std::string_view(candidate.method) == "peers";
+      if (best != nullptr && sum / n >= (simple ? 0 : -error)) continue;
+      best = &candidate;
+      best_crossed = std::move(*crossed);
+      best_loss = std::move(loss);
+    }
+    if (best == nullptr || std::string_view(best->method) == "raw") return fail(ErrorKind::kNotFound, "no model of the peers beats the confidence alone on held-back rows");
+    auto all = best->scores(fit, worse);
+    if (!all) return fail(all.error());
+    return Scores{std::move(*all), std::move(best_crossed), best->method, true};
   }
 
   void prepare_text(std::uint64_t seed) {
@@ -150,7 +192,9 @@ std::vector<double> downsample(const std::vector<double>& curve, std::size_t poi
 
 }  // namespace
 
-Result<Report> run_frontier(const Outcomes& outcomes, const EvalOptions& options, const Sink& sink) {
+Result<Report> run_frontier(const Outcomes& given, const EvalOptions& options, const Sink& sink) {
+  const auto by_strong = strong_as_reference(given);
+  const Outcomes& outcomes = by_strong ? *by_strong : given;
   for (const Truth& t : outcomes.truth) {
     if (!t.weak_correct || !t.strong_correct) return missing(outcomes, "`weak_correct` and `strong_correct` on every row");
   }
@@ -179,12 +223,10 @@ Result<Report> run_frontier(const Outcomes& outcomes, const EvalOptions& options
 
     // Learn from the fit rows' outcomes.
     std::vector<double> worse, gain;
-    double fit_strong = 0;
     for (const std::size_t i : split->fit) {
       const Truth& t = outcomes.truth[i];
       worse.push_back(*t.strong_correct && !*t.weak_correct ? 1 : 0);
       gain.push_back(double(*t.strong_correct) - double(*t.weak_correct));
-      fit_strong += *t.strong_correct;
     }
     auto scores = scorer.score(split->fit, worse, gain, random);
     if (!scores) return fail(scores.error());
@@ -192,15 +234,8 @@ Result<Report> run_frontier(const Outcomes& outcomes, const EvalOptions& options
     CostPolicy at_95, at_99;
     if (priced) {
       const auto rows = served_rows(outcomes, scorer, split->fit, scores->fit, true);
-      const auto n = static_cast<double>(rows.size());
-      fit_strong /= n;
-      // The cheapest of thousands of policies owes part of its accuracy on these rows to luck: ask for a fifth of a standard
-      // error more, by the rows on which weak and strong differ.
-      double differ = 0;
-      for (const double g : gain) differ += g != 0;
-      const double margin = 0.2 * std::sqrt(differ / n / n);
-      at_95 = cheapest_policy(rows, 0.95 * fit_strong + margin, scores->pays_peers, bands);
-      at_99 = cheapest_policy(rows, 0.99 * fit_strong + margin, scores->pays_peers, bands);
+      at_95 = validated_policy(rows, 0.95, scores->pays_peers, bands, random);
+      at_99 = validated_policy(rows, 0.99, scores->pays_peers, bands, random);
     }
 
     // Decide the test rows, without their outcomes.
@@ -266,7 +301,8 @@ Result<Report> run_frontier(const Outcomes& outcomes, const EvalOptions& options
   Report report;
   JsonWriter json(report.json);
   json.begin_object();
-  json.field("fit", how).field("fit_rows", fit_rows).field("test_rows", test_rows).field("seeds", options.seeds).field("method", results.front().method);
+  json.field("fit", how).field("fit_rows", fit_rows).field("test_rows", test_rows).field("seeds", options.seeds).field("method", results.front().method)
+      .field("reference", by_strong ? "strong" : "correctness");
   const auto column = [&](auto get) {
     std::vector<double> values;
     for (const SeedResult& r : results) values.push_back(get(r));

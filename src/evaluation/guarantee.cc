@@ -6,6 +6,7 @@
 #include <limits>
 #include <numeric>
 
+#include "calibration/binomial.h"
 #include "calibration/risk_control.h"
 #include "evaluation/internal/common.h"
 
@@ -50,6 +51,7 @@ Served measure(const std::vector<double>& confidence, const std::vector<std::uin
 struct Labelled {
   Outcomes outcomes;
   std::vector<std::uint8_t> bad;
+  std::size_t escalated = 0;  ///< left out: labelled, but not by a coin
 };
 
 Result<Labelled> label_rows(const Outcomes& all, std::string& kind) {
@@ -57,17 +59,29 @@ Result<Labelled> label_rows(const Outcomes& all, std::string& kind) {
   if (kind.empty()) kind = std::any_of(all.truth.begin(), all.truth.end(), recorded) ? "worse" : "disagree";
   if (kind != "worse" && kind != "disagree") return fail(ErrorKind::kUsage, fmt::format("--bad {}: want disagree or worse", kind), "bad");
   const auto comparator = task_comparator(all.rows);
+  const bool coins = has_coins(all.rows);
   Labelled out;
   out.outcomes.file = all.file;
   for (std::size_t i = 0; i < all.rows.size(); ++i) {
     const Truth& t = all.truth[i];
     std::optional<bool> bad;
     if (kind == "worse" && recorded(t)) bad = *t.strong_correct && !*t.weak_correct;
-    if (kind == "disagree" && t.strong_answer) bad = !all.rows[i].weak_answer || !calibration::agrees(comparator, *all.rows[i].weak_answer, *t.strong_answer);
+    if (kind == "disagree") {
+      if (const auto agrees = agreement(all.rows[i], t, comparator)) bad = !*agrees;
+    }
+    // Other rows of a gateway's log carry the teacher's answer because they were unsure.
+    if (bad && coins && !all.rows[i].coin.value_or(false)) {
+      ++out.escalated;
+      continue;
+    }
     if (!bad) continue;
     out.outcomes.rows.push_back(all.rows[i]);
     out.outcomes.truth.push_back(t);
     out.bad.push_back(*bad);
+  }
+  if (out.bad.empty() && out.escalated > 0) {
+    return fail(ErrorKind::kInvalidRequest, fmt::format("{}: none of the {} rows with a strong answer is a spot check; they have one because they were unsure, and judge nothing",
+                                                        all.file, out.escalated));
   }
   if (out.bad.empty()) return missing(all, kind == "worse" ? "`weak_correct` and `strong_correct`" : "`strong_answer`");
   return out;
@@ -86,7 +100,7 @@ Result<Report> run_guarantee(const Outcomes& all, const EvalOptions& options, co
   const auto& bad = labelled->bad;
   const std::size_t n = bad.size();
   const std::size_t calibration_rows = n < options.calibration + 200 ? n / 2 : options.calibration;
-  if (calibration_rows < 2 || n < 4) return fail(ErrorKind::kInvalidRequest, fmt::format("{}: {} labelled rows are too few to split", all.file, n));
+  if (calibration_rows < 2 || n < 4) return fail(ErrorKind::kInvalidRequest, fmt::format("{}: {} labelled rows are too few to split; a promise needs at least {} served test rows", all.file, n, calibration::least_rows(options.alpha, options.delta)));
 
   const bool confident = has_confidence(outcomes.rows, options.use);
   const PeerFeatures peers(options.use == Use::kAll ? outcomes.rows : std::vector<Visible>{}, task_comparator(outcomes.rows));
@@ -127,11 +141,11 @@ Result<Report> run_guarantee(const Outcomes& all, const EvalOptions& options, co
         fit.assign(calibration.begin(), calibration.begin() + static_cast<std::ptrdiff_t>(f));
         testers.assign(calibration.begin() + static_cast<std::ptrdiff_t>(f), calibration.end());
       }
-      const auto scores = logistic_scores(peers.matrix(), fit, labels(fit), confident);
+      const auto scores = ridge_scores(peers.matrix(), confident)(fit, labels(fit));
       if (scores) {
         for (std::size_t i = 0; i < n; ++i) score[i] = 1 - (*scores)(static_cast<Eigen::Index>(i));
         if (options.approximate) {
-          if (const auto crossed = cross_fitted(peers.matrix(), fit, labels(fit), confident, 5, random)) {
+          if (const auto crossed = cross_fitted(ridge_scores(peers.matrix(), confident), fit, labels(fit), deal_folds(fit.size(), 5, random), 5)) {
             for (const double v : *crossed) tester_score.push_back(1 - v);
           }
         }
@@ -181,7 +195,7 @@ Result<Report> run_guarantee(const Outcomes& all, const EvalOptions& options, co
   json.begin_object();
   json.field("alpha", options.alpha).field("delta", options.delta).field("bad", kind).field("splits", options.splits).field("exact", !options.approximate || !fitted)
       .field("score", fitted ? "peers" : "raw").field("calibration_rows", calibration_rows).field("tested_rows", tested_rows)
-      .field("test_rows", n - calibration_rows).field("labelled_rows", n).field("least_rows", calibration::default_plan(0, *promise).first_rows)
+      .field("test_rows", n - calibration_rows).field("labelled_rows", n).field("escalated_rows_left_out", labelled->escalated).field("least_rows", calibration::default_plan(0, *promise).first_rows)
       .field("feasible", feasible).field("served", mean.mean).field("served_over_feasible", feasible > 0 ? mean.mean / feasible : kNaN)
       .field("violations", double(violations) / splits).field("violations_tolerated", tolerated).field("abstained", double(abstained) / splits);
   json.key("rows_needed");

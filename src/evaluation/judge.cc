@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cmath>
 #include <limits>
+#include <map>
 
 #include "calibration/binomial.h"
 #include "calibration/logistic.h"
@@ -73,6 +74,91 @@ std::size_t decided_by(const StageScores& scores, std::size_t row, double t) {
   return kStages;
 }
 
+/// Greatest score of each row over the judges: it is judged at every t up to that.
+std::vector<double> surest(const StageScores& scores, const Rows& rows) {
+  std::vector<double> out;
+  for (const std::size_t i : rows) out.push_back(std::max({scores[0][i], scores[1][i], scores[2][i]}));
+  return out;
+}
+
+/// Knobs at which 1, 2, ... of the rows are judged.
+std::vector<double> knobs_of(const StageScores& scores, const Rows& rows) {
+  std::vector<double> knobs = surest(scores, rows);
+  std::sort(knobs.rbegin(), knobs.rend());
+  return knobs;
+}
+
+std::vector<calibration::TestedCandidate> take_steps(const std::vector<calibration::TestedCandidate>& by_rows, const calibration::SequencePlan& plan,
+                                                     std::vector<std::size_t>& at) {
+  std::vector<calibration::TestedCandidate> out;
+  at.clear();
+  for (std::size_t m = plan.first_rows; m <= by_rows.size(); m += plan.step_rows) out.push_back(by_rows[m - 1]), at.push_back(m - 1);
+  return out;
+}
+
+/// Start and steps of the sequence, chosen before any test label is seen: outcomes of the test rows and of later rows are drawn
+/// from what the fit rows taught, and the plan that judges most among those whose later agreement reaches the target in
+/// 1 - delta of the draws is used; the one that reaches it most often where none does.
+calibration::SequencePlan simulated_plan(const Chain& chain, const StageScores& tester_scores, const StageScores& scores, const Rows& testers, const Rows& later,
+                                         const calibration::Promise& promise, Random& random) {
+  constexpr int kDraws = 100;
+  std::vector<calibration::SequencePlan> plans;
+  for (const std::size_t bad : {3, 5, 8, 12}) {
+    for (const std::size_t step : {2, 5, 10, 15}) plans.push_back({calibration::least_rows(promise.alpha, promise.delta, bad), step});
+  }
+  const std::vector<double> knobs = knobs_of(tester_scores, testers);
+  // Which judge decides each row at each knob does not depend on the outcomes.
+  const auto deciders = [&](const StageScores& by, const Rows& rows) {
+    std::vector<std::vector<std::uint8_t>> out(knobs.size(), std::vector<std::uint8_t>(rows.size()));
+    for (std::size_t m = 0; m < knobs.size(); ++m) {
+      for (std::size_t k = 0; k < rows.size(); ++k) out[m][k] = static_cast<std::uint8_t>(decided_by(by, rows[k], knobs[m]));
+    }
+    return out;
+  };
+  const auto tester_decider = deciders(tester_scores, testers), later_decider = deciders(scores, later);
+  const auto draw_gold = [&](const StageScores& by, const Rows& rows) {
+    std::vector<int> gold(rows.size());
+    for (std::size_t k = 0; k < rows.size(); ++k) {
+      const int strong = chain.verdict[rows[k]][kStages - 1];
+      gold[k] = random.coin(by[kStages - 1][rows[k]]) ? strong : 1 - strong;
+    }
+    return gold;
+  };
+  const auto count = [&](const std::vector<std::uint8_t>& decider, const Rows& rows, const std::vector<int>& gold) {
+    calibration::TestedCandidate c;
+    for (std::size_t k = 0; k < rows.size(); ++k) {
+      if (decider[k] == kStages) continue;
+      ++c.rows;
+      c.bad += chain.verdict[rows[k]][decider[k]] != gold[k];
+    }
+    return c;
+  };
+  std::vector<double> judged(plans.size(), 0), success(plans.size(), 0);
+  std::vector<std::size_t> at;
+  for (int d = 0; d < kDraws; ++d) {
+    const std::vector<int> tester_gold = draw_gold(tester_scores, testers), later_gold = draw_gold(scores, later);
+    std::vector<calibration::TestedCandidate> by_rows;
+    for (std::size_t m = 0; m < knobs.size(); ++m) by_rows.push_back(count(tester_decider[m], testers, tester_gold));
+    for (std::size_t p = 0; p < plans.size(); ++p) {
+      const auto result = calibration::fixed_sequence(take_steps(by_rows, plans[p], at), promise);
+      if (!result.chosen) {
+        ++success[p];
+        continue;
+      }
+      const auto c = count(later_decider[at[*result.chosen]], later, later_gold);
+      judged[p] += static_cast<double>(c.rows);
+      success[p] += static_cast<double>(c.bad) <= promise.alpha * static_cast<double>(c.rows) + 1e-9;
+    }
+  }
+  const double enough = (1 - promise.delta) * kDraws;
+  std::size_t best = 0;
+  for (std::size_t p = 1; p < plans.size(); ++p) {
+    const bool valid = success[p] >= enough, best_valid = success[best] >= enough;
+    if (valid != best_valid ? valid : valid ? judged[p] > judged[best] : success[p] > success[best]) best = p;
+  }
+  return plans[best];
+}
+
 }  // namespace
 
 Result<Report> run_judge(const Outcomes& outcomes, const EvalOptions& options, const Sink& sink) {
@@ -94,6 +180,7 @@ Result<Report> run_judge(const Outcomes& outcomes, const EvalOptions& options, c
 
   std::vector<double> coverage, strong_calls;
   std::size_t success = 0, never = 0;
+  std::map<std::pair<std::size_t, std::size_t>, int> plans;  ///< start and step of the sequence: how often chosen
   for (int k = 0; k < options.splits; ++k) {
     const std::uint64_t seed = options.seed + static_cast<std::uint64_t>(k);
     SeededRandom random(seed);
@@ -108,7 +195,8 @@ Result<Report> run_judge(const Outcomes& outcomes, const EvalOptions& options, c
     for (std::size_t s = 0; s < kStages; ++s) {
       std::vector<double> right;
       for (const std::size_t i : fit) right.push_back(chain->verdict[i][s] == gold[i]);
-      const auto all = logistic_scores(features[s], fit, right, false, kRidge);
+      const ScoreFit fit_stage = ridge_scores(features[s], false, kRidge);
+      const auto all = fit_stage(fit, right);
       if (all) {
         scores[s].assign(all->data(), all->data() + all->size());
       } else {
@@ -116,21 +204,18 @@ Result<Report> run_judge(const Outcomes& outcomes, const EvalOptions& options, c
       }
       tester_scores[s] = scores[s];
       if (options.approximate) {
-        if (const auto crossed = cross_fitted(features[s], fit, right, false, 10, random, kRidge)) {
+        if (const auto crossed = cross_fitted(fit_stage, fit, right, deal_folds(fit.size(), 10, random), 10)) {
           for (std::size_t j = 0; j < fit.size(); ++j) tester_scores[s][fit[j]] = (*crossed)[j];
         }
       }
     }
     // Candidates: t at which m tester rows are judged; the verdicts at t are those of the first judge to reach it.
-    std::vector<double> best;
-    for (const std::size_t i : testers) best.push_back(std::max({tester_scores[0][i], tester_scores[1][i], tester_scores[2][i]}));
-    std::sort(best.rbegin(), best.rend());
-    const std::size_t start = options.approximate ? std::min<std::size_t>(60, best.size()) : calibration::least_rows(promise->alpha, promise->delta, 5);
+    const calibration::SequencePlan plan = simulated_plan(*chain, tester_scores, scores, testers, test, *promise, random);
+    const std::vector<double> all_knobs = knobs_of(tester_scores, testers);
     std::vector<calibration::TestedCandidate> candidates;
     std::vector<double> knobs;
-    const std::size_t step = options.approximate ? 5 : 10;
-    for (std::size_t m = start; m <= best.size(); m += step) {
-      const double t = best[m - 1];
+    for (std::size_t m = plan.first_rows; m <= all_knobs.size(); m += plan.step_rows) {
+      const double t = all_knobs[m - 1];
       calibration::TestedCandidate c;
       for (const std::size_t i : testers) {
         const std::size_t s = decided_by(tester_scores, i, t);
@@ -141,6 +226,7 @@ Result<Report> run_judge(const Outcomes& outcomes, const EvalOptions& options, c
       candidates.push_back(c);
       knobs.push_back(t);
     }
+    plans[{plan.first_rows, plan.step_rows}] += 1;
     const auto result = calibration::fixed_sequence(candidates, *promise);
     const double t = result.chosen ? knobs[*result.chosen] : std::numeric_limits<double>::infinity();
     never += !result.chosen;
@@ -171,6 +257,9 @@ Result<Report> run_judge(const Outcomes& outcomes, const EvalOptions& options, c
   json.field("target", options.target).field("delta", options.delta).field("splits", options.splits).field("calibration_rows", calibration_rows)
       .field("exact", !options.approximate).field("coverage", c.mean).field("success", double(success) / splits).field("strong_calls", sc.mean)
       .field("never", double(never) / splits);
+  json.key("plans").begin_array();
+  for (const auto& [plan, times] : plans) json.begin_object().field("first_rows", plan.first).field("step_rows", plan.second).field("splits", times).end_object();
+  json.end_array();
   json.end_object();
   report.json = report.json.substr(1, report.json.size() - 2);
   const auto ci = calibration::clopper_pearson(success, static_cast<std::size_t>(options.splits));

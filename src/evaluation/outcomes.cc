@@ -186,6 +186,8 @@ void read_row(LineReader& reader, Visible& row, Truth& truth) {
   row.weak_cost_usd = reader.cost("weak_cost_usd", reader.get("weak_cost_usd"));
   row.strong_cost_usd = reader.cost("strong_cost_usd", reader.get("strong_cost_usd"));
 
+  row.coin = reader.flag_of("coin", reader.get("coin"));
+  truth.agrees = reader.flag_of("agrees", reader.get("agrees"));
   truth.weak_correct = reader.flag_of("weak_correct", reader.get("weak_correct"));
   truth.mid_correct = reader.flag_of("mid_correct", reader.get("mid_correct"));
   truth.strong_correct = reader.flag_of("strong_correct", reader.get("strong_correct"));
@@ -241,6 +243,9 @@ Result<Outcomes> parse_outcomes(std::string_view text, const std::string& name, 
     padded.assign(line);
     padded.resize(line.size() + simdjson::SIMDJSON_PADDING);
     const auto error = parser.parse(padded.data(), line.size(), false).get(root);
+    if (error != simdjson::SUCCESS && (line.find("NaN") != std::string_view::npos || line.find("Infinity") != std::string_view::npos)) {
+      return bad("NaN or Infinity is not JSON; write null where a number is not known");
+    }
     if (error != simdjson::SUCCESS) return bad(fmt::format("not a JSON object ({})", simdjson::error_message(error)));
     LineReader reader(root, ignore);
     if (reader.flag_of("contaminated", reader.get("contaminated")).value_or(false)) {
@@ -289,6 +294,12 @@ void append_outcome_line(std::string& out, const OutcomeRecord& record) {
   number("strong_cost_usd", record.strong_cost_usd);
   number("weak_latency_ms", record.weak_latency_ms);
   number("strong_latency_ms", record.strong_latency_ms);
+  const auto tokens = [&](const char* key, const std::optional<std::array<std::uint64_t, 2>>& counts) {
+    if (counts) json.key(key).begin_array().integer(static_cast<std::int64_t>((*counts)[0])).integer(static_cast<std::int64_t>((*counts)[1])).end_array();
+  };
+  tokens("weak_tokens", record.weak_tokens);
+  tokens("strong_tokens", record.strong_tokens);
+  if (record.coin) json.field("coin", *record.coin);
   number("coin_probability", record.coin_probability);
   text("label_source", record.label_source);
   text("policy_version", record.policy_version);

@@ -44,9 +44,11 @@ struct Visible {
   std::optional<double> weak_cost_usd, strong_cost_usd;
   std::map<std::string, Peer> peers;
   std::map<std::string, Variant> variants;
+  std::optional<bool> coin;  ///< a spot check: labelled by a coin tossed before anything was decided (the gateway's own log)
 };
 
 struct Truth {
+  std::optional<bool> agrees;  ///< with the strong answer, by the comparator in force when it was recorded
   std::optional<bool> weak_correct, mid_correct, strong_correct;
   std::optional<std::string> strong_answer, gold;
   std::map<std::string, bool> peer_correct, variant_correct;
@@ -79,6 +81,8 @@ struct OutcomeRecord {
   std::optional<bool> agrees;  ///< by the task's comparator
   std::optional<double> weak_cost_usd, strong_cost_usd;
   std::optional<double> weak_latency_ms, strong_latency_ms;
+  std::optional<std::array<std::uint64_t, 2>> weak_tokens, strong_tokens;  ///< in, out
+  std::optional<bool> coin;                ///< a spot check
   std::optional<double> coin_probability;  ///< propensity with which this row was labelled
   std::string_view label_source, policy_version;
 };

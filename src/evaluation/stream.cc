@@ -6,9 +6,11 @@
 #include <cmath>
 #include <deque>
 #include <limits>
+#include <memory>
 
 #include "calibration/binomial.h"
 #include "calibration/risk_control.h"
+#include "calibration/sequential.h"
 #include "evaluation/internal/common.h"
 #include "evaluation/stream_learner.h"
 
@@ -18,27 +20,9 @@ using namespace internal;
 
 namespace {
 
-/// What the learner thinks of a row.
-struct Guess {
-  std::string answer;
-  double confidence = 0;  ///< greatest probability
-  double margin = 0;      ///< to the second
-};
+using Guess = TextModel::Guess;
 
-Guess guess(const StreamLearner& learner, const StreamLearner::Terms& terms) {
-  const auto p = learner.predict(terms);
-  Guess g;
-  if (p.empty()) return g;
-  const auto top = static_cast<std::size_t>(std::max_element(p.begin(), p.end()) - p.begin());
-  double second = 0;
-  for (std::size_t c = 0; c < p.size(); ++c) {
-    if (c != top) second = std::max(second, p[c]);
-  }
-  g.answer = learner.classes()[top];
-  g.confidence = p[top];
-  g.margin = p[top] - second;
-  return g;
-}
+constexpr float kNeighbourShare = 0.5f;  // of the vote of the nearest examples in a promise's confidence
 
 /// Spends a number of teacher calls: all of the first ones, then wherever the margin is among the least of the last 400,
 /// at the rate that the remaining budget allows.
@@ -76,75 +60,138 @@ class BudgetRule {
   std::deque<double> recent_;
 };
 
-/// Keeps P(disagree | served) <= alpha: rows picked by a coin are labelled; part of them is a test pool that nothing trains
-/// on, and a threshold serves only after the exact test on that pool passed for the current fit.
+/// Keeps P(disagree | served) <= alpha. A coin of recorded probability picks rows that the teacher answers whatever the learner
+/// thinks; part of them is a test pool that nothing trains on. A fit serves only after the exact test on that pool passed for
+/// it, and stays in force, frozen, until another one passes and serves no less.
 class PromiseRule {
  public:
-  PromiseRule(const calibration::Promise& promise, Random& random) : promise_(promise), random_(random) {}
+  PromiseRule(const calibration::Promise& promise, Random& random) : promise_(promise), random_(random), watch_(promise) {}
 
   struct Plan {
     bool coin = false;   ///< the teacher is asked whatever the learner thinks
     bool test = false;   ///< the row joins the test pool and is not trained on
     bool serve = false;  ///< the learner's answer goes out
-    double coin_probability = 1;
   };
 
-  Plan plan(const Guess& g) {
+  /// @param served  what the fit in force says; nothing is served before there is one
+  Plan plan(const Guess& served) {
     Plan plan;
     const std::size_t pool = pool_.size();
-    plan.coin_probability = !served_yet_ ? 1.0 : pool < 700 ? 0.10 : pool < 1050 ? 0.05 : 0.02;
-    plan.coin = random_.coin(plan.coin_probability);
-    plan.test = plan.coin && (served_yet_ || random_.coin(0.4));
-    plan.serve = g.confidence >= threshold_ && !g.answer.empty();
+    plan.coin = random_.coin(!model_ ? 1.0 : pool < 700 ? 0.10 : pool < 1050 ? 0.05 : 0.02);
+    // 40 % of the coin rows before the first proof, all later ones.
+    plan.test = plan.coin && (model_ || random_.coin(0.4));
+    plan.serve = model_ && served.confidence >= threshold_;
     return plan;
   }
 
   struct PoolRow {
-    StreamLearner::Terms terms;
+    Terms terms;
     std::string teacher;
   };
   void add(PoolRow row) { pool_.push_back(std::move(row)); }
 
+  /// A training row as the newest fit saw it before it learnt it: says when a test is worth its share of delta.
+  void foresee(const Guess& g, bool bad) {
+    recent_.push_back({g.confidence, bad});
+    if (recent_.size() > 300) recent_.pop_front();
+  }
+
+  /// A coin row of the fit in force. Too much disagreement takes it out of service until a later fit is proven.
+  void watch(const Plan& plan, bool bad) {
+    if (!plan.coin || !plan.serve) return;
+    watch_.add(bad);
+    if (!watch_.alarm()) return;
+    ++alarms_;
+    model_ = nullptr;
+    threshold_ = std::numeric_limits<double>::infinity();
+  }
+
+  const TextModel* model() const { return model_.get(); }
   double threshold() const { return threshold_; }
   std::size_t retests() const { return retests_; }
-
-  /// After a refit, or when the pool has grown by a quarter.
-  void retest(const StreamLearner& learner) {
-    std::vector<double> confidence;
-    std::vector<std::uint8_t> bad;
-    for (const PoolRow& row : pool_) {
-      const Guess g = guess(learner, row.terms);
-      confidence.push_back(g.confidence);
-      bad.push_back(g.answer != row.teacher);
-    }
-    tested_at_ = pool_.size();
-    // Not worth a share of delta where the pool is too small to pass.
-    const std::size_t least = calibration::least_rows(promise_.alpha, 0.3 * promise_.delta, 0);
-    if (pool_.size() < 2 * least) return;
-    // The size of the pool, not its labels, says when to spend: each retest costs a share of delta.
-    const calibration::Promise now{promise_.alpha, calibration::delta_for_retest(promise_.delta, retests_++)};
-    const auto choice = calibration::choose_threshold(confidence, bad, now);
-    // A version that was not proven does not serve: the fit has changed, so the old threshold's proof is void.
-    threshold_ = choice && choice->threshold ? *choice->threshold : std::numeric_limits<double>::infinity();
-    served_yet_ = served_yet_ || std::isfinite(threshold_);
-  }
+  std::size_t alarms() const { return alarms_; }
   bool pool_grew() const { return pool_.size() >= tested_at_ + tested_at_ / 4 + 25; }
 
+  /// After a refit, or when the pool has grown by a quarter.
+  void retest(const std::shared_ptr<const TextModel>& fit) {
+    const calibration::Promise now{promise_.alpha, calibration::delta_for_retest(promise_.delta, retests_)};
+    if (!worth_testing(now)) return;
+    tested_at_ = pool_.size();
+    ++retests_;
+    std::vector<double> confidence;
+    std::vector<std::uint8_t> bad;
+    std::size_t served_now = 0;
+    for (const PoolRow& row : pool_) {
+      const Guess g = fit->guess(row.terms);
+      confidence.push_back(g.confidence);
+      bad.push_back(g.answer != row.teacher);
+      if (model_) served_now += model_->guess(row.terms).confidence >= threshold_;
+    }
+    // Thresholds fixed beforehand; the first is the highest at which 40 % of alpha in errors would still pass, by the number
+    // of rows alone.
+    std::vector<calibration::TestedCandidate> candidates;
+    std::vector<double> thresholds;
+    for (int step = 0; step <= 139; ++step) {
+      const double t = 0.995 - 0.005 * step;
+      calibration::TestedCandidate c;
+      for (std::size_t i = 0; i < confidence.size(); ++i) {
+        if (confidence[i] >= t) ++c.rows, c.bad += bad[i];
+      }
+      const auto errors = static_cast<std::size_t>(std::ceil(0.4 * now.alpha * static_cast<double>(c.rows)));
+      if (candidates.empty() && !(c.rows > 0 && calibration::binomial_cdf(errors, c.rows, now.alpha) <= now.delta)) continue;
+      candidates.push_back(c);
+      thresholds.push_back(t);
+    }
+    const auto result = calibration::fixed_sequence(candidates, now);
+    if (!result.chosen || candidates[*result.chosen].rows < served_now) return;
+    model_ = fit;
+    threshold_ = thresholds[*result.chosen];
+    watch_ = calibration::RiskMonitor(promise_);
+  }
+
  private:
+  /// Before the first proof: the recent rows foresee a pass that serves at least a fifth. Later every call is due.
+  bool worth_testing(const calibration::Promise& now) const {
+    if (pool_.empty() || pool_.size() < calibration::least_rows(now.alpha, now.delta)) return false;
+    if (model_) return true;
+    std::vector<std::pair<double, bool>> rows(recent_.begin(), recent_.end());
+    std::sort(rows.rbegin(), rows.rend());
+    std::size_t bad = 0;
+    const double scale = rows.empty() ? 0 : static_cast<double>(pool_.size()) / static_cast<double>(rows.size());
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      bad += rows[i].second;
+      if ((i + 1) * 5 < rows.size()) continue;
+      const auto pool_rows = static_cast<std::size_t>(scale * static_cast<double>(i + 1));
+      const auto pool_bad = static_cast<std::size_t>(std::ceil(scale * static_cast<double>(bad)));
+      if (calibration::binomial_cdf(pool_bad, pool_rows, now.alpha) <= now.delta) return true;
+    }
+    return false;
+  }
+
+  struct Seen {
+    double confidence;
+    bool bad;
+    operator std::pair<double, bool>() const { return {confidence, bad}; }
+  };
+
   calibration::Promise promise_;
   Random& random_;
+  calibration::RiskMonitor watch_;
   std::vector<PoolRow> pool_;
+  std::deque<Seen> recent_;
+  std::shared_ptr<const TextModel> model_;
   double threshold_ = std::numeric_limits<double>::infinity();
-  bool served_yet_ = false;
-  std::size_t retests_ = 0, tested_at_ = 0;
+  std::size_t retests_ = 0, tested_at_ = 0, alarms_ = 0;
 };
 
 }  // namespace
 
 Result<Report> run_stream(const Outcomes& outcomes, const EvalOptions& options, const Sink& sink) {
   const std::size_t n = outcomes.rows.size();
+  // Without any gold label the teacher's answer is the truth.
+  const bool has_gold = std::any_of(outcomes.truth.begin(), outcomes.truth.end(), [](const Truth& t) { return t.gold.has_value(); });
   for (std::size_t i = 0; i < n; ++i) {
-    if (!outcomes.truth[i].strong_answer || !outcomes.truth[i].gold || outcomes.rows[i].prompt.empty()) {
+    if (!outcomes.truth[i].strong_answer || (has_gold && !outcomes.truth[i].gold) || outcomes.rows[i].prompt.empty()) {
       return missing(outcomes, "`prompt`, `strong_answer` and `gold` on every row");
     }
   }
@@ -156,7 +203,8 @@ Result<Report> run_stream(const Outcomes& outcomes, const EvalOptions& options, 
     return fail(ErrorKind::kUsage, fmt::format("--teacher-calls {}: the file has {} rows", *options.teacher_calls, n), "teacher-calls");
   }
   SeededRandom random(options.seed);
-  StreamLearner learner(options.seed + 1);
+  StreamLearner learner(options.seed + 1, by_promise ? kNeighbourShare : 0);
+  std::shared_ptr<const TextModel> fit = learner.fit();
   BudgetRule budget(options.teacher_calls.value_or(0), n);
   PromiseRule rule(*promise, random);
   std::size_t next_refit = by_promise ? 300 : 50;
@@ -167,21 +215,24 @@ Result<Report> run_stream(const Outcomes& outcomes, const EvalOptions& options, 
     double teacher_share, accuracy;
   };
   std::vector<Point> curve;
+  std::optional<std::size_t> first_served;
   const std::size_t block = std::max<std::size_t>(n / 20, 1);
   for (std::size_t i = 0; i < n; ++i) {
     const Visible& row = outcomes.rows[i];
     const auto terms = learner.see(row.prompt);
-    const Guess g = guess(learner, terms);
-    bool call = false, serve = false, test = false;
+    const Guess newest = fit->guess(terms);
+    const Guess g = by_promise && rule.model() != nullptr ? rule.model()->guess(terms) : newest;
+    PromiseRule::Plan plan;
+    bool call = false, serve = false;
     if (by_promise) {
-      const auto plan = rule.plan(g);
+      plan = rule.plan(g);
       serve = plan.serve;
       call = plan.coin || !serve;
-      test = plan.test;
     } else {
       call = budget.call(g);
       serve = !call && !g.answer.empty();
     }
+    if (serve && !first_served) first_served = i + 1;
     if (sink.decision) {
       sink.decision({options.seed, row.id, g.confidence, 1 - g.confidence, serve ? (call ? "student_checked" : "student") : "teacher",
                      by_promise && std::isfinite(rule.threshold()) ? std::optional(rule.threshold()) : std::nullopt});
@@ -190,24 +241,27 @@ Result<Report> run_stream(const Outcomes& outcomes, const EvalOptions& options, 
     if (call) {
       ++calls, ++block_calls;
       const std::string& teacher = *outcomes.truth[i].strong_answer;
-      if (test) {
+      rule.watch(plan, g.answer != teacher);
+      if (plan.test) {
         rule.add({terms, teacher});
       } else {
+        if (plan.coin) rule.foresee(newest, newest.answer != teacher);
         learner.learn(terms, teacher);
       }
       const bool refit = learner.labels() >= next_refit;
       if (refit) {
-        learner.refit();
+        fit = learner.fit();
         const std::size_t more = by_promise ? std::max<std::size_t>(150, learner.labels() / 5) : std::max<std::size_t>(50, learner.labels() * 6 / 100);
         next_refit = learner.labels() + more;
       }
-      if (by_promise && (refit || (rule.pool_grew() && learner.labels() >= 300))) rule.retest(learner);
+      if (by_promise && (refit || (rule.pool_grew() && learner.labels() >= 300))) rule.retest(fit);
     }
     // Keep score.
     const Truth& t = outcomes.truth[i];
     const std::string answer = serve ? g.answer : call ? *t.strong_answer : std::string();
-    right += answer == *t.gold, block_right += answer == *t.gold;
-    teacher_right += *t.strong_answer == *t.gold;
+    const std::string& gold = has_gold ? *t.gold : *t.strong_answer;
+    right += answer == gold, block_right += answer == gold;
+    teacher_right += *t.strong_answer == gold;
     if (serve) ++served, agreed += g.answer == *t.strong_answer;
     if ((i + 1) % block == 0 || i + 1 == n) {
       const auto size = static_cast<double>(i + 1 - block_start);
@@ -225,7 +279,14 @@ Result<Report> run_stream(const Outcomes& outcomes, const EvalOptions& options, 
   const double agreement = served > 0 ? double(agreed) / double(served) : std::numeric_limits<double>::quiet_NaN();
   json.field("accuracy", double(right) / total).field("teacher_calls", calls).field("teacher_accuracy", double(teacher_right) / total)
       .field("agreement", agreement).field("served", served).field("mode", by_promise ? "promise" : "budget");
-  if (by_promise) json.field("alpha", options.alpha).field("delta", options.delta).field("retests", rule.retests());
+  if (by_promise) json.field("alpha", options.alpha).field("delta", options.delta).field("retests", rule.retests())
+        .field("alarms", rule.alarms()).field("disagreement", 1 - agreement).field("broken", served > 0 && 1 - agreement > options.alpha);
+  json.key("first_served");
+  if (first_served) {
+    json.integer(static_cast<std::int64_t>(*first_served));
+  } else {
+    json.null();
+  }
   json.key("curve").begin_array();
   for (const Point& p : curve) json.begin_object().field("n", p.n).field("teacher_share", p.teacher_share).field("accuracy", p.accuracy).end_object();
   json.end_array().end_object();

@@ -1,6 +1,6 @@
 """Values of other libraries that calibration's tests compare with: python make_golden.py > golden.json
 
-Needs numpy, scipy and scikit-learn (1.9.1 when last run) in an environment outside the tree.
+Needs numpy, scipy, scikit-learn (1.9.1 when last run) and xgboost (3.2.0) in an environment outside the tree.
 """
 import json
 
@@ -10,6 +10,7 @@ from scipy.stats import beta, binom
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
+from xgboost import XGBClassifier
 
 rng = np.random.default_rng(20240601)
 
@@ -30,6 +31,12 @@ label = (rng.random(n) < 1 / (1 + np.exp(-(x @ [0.8, -0.2, 1.0] + 0.3)))).astype
 
 fit = LogisticRegression(C=1 / 3.0, tol=1e-12, max_iter=10000)
 fit.fit(x, label, sample_weight=weights)
+# XGBoost keeps 32-bit floats: its columns are compared on a grid that they hold exactly.
+coarse = np.round(x * 8) / 8
+trees = XGBClassifier(n_estimators=40, max_depth=3, learning_rate=0.2, reg_lambda=1.5, min_child_weight=2.0, tree_method="exact", n_jobs=1,
+                      base_score=float(np.average(label, weights=weights)))
+trees.fit(coarse, label, sample_weight=weights)
+
 
 iso = IsotonicRegression(out_of_bounds="clip").fit(p, y)
 
@@ -82,6 +89,7 @@ print(json.dumps({
     "venn_abers": rounded(venn_abers(probe)),
     "x": rounded(x, 17), "label": label.tolist(), "weight": weights.tolist(),
     "logistic": rounded(np.append(fit.coef_[0], fit.intercept_)),
+    "coarse": rounded(coarse, 17), "trees": rounded(trees.predict_proba(coarse)[:, 1]),
     "tails": [[k, m, r, float(binom.cdf(k, m, r))] for k, m, r in tails],
     "upper": [[k, m, d, float(beta.ppf(1 - d, k + 1, m - k))] for k, m, d in bounds],
     "lower": [[k, m, d, float(beta.ppf(d, k, m - k + 1)) if k else 0.0] for k, m, d in bounds],

@@ -9,6 +9,7 @@
 #include <numeric>
 #include <set>
 
+#include "calibration/boosted_trees.h"
 #include "calibration/logistic.h"
 
 namespace understudy::evaluation::internal {
@@ -62,6 +63,38 @@ calibration::ComparatorSpec task_comparator(const std::vector<Visible>& rows) {
   }
   spec.comparator = std::max_element(votes.begin(), votes.end(), [](const auto& a, const auto& b) { return a.second < b.second; })->first;
   return spec;
+}
+
+std::optional<bool> agreement(const Visible& row, const Truth& truth, const calibration::ComparatorSpec& comparator) {
+  if (truth.agrees) return truth.agrees;
+  if (!truth.strong_answer) return std::nullopt;
+  return row.weak_answer && calibration::agrees(comparator, *row.weak_answer, *truth.strong_answer);
+}
+
+bool has_coins(const std::vector<Visible>& rows) {
+  return std::any_of(rows.begin(), rows.end(), [](const Visible& r) { return r.coin.has_value(); });
+}
+
+std::optional<Outcomes> strong_as_reference(const Outcomes& all) {
+  for (const Truth& t : all.truth) {
+    if (t.weak_correct || t.strong_correct) return std::nullopt;
+  }
+  const auto comparator = task_comparator(all.rows);
+  const bool coins = has_coins(all.rows);
+  Outcomes out;
+  out.file = all.file;
+  out.weak_model = all.weak_model;
+  out.strong_model = all.strong_model;
+  for (std::size_t i = 0; i < all.rows.size(); ++i) {
+    const auto agrees = agreement(all.rows[i], all.truth[i], comparator);
+    if (!agrees || !(all.rows[i].weak_answer || all.truth[i].agrees) || (coins && !all.rows[i].coin.value_or(false))) continue;
+    out.rows.push_back(all.rows[i]);
+    out.truth.push_back(all.truth[i]);
+    out.truth.back().weak_correct = *agrees;
+    out.truth.back().strong_correct = true;
+  }
+  if (out.rows.empty()) return std::nullopt;
+  return out;
 }
 
 std::optional<double> confidence_of(const Visible& row, Use use) {
@@ -127,34 +160,62 @@ Eigen::MatrixXd take(const Eigen::MatrixXd& matrix, const Rows& rows) {
 
 }  // namespace
 
-Result<Eigen::VectorXd> logistic_scores(const Eigen::MatrixXd& matrix, const Rows& fit, const std::vector<double>& labels, bool free_first, double ridge) {
-  const Eigen::MatrixXd rows = take(matrix, fit);
-  const auto scale = calibration::Standardiser::of(rows);
-  Eigen::VectorXd penalty = Eigen::VectorXd::Constant(matrix.cols(), ridge);
-  if (free_first) penalty(0) = 1e-3;
-  const auto model = calibration::fit_logistic(scale.apply(rows), Eigen::Map<const Eigen::VectorXd>(labels.data(), static_cast<Eigen::Index>(labels.size())), penalty);
-  if (!model) return fail(model.error());
-  return model->probabilities(scale.apply(matrix));
+ScoreFit ridge_scores(const Eigen::MatrixXd& matrix, bool free_first, double ridge) {
+  return [&matrix, free_first, ridge](const Rows& fit, const std::vector<double>& labels) -> Result<Eigen::VectorXd> {
+    const Eigen::MatrixXd rows = take(matrix, fit);
+    const auto scale = calibration::Standardiser::of(rows);
+    Eigen::VectorXd penalty = Eigen::VectorXd::Constant(matrix.cols(), ridge);
+    if (free_first) penalty(0) = 1e-3;
+    const auto model = calibration::fit_logistic(scale.apply(rows), Eigen::Map<const Eigen::VectorXd>(labels.data(), static_cast<Eigen::Index>(labels.size())), penalty);
+    if (!model) return fail(model.error());
+    return model->probabilities(scale.apply(matrix));
+  };
 }
 
-Result<std::vector<double>> cross_fitted(const Eigen::MatrixXd& matrix, const Rows& fit, const std::vector<double>& labels, bool free_first, int folds,
-                                         Random& random, double ridge) {
+ScoreFit tree_scores(const Eigen::MatrixXd& matrix) {
+  return [&matrix](const Rows& fit, const std::vector<double>& labels) -> Result<Eigen::VectorXd> {
+    const auto model = calibration::fit_boosted_trees(take(matrix, fit), Eigen::Map<const Eigen::VectorXd>(labels.data(), static_cast<Eigen::Index>(labels.size())));
+    if (!model) return fail(model.error());
+    return model->probabilities(matrix);
+  };
+}
+
+ScoreFit mean_scores(ScoreFit a, ScoreFit b) {
+  return [a = std::move(a), b = std::move(b)](const Rows& fit, const std::vector<double>& labels) -> Result<Eigen::VectorXd> {
+    auto first = a(fit, labels);
+    if (!first) return first;
+    const auto second = b(fit, labels);
+    if (!second) return fail(second.error());
+    for (Eigen::Index i = 0; i < first->size(); ++i) (*first)(i) = calibration::sigmoid((calibration::logit((*first)(i)) + calibration::logit((*second)(i))) / 2);
+    return first;
+  };
+}
+
+Result<std::vector<double>> cross_fitted(const ScoreFit& scores, const Rows& fit, const std::vector<double>& labels, const std::vector<std::size_t>& folds,
+                                         std::size_t count) {
   std::vector<double> out(fit.size(), 0);
-  const Rows order = permutation(fit.size(), random);
-  const auto parts = static_cast<std::size_t>(folds);
-  for (std::size_t fold = 0; fold < parts; ++fold) {
+  for (std::size_t fold = 0; fold < count; ++fold) {
     Rows others;
     std::vector<double> other_labels;
-    for (std::size_t i = 0; i < order.size(); ++i) {
-      if (i % parts == fold) continue;
-      others.push_back(fit[order[i]]);
-      other_labels.push_back(labels[order[i]]);
+    for (std::size_t i = 0; i < fit.size(); ++i) {
+      if (folds[i] == fold) continue;
+      others.push_back(fit[i]);
+      other_labels.push_back(labels[i]);
     }
-    const auto scores = logistic_scores(matrix, others, other_labels, free_first, ridge);
-    if (!scores) return fail(scores.error());
-    for (std::size_t i = fold; i < order.size(); i += parts) out[order[i]] = (*scores)(static_cast<Eigen::Index>(fit[order[i]]));
+    const auto scored = scores(others, other_labels);
+    if (!scored) return fail(scored.error());
+    for (std::size_t i = 0; i < fit.size(); ++i) {
+      if (folds[i] == fold) out[i] = (*scored)(static_cast<Eigen::Index>(fit[i]));
+    }
   }
   return out;
+}
+
+std::vector<std::size_t> deal_folds(std::size_t rows, std::size_t count, Random& random) {
+  const Rows order = permutation(rows, random);
+  std::vector<std::size_t> folds(rows);
+  for (std::size_t i = 0; i < rows; ++i) folds[order[i]] = i % count;
+  return folds;
 }
 
 std::vector<double> gather(const Eigen::VectorXd& values, const Rows& rows) {

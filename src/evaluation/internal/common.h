@@ -2,6 +2,7 @@
 /// What the protocols share: splits, answers' agreement, scores from peers.
 
 #include <Eigen/Core>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -30,6 +31,18 @@ Result<FitTest> split_rows(const Outcomes& outcomes, const std::string& how, Ran
 /// The comparator that suits most weak answers of the file.
 calibration::ComparatorSpec task_comparator(const std::vector<Visible>& rows);
 
+/// Whether the weak answer agrees with the strong one: as recorded, else by the comparator; nullopt where there is no strong
+/// answer to compare with.
+std::optional<bool> agreement(const Visible& row, const Truth& truth, const calibration::ComparatorSpec& comparator);
+
+/// Rows say whether they are spot checks: then only those that are may judge a policy, since others carry a strong answer
+/// because they were unsure.
+bool has_coins(const std::vector<Visible>& rows);
+
+/// Where no row records correctness (the gateway's own log), the strong answer stands for the truth: the labelled rows, strong
+/// right, weak right where it agrees. nullopt where correctness is recorded, or no row has both answers.
+std::optional<Outcomes> strong_as_reference(const Outcomes& all);
+
 /// exp(weak_logprob), nullopt where no confidence is recorded or --use query forbids it.
 std::optional<double> confidence_of(const Visible& row, Use use);
 /// Every row has a confidence that `use` allows.
@@ -53,13 +66,22 @@ class PeerFeatures {
   bool agreement_ = false;
 };
 
-/// P(label) by ridge logistic on standardised columns: penalty 3, next to none on column 0 where `free_first`.
-/// Scores all rows of the matrix. @param labels of the fit rows, in their order
-Result<Eigen::VectorXd> logistic_scores(const Eigen::MatrixXd& matrix, const Rows& fit, const std::vector<double>& labels, bool free_first,
-                                        double ridge = 3);
-/// The same for the fit rows alone, each scored by a fit on the other folds.
-Result<std::vector<double>> cross_fitted(const Eigen::MatrixXd& matrix, const Rows& fit, const std::vector<double>& labels, bool free_first,
-                                         int folds, Random& random, double ridge = 3);
+/// Fits P(label) on the rows `fit` (labels in their order) and scores all rows of the file.
+using ScoreFit = std::function<Result<Eigen::VectorXd>(const Rows& fit, const std::vector<double>& labels)>;
+
+/// Ridge logistic on standardised columns: penalty `ridge`, next to none on column 0 where `free_first`. The matrix must outlive
+/// what is returned.
+ScoreFit ridge_scores(const Eigen::MatrixXd& matrix, bool free_first, double ridge = 3);
+/// Boosted trees on the columns as they are.
+ScoreFit tree_scores(const Eigen::MatrixXd& matrix);
+/// Mean log-odds of two fits.
+ScoreFit mean_scores(ScoreFit a, ScoreFit b);
+
+/// The fit rows alone, each scored by a fit on the other folds. `folds[i]` is the fold of fit row i, 0 to `count` - 1.
+Result<std::vector<double>> cross_fitted(const ScoreFit& scores, const Rows& fit, const std::vector<double>& labels, const std::vector<std::size_t>& folds,
+                                         std::size_t count);
+/// Folds of equal size, rows dealt at random.
+std::vector<std::size_t> deal_folds(std::size_t rows, std::size_t count, Random& random);
 
 std::vector<double> gather(const Eigen::VectorXd& values, const Rows& rows);
 

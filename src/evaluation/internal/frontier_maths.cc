@@ -124,4 +124,32 @@ Outcome serve(const CostPolicy& policy, const ServedRow& row) {
   return out;
 }
 
+CostPolicy validated_policy(const std::vector<ServedRow>& rows, double share, bool score_pays_peers, bool bands, Random& random) {
+  constexpr std::size_t kFolds = 5;
+  constexpr int kRepeats = 10;
+  const auto strong_accuracy = [](const std::vector<ServedRow>& some) {
+    double sum = 0;
+    for (const ServedRow& row : some) sum += row.strong_correct;
+    return some.empty() ? 0 : sum / static_cast<double>(some.size());
+  };
+  const auto accuracy = [](const CostPolicy& policy, const std::vector<ServedRow>& some) {
+    double sum = 0;
+    for (const ServedRow& row : some) sum += serve(policy, row).correct;
+    return some.empty() ? 0 : sum / static_cast<double>(some.size());
+  };
+  double optimism = 0;
+  std::vector<std::size_t> fold(rows.size());
+  for (std::size_t i = 0; i < fold.size(); ++i) fold[i] = i % kFolds;
+  for (int repeat = 0; repeat < kRepeats; ++repeat) {
+    for (std::size_t i = fold.size(); i > 1; --i) std::swap(fold[i - 1], fold[static_cast<std::size_t>(random.below(i))]);
+    for (std::size_t f = 0; f < kFolds; ++f) {
+      std::vector<ServedRow> chosen_on, held_back;
+      for (std::size_t i = 0; i < rows.size(); ++i) (fold[i] == f ? held_back : chosen_on).push_back(rows[i]);
+      const CostPolicy policy = cheapest_policy(chosen_on, share * strong_accuracy(chosen_on), score_pays_peers, bands);
+      optimism += (accuracy(policy, chosen_on) - accuracy(policy, held_back)) / (kRepeats * kFolds);
+    }
+  }
+  return cheapest_policy(rows, share * strong_accuracy(rows) + std::max(optimism, 0.0), score_pays_peers, bands);
+}
+
 }  // namespace understudy::evaluation::internal
