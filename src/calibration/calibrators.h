@@ -68,9 +68,10 @@ struct CalibratorChoice {
   double cv_brier = 0;
 };
 
-/// Fits each candidate on folds - 1 parts and scores the held-back one; the least mean log loss is fitted on all rows,
-/// or average_8 where its loss is within a standard error of that (fewer values, each held more exactly) and below raw's. Raw confidence is always among the candidates, so a fit never does worse than it on held-back rows. Candidates: platt,
-/// beta, average, average_8; beyond 300 rows isotonic and venn_abers too.
+/// Fits each candidate on folds - 1 parts and scores the held-back one; the least mean log loss is fitted on all rows, or
+/// average_8 where its loss is within a standard error of that (fewer values, each held more exactly) and not above raw's. Raw
+/// confidence is always among the candidates, so a fit never does worse than it on held-back rows. Candidates: platt, beta,
+/// average, average_8; beyond 300 rows isotonic and venn_abers too.
 Result<CalibratorChoice> choose_calibrator(std::span<const double> p, std::span<const std::uint8_t> y, Random& random, int folds = 5);
 
 /// Fits by name (the list at `Calibrator::method`). kUsage for an unknown name.

@@ -189,8 +189,9 @@ TEST(FrontierMaths, APolicyAimsHigherByItsOptimism) {
     for (const auto& row : fresh) kept_a += serve(a, row).correct, kept_b += serve(b, row).correct;
     plain += kept_a / new_strong / 40, validated += kept_b / new_strong / 40;
   }
-  EXPECT_LT(plain, 0.946);
-  EXPECT_GT(validated, plain);
+  EXPECT_LT(plain, 0.949);
+  EXPECT_GT(validated, 0.950);
+  EXPECT_LT(validated, 0.965);
 }
 
 TEST(TextSpace, LatentSemanticsKeepsTheAnglesOfALowRankMatrix) {
@@ -512,7 +513,10 @@ TEST_F(Command, ExitsTwoWithASentenceForBadUsage) {
                                                   {"calibration", file_, "--use", "query"},
                                                   {"judge", file_, "--target", "1"},
                                                   {"guarantee", file_, "--splits", "0"},
-                                                  {"guarantee", file_, "--alpha", "nan"}};
+                                                  {"guarantee", file_, "--alpha", "nan"},
+                                                  {"guarantee", dir_.string()},
+                                                  {"frontier", file_, "--seed", "-3"},
+                                                  {"calibration", file_, "--labels", "-1"}};
   for (const auto& arguments : bad) {
     EXPECT_EQ(call(arguments), 2) << (arguments.empty() ? "" : arguments.back());
     EXPECT_EQ(err_.find("understudy eval: "), 0u) << err_;
@@ -549,6 +553,7 @@ TEST(Stream, KeepsItsPromiseAndServesWhereTheTextTells) {
     options.seed = seed;
     Measured r;
     run(r, *o, options);
+    ASSERT_TRUE(r.json["first_served"].is_number()) << r.text;
     EXPECT_LT(std::uint64_t(r.json["first_served"]), 2500u);
     EXPECT_LT(std::uint64_t(r.json["teacher_calls"]), 3000u);
     broken += bool(r.json["broken"]);

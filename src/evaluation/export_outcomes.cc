@@ -109,9 +109,15 @@ std::optional<std::string> outcome_line(const store::RequestDetail& detail, std:
     record.strong_latency_ms = static_cast<double>(strong->latency_us) / 1000;
   }
   record.agrees = request.agrees;
-  record.coin = request.coin_heads || request.label_source == "shadow";  // a shadow row is a coin of probability 1
-  record.coin_probability = request.coin_probability;
   record.label_source = request.label_source;
+  for (const store::LabelRecord& label : detail.labels) {
+    // A spot check of a served answer comes in after its request has ended.
+    if (label.stage != weak->stage || label.source == "feedback") continue;
+    record.agrees = label.agrees;
+    record.label_source = label.source;
+  }
+  record.coin = request.coin_heads || record.label_source == "shadow";  // a shadow row is a coin of probability 1
+  record.coin_probability = request.coin_probability;
   record.policy_version = request.policy_version;
   std::string line;
   append_outcome_line(line, record);

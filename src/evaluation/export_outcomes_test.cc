@@ -55,6 +55,24 @@ TEST(ExportOutcomes, ALineReadsBackAsTheRequest) {
   EXPECT_EQ(o->weak_model, "small");
 }
 
+TEST(ExportOutcomes, ALabelThatCameLaterCounts) {
+  store::RequestDetail d = escalated();
+  d.request.agrees.reset();
+  d.request.coin_heads = true;
+  store::LabelRecord feedback, label;
+  label.source = "coin";
+  label.stage = Stage::kStudent;
+  label.agrees = true;
+  feedback.source = "feedback";
+  d.labels = {label, feedback};
+  const auto line = outcome_line(d, "a");
+  const auto o = parse_outcomes(*line, "export");
+  ASSERT_TRUE(o.has_value()) << o.error().message;
+  EXPECT_EQ(o->truth[0].agrees, true);
+  EXPECT_EQ(o->rows[0].coin, true);
+  EXPECT_NE(line->find("\"label_source\":\"coin\""), std::string::npos) << *line;
+}
+
 TEST(ExportOutcomes, UnknownIsLeftOut) {
   store::RequestDetail d = escalated();
   d.attempts.resize(1);

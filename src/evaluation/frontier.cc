@@ -325,7 +325,7 @@ Result<Report> run_frontier(const Outcomes& given, const EvalOptions& options, c
   for (const auto& [name, values] : figures) {
     append_mean(json, name, values);
     const auto m = calibration::mean_interval(values);
-    report.human += std::isnan(m.mean) ? fmt::format("  {:<16} {:>8}   not recorded\n", name, "-")
+    report.human += std::isnan(m.mean) ? fmt::format("  {:<16} {:>8}   {}\n", name, "-", std::string_view(name).find("_at_") == std::string_view::npos ? "not defined: the strong model is no better" : "prices are not recorded")
                                        : fmt::format("  {:<16} {:>8.4f}   [{:.4f}, {:.4f}]\n", name, m.mean, m.low, m.high);
   }
   json.key("per_seed").begin_array();

@@ -106,7 +106,10 @@ Result<Report> run_guarantee(const Outcomes& all, const EvalOptions& options, co
   const PeerFeatures peers(options.use == Use::kAll ? outcomes.rows : std::vector<Visible>{}, task_comparator(outcomes.rows));
   // Decided without labels: only peers whose answers can agree are worth the rows that a fit costs.
   const bool fitted = peers.any_agreement() || (!confident && !peers.models().empty());
-  if (!confident && !fitted) return missing(all, "a recorded confidence, or other models' answers (--use all)");
+  if (!confident && !fitted) {
+    const auto have = std::count_if(outcomes.rows.begin(), outcomes.rows.end(), [](const Visible& r) { return r.weak_logprob.has_value(); });
+    return missing(all, fmt::format("a recorded confidence on every labelled row ({} of {} have one), or other models' answers (--use all)", have, n));
+  }
 
   std::vector<double> raw(n, 0);
   if (confident) {
@@ -209,13 +212,14 @@ Result<Report> run_guarantee(const Outcomes& all, const EvalOptions& options, co
   json.end_object();
   report.json = report.json.substr(1, report.json.size() - 2);
 
+  const auto shown = [](double value) { return std::isfinite(value) ? fmt::format("{:8.3f}", value) : fmt::format("{:>8}", "-"); };
   const auto v = calibration::clopper_pearson(violations, static_cast<std::size_t>(options.splits));
   report.human = fmt::format(
       "guarantee on {}: P({} | served) <= {} with confidence {}, {} splits, {} calibration rows ({} test the threshold), score: {}{}\n\n"
-      "  feasible in hindsight  {:>8.3f}\n  served                 {:>8.3f}   [{:.3f}, {:.3f}]\n  served / feasible      {:>8.3f}\n"
+      "  feasible in hindsight  {}\n  served                 {:>8.3f}   [{:.3f}, {:.3f}]\n  served / feasible      {}\n"
       "  violations             {:>8.3f}   [{:.3f}, {:.3f}]  tolerated: {:.3f}\n  never                  {:>8.3f}\n",
       all.file, kind, options.alpha, 1 - options.delta, options.splits, calibration_rows, tested_rows, fitted ? "fitted with peers" : "raw confidence",
-      options.approximate && fitted ? " (cross-fitted: approximately valid)" : "", feasible, mean.mean, mean.low, mean.high, mean.mean / feasible,
+      options.approximate && fitted ? " (cross-fitted: approximately valid)" : "", shown(feasible), mean.mean, mean.low, mean.high, shown(mean.mean / feasible),
       double(violations) / splits, v.low, v.high, tolerated, double(abstained) / splits);
   if (confident) {
     report.human += fmt::format("  empirical rate instead {:>8.3f}   violations {:.3f}\n", calibration::mean_interval(naive_served).mean, double(naive_violations) / splits);

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <memory>
 #include <unordered_set>
 
@@ -198,6 +199,8 @@ void read_row(LineReader& reader, Visible& row, Truth& truth) {
 }
 
 Result<std::string> read_whole(const std::string& path) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored)) return fail(ErrorKind::kIo, fmt::format("{}: is a folder; name a file of outcomes", path));
   const std::unique_ptr<gzFile_s, int (*)(gzFile)> file(gzopen(path.c_str(), "rb"), gzclose);
   if (!file) return fail(ErrorKind::kIo, fmt::format("{}: cannot be opened for reading", path));
   std::string text;

@@ -115,20 +115,25 @@ class PromiseRule {
   /// After a refit, or when the pool has grown by a quarter.
   void retest(const std::shared_ptr<const TextModel>& fit) {
     const calibration::Promise now{promise_.alpha, calibration::delta_for_retest(promise_.delta, retests_)};
-    if (!worth_testing(now)) return;
+    if (pool_.size() < calibration::least_rows(now.alpha, now.delta)) return;
+    // The first candidate: what is served now, since a fit that serves less would not be deployed; before the first proof what
+    // recent training rows foresee to pass most surely. Neither looks at a label of the pool.
+    std::size_t start = 0;
+    if (model_) {
+      for (const PoolRow& row : pool_) start += model_->guess(row.terms).confidence >= threshold_;
+    } else {
+      start = foreseen_start(now);
+    }
+    if (start == 0) return;
     tested_at_ = pool_.size();
     ++retests_;
     std::vector<double> confidence;
     std::vector<std::uint8_t> bad;
-    std::size_t served_now = 0;
     for (const PoolRow& row : pool_) {
       const Guess g = fit->guess(row.terms);
       confidence.push_back(g.confidence);
       bad.push_back(g.answer != row.teacher);
-      if (model_) served_now += model_->guess(row.terms).confidence >= threshold_;
     }
-    // Thresholds fixed beforehand; the first is the highest at which 40 % of alpha in errors would still pass, by the number
-    // of rows alone.
     std::vector<calibration::TestedCandidate> candidates;
     std::vector<double> thresholds;
     for (int step = 0; step <= 139; ++step) {
@@ -137,35 +142,35 @@ class PromiseRule {
       for (std::size_t i = 0; i < confidence.size(); ++i) {
         if (confidence[i] >= t) ++c.rows, c.bad += bad[i];
       }
-      const auto errors = static_cast<std::size_t>(std::ceil(0.4 * now.alpha * static_cast<double>(c.rows)));
-      if (candidates.empty() && !(c.rows > 0 && calibration::binomial_cdf(errors, c.rows, now.alpha) <= now.delta)) continue;
+      if (c.rows < start) continue;
       candidates.push_back(c);
       thresholds.push_back(t);
     }
     const auto result = calibration::fixed_sequence(candidates, now);
-    if (!result.chosen || candidates[*result.chosen].rows < served_now) return;
+    if (!result.chosen) return;
     model_ = fit;
     threshold_ = thresholds[*result.chosen];
     watch_ = calibration::RiskMonitor(promise_);
   }
 
  private:
-  /// Before the first proof: the recent rows foresee a pass that serves at least a fifth. Later every call is due.
-  bool worth_testing(const calibration::Promise& now) const {
-    if (pool_.empty() || pool_.size() < calibration::least_rows(now.alpha, now.delta)) return false;
-    if (model_) return true;
+  /// Pool rows at which the recent training rows, scaled to the pool, foresee the smallest tail; 0 where they foresee no pass
+  /// that serves at least a fifth: then a test is not worth its share of delta.
+  std::size_t foreseen_start(const calibration::Promise& now) const {
     std::vector<std::pair<double, bool>> rows(recent_.begin(), recent_.end());
     std::sort(rows.rbegin(), rows.rend());
-    std::size_t bad = 0;
     const double scale = rows.empty() ? 0 : static_cast<double>(pool_.size()) / static_cast<double>(rows.size());
+    std::size_t bad = 0, start = 0;
+    double least = now.delta;
     for (std::size_t i = 0; i < rows.size(); ++i) {
       bad += rows[i].second;
       if ((i + 1) * 5 < rows.size()) continue;
       const auto pool_rows = static_cast<std::size_t>(scale * static_cast<double>(i + 1));
       const auto pool_bad = static_cast<std::size_t>(std::ceil(scale * static_cast<double>(bad)));
-      if (calibration::binomial_cdf(pool_bad, pool_rows, now.alpha) <= now.delta) return true;
+      const double tail = calibration::binomial_cdf(pool_bad, pool_rows, now.alpha);
+      if (tail <= least) least = tail, start = pool_rows;
     }
-    return false;
+    return start;
   }
 
   struct Seen {

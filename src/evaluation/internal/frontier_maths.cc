@@ -1,6 +1,7 @@
 #include "evaluation/internal/frontier_maths.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <numeric>
 
@@ -39,7 +40,7 @@ CurveSummary summarise(const std::vector<double>& curve) {
   return {area / n / gap, reach(0.5), reach(0.8), reach(0.95)};
 }
 
-CostPolicy cheapest_policy(const std::vector<ServedRow>& rows, double target, bool score_pays_peers, bool bands) {
+CostPolicy cheapest_policy(const std::vector<ServedRow>& rows, double target, bool score_pays_peers, bool bands, std::size_t cut_rows) {
   const std::size_t n = rows.size();
   const double wanted = target * static_cast<double>(n) - 1e-9;
   CostPolicy best;
@@ -50,10 +51,13 @@ CostPolicy cheapest_policy(const std::vector<ServedRow>& rows, double target, bo
   // Two-way: escalate the k highest scores.
   std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return rows[a].score > rows[b].score; });
   double cost = 0, correct = 0;
+  std::size_t passed = 0;  // rows since the last cut
   for (const ServedRow& row : rows) cost += row.weak_cost + (score_pays_peers ? row.peers_cost : 0), correct += row.weak_correct;
   for (std::size_t k = 0; k <= n; ++k) {
     const bool between_ties = k == 0 || k == n || rows[order[k]].score < rows[order[k - 1]].score;
-    if (between_ties && correct >= wanted && cost < best.fit_cost) {
+    passed += 1;
+    if (k == 0 || k == n || (between_ties && passed >= cut_rows)) passed = 0;
+    if (between_ties && passed == 0 && correct >= wanted && cost < best.fit_cost) {
       best.kind = CostPolicy::Kind::kScore;
       best.pays_peers = score_pays_peers;
       best.fit_cost = cost;
@@ -68,7 +72,7 @@ CostPolicy cheapest_policy(const std::vector<ServedRow>& rows, double target, bo
   std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return rows[a].raw < rows[b].raw; });
   std::vector<std::size_t> cuts;
   for (std::size_t i = 0; i <= n; ++i) {
-    if (i == 0 || i == n || rows[order[i]].raw > rows[order[i - 1]].raw) cuts.push_back(i);
+    if (i == 0 || i == n || (rows[order[i]].raw > rows[order[i - 1]].raw && i >= cuts.back() + cut_rows)) cuts.push_back(i);
   }
   const auto edge = [&](std::size_t i) {
     if (i == n) return std::numeric_limits<double>::infinity();
@@ -137,6 +141,7 @@ CostPolicy validated_policy(const std::vector<ServedRow>& rows, double share, bo
     for (const ServedRow& row : some) sum += serve(policy, row).correct;
     return some.empty() ? 0 : sum / static_cast<double>(some.size());
   };
+  const auto cut_rows = std::max<std::size_t>(1, static_cast<std::size_t>(std::sqrt(static_cast<double>(rows.size()))));
   double optimism = 0;
   std::vector<std::size_t> fold(rows.size());
   for (std::size_t i = 0; i < fold.size(); ++i) fold[i] = i % kFolds;
@@ -145,11 +150,13 @@ CostPolicy validated_policy(const std::vector<ServedRow>& rows, double share, bo
     for (std::size_t f = 0; f < kFolds; ++f) {
       std::vector<ServedRow> chosen_on, held_back;
       for (std::size_t i = 0; i < rows.size(); ++i) (fold[i] == f ? held_back : chosen_on).push_back(rows[i]);
-      const CostPolicy policy = cheapest_policy(chosen_on, share * strong_accuracy(chosen_on), score_pays_peers, bands);
+      const CostPolicy policy = cheapest_policy(chosen_on, share * strong_accuracy(chosen_on), score_pays_peers, bands, cut_rows);
       optimism += (accuracy(policy, chosen_on) - accuracy(policy, held_back)) / (kRepeats * kFolds);
     }
   }
-  return cheapest_policy(rows, share * strong_accuracy(rows) + std::max(optimism, 0.0), score_pays_peers, bands);
+  // The folds chose on four fifths of the rows; luck goes with one over the root of their number.
+  optimism *= std::sqrt(1 - 1.0 / kFolds);
+  return cheapest_policy(rows, share * strong_accuracy(rows) + std::max(optimism, 0.0), score_pays_peers, bands, cut_rows);
 }
 
 }  // namespace understudy::evaluation::internal

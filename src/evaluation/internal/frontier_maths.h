@@ -43,12 +43,14 @@ struct CostPolicy {
 };
 
 /// The cheapest policy that reaches `target` (mean accuracy) on these rows. Weak calls are paid on every request.
-/// @param bands  also three-stage bands over the peers in `mid_cost`
-CostPolicy cheapest_policy(const std::vector<ServedRow>& rows, double target, bool score_pays_peers, bool bands);
+/// @param bands     also three-stage bands over the peers in `mid_cost`
+/// @param cut_rows  thresholds stand after every so many rows (1: between all): finer ones find more luck
+CostPolicy cheapest_policy(const std::vector<ServedRow>& rows, double target, bool score_pays_peers, bool bands, std::size_t cut_rows = 1);
 
 /// The cheapest of thousands of policies that reach a target on these rows owes part of its accuracy there to luck, so it must
 /// aim higher: by its optimism, the accuracy on rows that it was chosen on less that on rows held back, mean of ten times five
-/// folds of these rows (Efron 1986). Looks at nothing else.
+/// folds of these rows (Efron 1986). Thresholds stand sqrt(n) rows apart, which is about how exactly n rows tell a quantile.
+/// Looks at nothing but these rows.
 /// @param share of the strong model's accuracy, in (0, 1]
 CostPolicy validated_policy(const std::vector<ServedRow>& rows, double share, bool score_pays_peers, bool bands, Random& random);
 
