@@ -163,9 +163,9 @@ TEST(FrontierMaths, CheapestPolicyMatchesBruteForce) {
   }
 }
 
-TEST(FrontierMaths, APolicyAimsHigherByItsOptimism) {
-  // Scores of pure noise on 200 rows: the cheapest policy that reaches .95 of strong there was lucky. Aiming higher by its
-  // optimism comes closer on new rows.
+TEST(FrontierMaths, APolicyAimsHigherByWhatItsLikeMissOnHeldBackRows) {
+  // Scores of pure noise on 200 rows: the cheapest policy that reaches .95 of strong there was lucky. Aiming higher by what
+  // such policies miss on held-back rows comes closer on new rows.
   using namespace internal;
   SeededRandom random(31);
   const auto draw = [&](std::size_t n) {

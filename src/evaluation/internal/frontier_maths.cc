@@ -142,7 +142,7 @@ CostPolicy validated_policy(const std::vector<ServedRow>& rows, double share, bo
     return some.empty() ? 0 : sum / static_cast<double>(some.size());
   };
   const auto cut_rows = std::max<std::size_t>(1, static_cast<std::size_t>(std::sqrt(static_cast<double>(rows.size()))));
-  double optimism = 0;
+  double shortfall = 0;
   std::vector<std::size_t> fold(rows.size());
   for (std::size_t i = 0; i < fold.size(); ++i) fold[i] = i % kFolds;
   for (int repeat = 0; repeat < kRepeats; ++repeat) {
@@ -151,12 +151,12 @@ CostPolicy validated_policy(const std::vector<ServedRow>& rows, double share, bo
       std::vector<ServedRow> chosen_on, held_back;
       for (std::size_t i = 0; i < rows.size(); ++i) (fold[i] == f ? held_back : chosen_on).push_back(rows[i]);
       const CostPolicy policy = cheapest_policy(chosen_on, share * strong_accuracy(chosen_on), score_pays_peers, bands, cut_rows);
-      optimism += (accuracy(policy, chosen_on) - accuracy(policy, held_back)) / (kRepeats * kFolds);
+      shortfall += (share * strong_accuracy(held_back) - accuracy(policy, held_back)) / (kRepeats * kFolds);
     }
   }
   // The folds chose on four fifths of the rows; luck goes with one over the root of their number.
-  optimism *= std::sqrt(1 - 1.0 / kFolds);
-  return cheapest_policy(rows, share * strong_accuracy(rows) + std::max(optimism, 0.0), score_pays_peers, bands, cut_rows);
+  shortfall *= std::sqrt(1 - 1.0 / kFolds);
+  return cheapest_policy(rows, share * strong_accuracy(rows) + std::max(shortfall, 0.0), score_pays_peers, bands, cut_rows);
 }
 
 }  // namespace understudy::evaluation::internal

@@ -48,9 +48,8 @@ struct CostPolicy {
 CostPolicy cheapest_policy(const std::vector<ServedRow>& rows, double target, bool score_pays_peers, bool bands, std::size_t cut_rows = 1);
 
 /// The cheapest of thousands of policies that reach a target on these rows owes part of its accuracy there to luck, so it must
-/// aim higher: by its optimism, the accuracy on rows that it was chosen on less that on rows held back, mean of ten times five
-/// folds of these rows (Efron 1986). Thresholds stand sqrt(n) rows apart, which is about how exactly n rows tell a quantile.
-/// Looks at nothing but these rows.
+/// aim higher: by how much policies chosen the same way miss the target on rows held back, mean of ten times five folds of
+/// these rows. Thresholds stand sqrt(n) rows apart, which is about how exactly n rows tell a quantile. Looks at nothing else.
 /// @param share of the strong model's accuracy, in (0, 1]
 CostPolicy validated_policy(const std::vector<ServedRow>& rows, double share, bool score_pays_peers, bool bands, Random& random);
 
