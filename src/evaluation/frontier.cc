@@ -89,7 +89,7 @@ class Scorer {
     for (const Candidate& candidate : candidates) {
       auto crossed = cross_fitted(candidate.scores, fit, worse, folds, kFolds);
       if (!crossed) {
-        if (candidate.scores && std::string_view(candidate.method) == "peers" && !confident) return fail(crossed.error());
+        if (best == nullptr && !confident) return fail(crossed.error());
         continue;
       }
       std::vector<double> loss(worse.size());
