@@ -19,6 +19,11 @@ namespace {
 
 std::string read_file(const std::string& path, Error& error) {
   std::ifstream in(path, std::ios::binary);
+  std::error_code code;
+  if (std::filesystem::is_directory(path, code)) {
+    error = Error(ErrorKind::kConfig, fmt::format("Cannot read the configuration '{}': it is a directory; name a TOML file.", path));
+    return {};
+  }
   if (!in) {
     error = Error(ErrorKind::kConfig, fmt::format("Cannot read the configuration '{}': {}.", path, std::error_code(errno, std::generic_category()).message()));
     return {};
@@ -220,6 +225,9 @@ Result<Config> load_config(const ServeFlags& flags, const Environment& environme
   if (flags.workers) config.server.workers = *flags.workers;
   if (config.server.workers == 0) config.server.workers = std::max(1U, std::thread::hardware_concurrency());
   config.store.reactors = config.server.workers;
+  if (config.server.listen.find(':') == std::string::npos) {
+    return fail(ErrorKind::kConfig, fmt::format("'{}' is no address to listen on: write ADDRESS:PORT, e.g. 127.0.0.1:8080.", config.server.listen));
+  }
   if (keys.empty() && !listens_on_loopback(config.server.listen)) {
     return fail(ErrorKind::kConfig, fmt::format("Without [[keys]] the gateway listens on loopback only, not on '{}': add a key, or listen on 127.0.0.1:PORT.", config.server.listen));
   }

@@ -8,6 +8,7 @@
 #include "app/command.h"
 #include "app/command_line.h"
 #include "app/config.h"
+#include "app/human.h"
 #include "app/output.h"
 #include "base/json_writer.h"
 
@@ -16,7 +17,7 @@ namespace {
 
 int check(const ServeFlags& flags, bool json) {
   auto config = load_config(flags, process_environment());
-  if (!config) return report_error("config check", config.error(), json);
+  if (!config) return report_error("understudy config check", config.error(), json);
   std::string out;
   if (json) {
     JsonWriter w(out);
@@ -26,8 +27,10 @@ int check(const ServeFlags& flags, bool json) {
     out += '\n';
   } else {
     for (const std::string& warning : config->warnings) out += fmt::format("warning: {}\n", warning);
-    out += fmt::format("{} is good: {} models, {} cascades, {} tasks (policy {})\n", flags.config, config->snapshot.policy->models.size(),
-                       config->snapshot.policy->cascades.size(), config->snapshot.policy->tasks.size(), config->snapshot.policy->version);
+    out += fmt::format("{} is good: {}, {}, {} (policy {})\n", flags.config.empty() ? "What the flags say" : flags.config,
+                       counted(static_cast<std::int64_t>(config->snapshot.policy->models.size()), "model"),
+                       counted(static_cast<std::int64_t>(config->snapshot.policy->cascades.size()), "cascade"),
+                       counted(static_cast<std::int64_t>(config->snapshot.policy->tasks.size()), "task"), config->snapshot.policy->version);
   }
   return print_output(out);
 }
@@ -70,7 +73,7 @@ void add_defaults(const Config& config, std::vector<Origin>& origins) {
 
 int show(const ServeFlags& flags, bool effective, bool json) {
   auto config = load_config(flags, process_environment());
-  if (!config) return report_error("config show", config.error(), json);
+  if (!config) return report_error("understudy config show", config.error(), json);
   std::vector<Origin> origins = config->origins;
   if (effective) add_defaults(*config, origins);
   std::sort(origins.begin(), origins.end(), [](const Origin& a, const Origin& b) { return a.key < b.key; });
@@ -108,7 +111,7 @@ int run_config_command(int argc, char** argv) {
   show_command->add_flag("--effective", effective, "With defaults");
   if (const auto status = parse_arguments(cli, argc, argv)) return *status;
   if (flags.config.empty() && flags.student.empty()) {
-    print_error("understudy config: name a file, e.g. understudy config check understudy.toml");
+    print_error("understudy config: there is nothing to read: name a file (understudy config check understudy.toml), or give --student and --teacher as for serve");
     return kExitBadInput;
   }
   return *check_command ? check(flags, json) : show(flags, effective, json);

@@ -75,13 +75,13 @@ void reload(const ServeFlags& flags, gateway::Gateway& gateway) {
 
 int serve(const ServeFlags& flags, const std::string& port_file) {
   auto config = load_config(flags, process_environment());
-  if (!config) return report_error("serve", config.error(), false);
+  if (!config) return report_error("understudy serve", config.error(), false);
   for (const std::string& warning : config->warnings) log::warn("{}", warning);
   const sigset_t signals = block_signals();
   raise_descriptor_limit();
 
   auto store = store::Store::open(config->data, config->store);
-  if (!store) return report_error("serve", store.error(), false);
+  if (!store) return report_error("understudy serve", store.error(), false);
   for (const std::string& note : (*store)->recovery().notes) log::info("{}", note);
 
   gateway::GatewayOptions options;
@@ -90,10 +90,10 @@ int serve(const ServeFlags& flags, const std::string& port_file) {
   options.await_durability = config->store.durability == store::Durability::kGroup;
   options.version = std::string(version());
   auto gateway = gateway::Gateway::start(std::move(options), config->snapshot, store->get());
-  if (!gateway) return report_error("serve", gateway.error(), false);
+  if (!gateway) return report_error("understudy serve", gateway.error(), false);
   greet(*config, **gateway);
   if (!port_file.empty()) {
-    if (auto written = write_file_atomically(port_file, (*gateway)->address() + "\n"); !written) return report_error("serve", written.error(), false);
+    if (auto written = write_file_atomically(port_file, (*gateway)->address() + "\n"); !written) return report_error("understudy serve", written.error(), false);
   }
 
   while (true) {

@@ -34,7 +34,8 @@ class ReactorService final : public net::Service {
   /// Everything that is answered at once.
   net::Awaitable<void> handle_small(net::Exchange& exchange, Matched matched);
   net::Awaitable<void> hourly_probe();
-  net::Task<void> models(net::Exchange& exchange, std::string_view raw_id);
+  /// `json_fields`: the request's id, then the type.
+  net::Task<void> models(net::Exchange& exchange, std::string_view raw_id, std::span<const net::Field> json_fields);
 
   net::Reactor& reactor_;
   std::shared_ptr<Shared> shared_;
