@@ -330,6 +330,8 @@ TEST_F(GatewayTest, MetricsCountWhatHappenedAndAreWellFormed) {
   EXPECT_EQ(metric("request_seconds_count"), "5");
   EXPECT_EQ(metric("build_info{version=\"test\"}"), "1");
   EXPECT_GT(std::stod(metric("cost_usd_total")), 0);
+  std::ifstream page(std::filesystem::path(UNDERSTUDY_SOURCE_DIR) / "docs" / "operate" / "metrics.md");
+  const std::string documented{std::istreambuf_iterator<char>(page), {}};
 
   // Every sample belongs to a family that was announced, and its value is a number.
   std::set<std::string> families;
@@ -338,7 +340,11 @@ TEST_F(GatewayTest, MetricsCountWhatHappenedAndAreWellFormed) {
     const std::size_t end = text.find('\n', at);
     const std::string line = text.substr(at, end - at);
     at = end + 1;
-    if (line.starts_with("# TYPE ")) families.insert(line.substr(7, line.find(' ', 7) - 7));
+    if (line.starts_with("# TYPE ")) {
+      const std::string family = line.substr(7, line.find(' ', 7) - 7);
+      families.insert(family);
+      EXPECT_NE(documented.find("`" + family.substr(11) + "`"), std::string::npos) << family << " is not in docs/operate/metrics.md";
+    }
     if (line.starts_with('#')) continue;
     std::string name = line.substr(0, line.find_first_of("{ "));
     for (const char* suffix : {"_bucket", "_sum", "_count"}) {
