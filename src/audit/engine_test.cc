@@ -89,7 +89,7 @@ std::string slow(const std::string& line) {
 
 TEST(PlainFast, AgreesWithTheSlowReaderOnEveryLineItTakes) {
   std::mt19937 random(7);
-  const auto pick = [&](std::vector<std::string> from) { return from[random() % from.size()]; };
+  const auto pick = [&](std::vector<std::string> from) { return random() % 4 != 0 ? from[0] : from[random() % from.size()]; };  // mostly the usual
   int taken = 0, lines = 0;
   for (int i = 0; i < 20000; ++i) {
     std::vector<std::string> fields = {
@@ -110,14 +110,17 @@ TEST(PlainFast, AgreesWithTheSlowReaderOnEveryLineItTakes) {
     line += pick({"}", "} ", "}\r", "", "}x"});
     std::string padded = line + "\n" + std::string(64, ' ');
     CallRecord record;
+    CallRecord portable;
     ++lines;
-    if (!scan_plain(padded.data(), padded.data() + line.size(), record)) continue;
+    const bool took = scan_plain(padded.data(), padded.data() + line.size(), record);
+    ASSERT_EQ(took, scan_plain_portable(padded.data(), padded.data() + line.size(), portable)) << line;
+    if (!took) continue;
     ++taken;
     Collect fast;
     fast.call(record);
     ASSERT_EQ(fast.seen, slow(line)) << line;
   }
-  EXPECT_GT(taken, 100) << "of " << lines;
+  EXPECT_GT(taken, 1000) << "of " << lines;
 }
 
 TEST(IdSet, CountsDistinctIdsInAtMostSixteenBytesEach) {

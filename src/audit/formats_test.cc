@@ -46,8 +46,8 @@ INSTANTIATE_TEST_SUITE_P(Formats, WeekInFormat,
                                            Week{"week_langfuse_api.json", "langfuse", "0", "0"}, Week{"week_langfuse_export.jsonl", "langfuse", "3", "0"},
                                            Week{"week_helicone.jsonl", "helicone", "0", "0"}, Week{"week_tensorzero.jsonl", "tensorzero", "0", "0"},
                                            Week{"week_portkey.jsonl", "portkey", "0", "0"}),
-                         [](const auto& info) {
-                           std::string name = info.param.file;
+                         [](const auto& tested) {
+                           std::string name = tested.param.file;
                            for (char& c : name) c = std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
                            return name;
                          });

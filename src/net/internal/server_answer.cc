@@ -34,6 +34,7 @@ std::string openai_error_body(const Error& error) {
 namespace internal {
 namespace {
 
+constexpr std::span<const std::string_view> kNoPieces;
 constexpr std::string_view kLastChunk = "0\r\n\r\n";
 constexpr std::string_view kEndAndLastChunk = "\r\n0\r\n\r\n";
 
@@ -103,7 +104,7 @@ Task<void> ServerConnection::respond_error(const Error& error, std::span<const F
     fields.push_back({"retry-after-ms", retry_ms});
     fields.push_back({"retry-after", retry_s});
   }
-  co_return co_await respond(error.http_status(), fields, {}, body);
+  co_return co_await respond(error.http_status(), fields, kNoPieces, body);
 }
 
 void ServerConnection::start_stream(int status, std::span<const Field> fields) {
