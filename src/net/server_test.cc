@@ -72,6 +72,19 @@ TEST_F(ServerTest, InvitesABodyThatWaitsForIt) {
   EXPECT_EQ(peer.read_response().body, "POST |ok");
 }
 
+TEST_F(ServerTest, FieldsForwardedByMistakeCannotSplitTheAnswer) {
+  start();
+  Peer peer = connect();
+  peer.send("GET /forwarded-fields HTTP/1.1\r\nHost: a\r\n\r\n");
+  const PeerMessage reply = peer.read_response();
+  EXPECT_EQ(reply.body, "ok");
+  EXPECT_EQ(reply.find("connection"), "(absent)");
+  EXPECT_EQ(reply.find("x"), "1  y: 2");
+  EXPECT_EQ(reply.find("y"), "(absent)");
+  peer.send(kGet);
+  EXPECT_EQ(peer.read_response().body, "GET q|");
+}
+
 TEST_F(ServerTest, StreamsInChunks) {
   start();
   Peer peer = connect();

@@ -45,6 +45,17 @@ void append_size(std::string& out, std::uint64_t size) {
   out.append(line.data(), format_chunk_size(line, size));
 }
 
+/// Fields that this file states itself: a second one, forwarded by mistake, could split the answer in two.
+bool is_ours(std::string_view name) {
+  switch (name.size()) {
+    case 4: return equals_ignore_case(name, "date");
+    case 10: return equals_ignore_case(name, "connection");
+    case 14: return equals_ignore_case(name, "content-length");
+    case 17: return equals_ignore_case(name, "transfer-encoding");
+    default: return false;
+  }
+}
+
 void append_content_length(std::string& out, std::size_t size) {
   std::array<char, 20> digits;
   const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), size).ptr;
@@ -69,7 +80,9 @@ void ServerConnection::append_head(std::string& out, int status, std::span<const
   } else if (http10_) {
     out.append("connection: keep-alive\r\n");
   }
-  for (const Field& field : fields) append_field(out, field.name, field.value);
+  for (const Field& field : fields) {
+    if (!is_ours(field.name)) append_field(out, field.name, field.value);
+  }
 }
 
 Task<void> ServerConnection::respond(int status, std::span<const Field> fields, std::span<const std::string_view> body,

@@ -89,6 +89,7 @@ Awaitable<void> ServerConnection::handle() {
     log::error("a request handler ended with an unknown exception");
   }
   worker_.counters().in_flight.add(-1);
+  beat_interval_ms_ = 0;
   if (answer_ == Answer::kNone && !gone_.cancelled()) {
     const Error error(ErrorKind::kInternal, "the request was not answered; this is a bug of the server");
     co_await respond_error(error, kNoFields);

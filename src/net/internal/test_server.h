@@ -56,6 +56,13 @@ class TestService final : public Service {
     } else if (path == "/empty-stream") {
       exchange.start_stream(200, {});
       co_await exchange.finish(std::string_view());
+    } else if (path == "/forwarded-fields") {
+      const std::array<Field, 5> fields{{{"Content-Length", "999"},
+                                         {"transfer-encoding", "chunked"},
+                                         {"Connection", "close"},
+                                         {"x", "1\r\ny: 2"},
+                                         {"Date", "never"}}};
+      co_await exchange.respond(200, fields, std::string_view("ok"));
     } else if (path == "/no-content") {
       co_await exchange.respond(204, kNoFields, std::string_view("dropped"));
     } else if (path == "/wait-gone") {
