@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "chat/answer.h"
 #include "chat/internal/json.h"
 #include "chat/internal/logprobs.h"
@@ -59,7 +61,7 @@ class CompletionParser {
         if (value.get_int64().get(created) == simdjson::SUCCESS) {
           answer_->created = created;
         } else if (value.get_double().get(fractional) == simdjson::SUCCESS) {
-          answer_->created = static_cast<std::int64_t>(fractional);
+          if (std::abs(fractional) < 1e15) answer_->created = static_cast<std::int64_t>(fractional);
         } else {
           Span ignored;
           CHAT_JSON_TRY(walk(document_, value, ignored));
