@@ -199,13 +199,17 @@ class CompletionParser {
   std::string_view usage_text_;
 };
 
+/// -1 where there is none, or one that no call can have: sums and prices of counts must not overflow.
 std::int64_t count_of(od::object& object, std::string_view key) {
+  constexpr std::int64_t kMost = 1'000'000'000'000;
   std::int64_t count = 0;
   double fractional = 0;
   auto value = object.find_field_unordered(key);
-  if (value.get_int64().get(count) == simdjson::SUCCESS) return count;
+  if (value.get_int64().get(count) == simdjson::SUCCESS) return count <= kMost ? count : -1;
   value = object.find_field_unordered(key);
-  if (value.get_double().get(fractional) == simdjson::SUCCESS) return static_cast<std::int64_t>(fractional);
+  if (value.get_double().get(fractional) == simdjson::SUCCESS && fractional >= 0 && fractional <= static_cast<double>(kMost)) {
+    return static_cast<std::int64_t>(fractional);
+  }
   return -1;
 }
 
