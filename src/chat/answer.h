@@ -45,7 +45,9 @@ struct Completion {
 };
 
 /// Reads a plain reply. kUpstreamProtocol where it is not a completion (no choices, not an object, broken JSON).
-/// `series` (may be null) is cleared and filled. O(bytes).
+/// `series` (may be null) is cleared and filled. O(bytes). With it, of each token inside `logprobs` only the figures are
+/// checked, the rest must just be balanced: a full check took 164 us where this takes 65 (100 tokens, 5 alternatives each).
+/// parse_answer checks everything.
 Result<Completion> parse_completion(std::string_view json, LogprobSeries* series);
 
 /// Reads a usage object of any OpenAI-type server. nullopt where it holds no token counts.

@@ -68,7 +68,7 @@ RateSet::Tier tier_of_service(std::string_view service_tier) {
 bool window_holds(const PriceEntry& entry, WallTime at) {
   if (!entry.window_s) return true;
   constexpr std::int64_t kDay = 86'400;
-  const std::int64_t seconds = at.us >= 0 ? at.us / 1'000'000 : (at.us - 999'999) / 1'000'000;
+  const std::int64_t seconds = at.us / 1'000'000 - (at.us % 1'000'000 < 0 ? 1 : 0);  // rounded down
   const std::int64_t of_day = ((seconds % kDay) + kDay) % kDay;
   const auto [from, to] = *entry.window_s;
   return from <= to ? of_day >= from && of_day < to : of_day >= from || of_day < to;

@@ -32,6 +32,7 @@ thread_local Scratch scratch;
 }  // namespace
 
 Result<od::object> Document::open(std::string_view text) {
+  if (text.empty()) return json_error(simdjson::EMPTY, "body", 0);  // its data may be a null pointer
   char* buffer = scratch.reserve(text.size() + simdjson::SIMDJSON_PADDING);
   std::memcpy(buffer, text.data(), text.size());
   std::memset(buffer + text.size(), 0, simdjson::SIMDJSON_PADDING);
@@ -97,7 +98,7 @@ simdjson::error_code walk(Document& document, od::value value, Span& span, int d
       break;
     }
     case od::json_type::null: {
-      if (!value.is_null()) return simdjson::N_ATOM_ERROR;
+      if (!is_null(value)) return simdjson::N_ATOM_ERROR;
       break;
     }
   }
