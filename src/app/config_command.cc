@@ -35,6 +35,14 @@ int check(const ServeFlags& flags, bool json) {
   return print_output(out);
 }
 
+/// As the file would say it: "30d", "1500ms".
+std::string duration(std::int64_t ms) {
+  for (const auto& [unit, name] : {std::pair{86'400'000, "d"}, {3'600'000, "h"}, {60'000, "m"}, {1'000, "s"}}) {
+    if (ms > 0 && ms % unit == 0) return fmt::format("{}{}", ms / unit, name);
+  }
+  return fmt::format("{}ms", ms);
+}
+
 /// Settings that have a default, with the value in force, for those that neither file nor flag named.
 void add_defaults(const Config& config, std::vector<Origin>& origins) {
   const auto add = [&](const std::string& key, std::string value) {
@@ -48,12 +56,12 @@ void add_defaults(const Config& config, std::vector<Origin>& origins) {
   add("server.workers", std::to_string(config.server.workers));
   add("server.heartbeat_s", fmt::format("{}", static_cast<double>(policy.heartbeat_ms) / 1000));
   add("server.cache_bytes", std::to_string(config.cache_bytes));
-  add("server.drain", fmt::format("{}ms", config.drain_ms));
+  add("server.drain", duration(config.drain_ms));
   add("server.top_logprobs", std::to_string(policy.top_logprobs));
   add("server.unknown_model", policy.unknown_model == cascade::UnknownModel::kAuto ? "auto" : policy.unknown_model == cascade::UnknownModel::kTeacher ? "teacher" : "error");
   add("store.path", config.data.string());
   add("store.durability", config.store.durability == store::Durability::kGroup ? "group" : "process");
-  add("store.bodies", config.store.keep_bodies ? fmt::format("{}d", config.store.bodies_max_age_ms.value_or(0) / 86'400'000) : "none");
+  add("store.bodies", config.store.keep_bodies ? duration(config.store.bodies_max_age_ms.value_or(0)) : "none");
   add("limits.max_body_bytes", std::to_string(config.server.limits.body_bytes));
   add("limits.max_header_bytes", std::to_string(config.server.limits.head.bytes));
   add("limits.max_connections", std::to_string(config.server.limits.connections));
@@ -66,7 +74,7 @@ void add_defaults(const Config& config, std::vector<Origin>& origins) {
     add(path + ".escalate_below", fmt::format("{}", cascade.escalate_below));
     add(path + ".spot_check", fmt::format("{}", cascade.spot_check));
     add(path + ".label_budget_usd_per_day", cascade.label_budget_per_day ? format_usd(*cascade.label_budget_per_day, 2) : "none");
-    add(path + ".cache_max_age", fmt::format("{}ms", cascade.cache_max_age_ms));
+    add(path + ".cache_max_age", duration(cascade.cache_max_age_ms));
     add(path + ".on_teacher_failure", cascade.on_teacher_failure == cascade::OnTeacherFailure::kStudent ? "student" : "error");
   }
 }

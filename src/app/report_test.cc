@@ -193,7 +193,7 @@ TEST(StatusText, ShadowModeSaysWhatLiveWouldHaveSaved) {
   const std::string text = status_text({"d", s, std::nullopt}, kPlain);
   EXPECT_TRUE(contains(text,
                        "Shadow: what live mode would have done with 200 requests\n"
-                       "Student would serve         120  60.0 %\n"
+                       "Student would serve          120  60.0 %\n"
                        "  agree with the teacher  95.0 %  of 100\n"
                        "Would have cost            $0.45  + 3 unknown\n"
                        "Teacher alone              $1.00  + 3 unknown\n"
@@ -204,7 +204,7 @@ TEST(StatusText, ShadowModeSaysWhatLiveWouldHaveSaved) {
   EXPECT_TRUE(contains(json, R"("shadow":{"requests":200,"would_serve":120,"agreement":0.95,"agreement_n":100,"live_cost_usd":"0.45")")) << json;
   EXPECT_TRUE(contains(json, R"("would_save_usd":"0.55")")) << json;
   s.shadow[0].cost_unknown = 200;
-  EXPECT_TRUE(contains(status_text({"d", s, std::nullopt}, kPlain), "Would have saved        unknown  a model has no price\n"));
+  EXPECT_TRUE(contains(status_text({"d", s, std::nullopt}, kPlain), "Would have saved          unknown  a model has no price\n"));
   EXPECT_TRUE(contains(status_json({"d", sample_status(), std::nullopt}), R"("shadow":null)"));
 }
 

@@ -23,7 +23,8 @@ void write_data(const fs::path& to) {
   auto store = open_store(dir.data(), options);
   Journal& journal = store->journal(0);
 
-  ASSERT_TRUE(SampleRequest(1).append_to(journal));
+  const SampleRequest first(1);
+  ASSERT_TRUE(first.append_to(journal));
   SampleRequest escalated(2, "rerank", "other");
   ASSERT_TRUE(escalated.append_to(journal));
   clock.advance_ms(60'000);
@@ -51,7 +52,7 @@ void write_data(const fs::path& to) {
   label.comparator = "choice";
   ASSERT_TRUE(journal.append(label));
   FeedbackEvent feedback;
-  feedback.request_id = test_id(1);
+  feedback.request_id = first.id;
   feedback.source = "user";
   feedback.score = -1;
   feedback.correction = "lost_card";
@@ -71,7 +72,8 @@ void write_data(const fs::path& to) {
   request.status = 502;
   request.error = "upstream_unreachable";
   ASSERT_TRUE(journal.append(request));
-  ASSERT_TRUE(journal.reserve(SampleRequest(5).reservation()));  // cut off
+  const SampleRequest cut_off(5);
+  ASSERT_TRUE(journal.reserve(cut_off.reservation()));
   fs::copy(dir.data(), to, fs::copy_options::recursive);
   fs::remove(to / "lock");
   fs::remove(to / "store.sqlite-shm");
