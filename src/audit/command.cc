@@ -10,6 +10,7 @@
 #include <mutex>
 
 #include "audit/report.h"
+#include "audit/store_source.h"
 #include "base/clock.h"
 #include "base/time_format.h"
 
@@ -34,7 +35,7 @@ Nothing leaves this machine: the audit never uses the network.)";
 struct Arguments {
   std::vector<std::string> traces;
   std::string format = "auto", html, prices, steps, write_steps, specialize, bill, fail_on, now, from, cost = "book";
-  bool json = false, weekly = false, cached_inside = false, cached_outside = false, no_colour = false, backtest = false;
+  bool json = false, weekly = false, cached_inside = false, cached_outside = false, no_colour = false;
   std::int64_t min_calls = 200, users = 0, requests_per_user = 0;
   int threads = 0;
   double escalation = 0.3, lessons = 0.5;
@@ -79,7 +80,7 @@ class Progress {
 void declare(CLI::App& app, Arguments& a) {
   app.footer(kFooter);
   app.add_option("traces", a.traces, "files, directories, globs, or - for standard input")->type_name("TRACES");
-  app.add_option("--from", a.from, "a gateway's data directory or URL instead of files")->type_name("DIR|URL");
+  app.add_option("--from", a.from, "a gateway's data directory instead of files, also while it runs")->type_name("DIR");
   app.add_option("--format", a.format, "the traces' format; found by itself otherwise");
   app.add_flag("--json", a.json, "one JSON object on standard output (schema understudy.audit/1)");
   app.add_option("--html", a.html, "also write a self-contained page")->type_name("FILE");
@@ -193,18 +194,17 @@ int run_audit_command(int argc, const char* const* argv, std::ostream& out, std:
   }
   Progress progress(err, environment.stderr_is_terminal && !a.json);
   prepared->engine.progress = [&](std::uint64_t bytes, std::int64_t rows) { progress.step(bytes, rows); };
-  Result<std::unique_ptr<Ledger>> ledger = fail(ErrorKind::kUsage, "--from is not available in this build; export the log and pass its files");
-  if (a.from.empty()) {
-    ledger = read_traces(a.traces, prepared->book, prepared->names, prepared->engine);
-  } else if (environment.open_source) {
-    auto source = environment.open_source(a.from);
-    if (!source) return refuse(source.error());
-    ledger = read_source(**source, prepared->book, prepared->names, prepared->engine);
-  }
+  const auto read = [&]() -> Result<std::unique_ptr<Ledger>> {
+    if (a.from.empty()) return read_traces(a.traces, prepared->book, prepared->names, prepared->engine);
+    auto source = environment.open_source ? environment.open_source(a.from) : open_store_source(a.from);
+    if (!source) return fail(std::move(source.error()));
+    return read_source(**source, prepared->book, prepared->names, prepared->engine);
+  };
+  auto ledger = read();
   progress.finish();
   if (!ledger) return refuse(ledger.error());
   if (!a.bill.empty()) {
-    if (auto read = read_bill(a.bill, prepared->engine, **ledger); !read) return refuse(read.error());
+    if (auto bill = read_bill(a.bill, prepared->engine, **ledger); !bill) return refuse(bill.error());
   }
   const Report report = compute_figures(**ledger, prepared->figures, prepared->engine.cost);
   for (const auto& [path, text] : {std::pair{a.html, a.html.empty() ? std::string() : report_html(report)},

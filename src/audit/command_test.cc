@@ -3,6 +3,7 @@
 #include <zstd.h>
 
 #include "audit/audit_test_util.h"
+#include "store/store.h"
 
 namespace understudy::audit {
 namespace {
@@ -210,7 +211,8 @@ TEST_F(Command, BadUsageIsStatusTwoWithAMessage) {
   refused({dir_.write("ok.jsonl", line("")), "--format", "excel"}, "excel");
   refused({dir_.write("ok.jsonl", line("")), "--format", "litellm"}, "no model calls");
   refused({dir_.write("ok.jsonl", line("")), "--from", "dir"}, "not both");
-  refused({"--from", "dir"}, "--from is not available");
+  refused({"--from", dir_.path() + "/nothing"}, "--from");
+  refused({"--from", "http://localhost:1"}, "data directory");
   refused({dir_.path() + "/*.nothing"}, "no file matches");
   refused({dir_.write("ok.jsonl", line("")), "--steps", dir_.write("steps.json", "[]")}, "steps file");
   refused({dir_.write("ok.jsonl", line("")), "--now", "tomorrow"}, "--now");
@@ -254,6 +256,49 @@ TEST_F(Command, ReadsDirectoriesGlobsAndCompressedFiles) {
   EXPECT_EQ(audit_json({dir_.path() + "/d", "--prices", prices}).at("/calls"), "8");
   EXPECT_EQ(audit_json({dir_.path() + "/d/*.jsonl", "--prices", prices}).at("/calls"), "2");
   EXPECT_EQ(audit_json({dir_.path() + "/d", dir_.path() + "/d/a.jsonl", "--prices", prices}).at("/inputs/files"), "4");
+}
+
+TEST_F(Command, ReadsTheGatewaysOwnLog) {
+  const std::string path = dir_.path() + "/data";
+  {
+    auto opened = store::Store::open(path);
+    ASSERT_TRUE(opened.has_value()) << opened.error().message;
+    store::Journal& journal = (*opened)->journal(0);
+    for (int i = 0; i < 3; ++i) {
+      const std::string id = "req_" + std::to_string(i);
+      store::AttemptEvent cheap;
+      cheap.request_id = id;
+      cheap.stage = Stage::kStudent;
+      cheap.model = cheap.upstream_model = "small";
+      cheap.provider = "openai";
+      cheap.usage = Usage{.input = 1000, .output = 100};
+      cheap.latency_us = 200'000;
+      store::AttemptEvent dear = cheap;
+      dear.attempt = 1;
+      dear.stage = Stage::kTeacher;
+      dear.model = dear.upstream_model = "big";
+      store::AttemptEvent local = cheap;
+      local.attempt = 2;
+      local.provider = "";
+      ASSERT_TRUE(journal.append(cheap));
+      ASSERT_TRUE(journal.append(dear));
+      ASSERT_TRUE(journal.append(local));
+      store::RequestEvent done;
+      done.request_id = id;
+      done.session = "s";
+      done.task = i == 2 ? "" : "route";
+      ASSERT_TRUE(journal.append(done));
+    }
+  }
+  const Json j = audit_json({"--from", path, "--prices", dir_.write("p.json", kPrices)});
+  EXPECT_EQ(j.at("/inputs/format"), "gateway");
+  EXPECT_EQ(j.at("/calls"), "6");
+  EXPECT_EQ(j.at("/requests"), "1") << "one session";
+  EXPECT_EQ(j.at("/total_picousd"), "13710000000");  // 3 * (4500 + 70) micro-USD
+  EXPECT_EQ(j.step("route", "calls"), "4");
+  EXPECT_EQ(j.step("(unattributed)", "calls"), "2");
+  EXPECT_EQ(j.at("/retry_spend_picousd"), "0");
+  EXPECT_EQ(j.at("/inputs/rows_not_calls"), "3");
 }
 
 TEST_F(Command, WritesThePageAndTheGuesses) {

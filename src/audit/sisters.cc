@@ -88,7 +88,7 @@ void compute_sisters(const Ledger& ledger, Report& r) {
         if (c.offline) continue;
         begin = std::min(begin, c.at_us);
         end = std::max(end, c.at_us + c.latency_ms * 1000);
-        if (c.step != 0 && ledger.steps.name(c.step) == "rerank" && !c.frontier) {
+        if (c.step != 0 && ledger.steps.name(c.step) == "rerank" && c.specialist) {
           latencies.push_back(c.latency_ms);
           mine += static_cast<double>(c.latency_ms);
         }
