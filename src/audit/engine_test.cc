@@ -108,7 +108,7 @@ TEST(PlainFast, AgreesWithTheSlowReaderOnEveryLineItTakes) {
     std::string line = "{";
     for (std::size_t f = 0; f < fields.size(); ++f) line += (f == 0 ? "" : pick({",", ", ", " , "})) + fields[f];
     line += pick({"}", "} ", "}\r", "", "}x"});
-    std::string padded = line + "\n" + std::string(64, ' ');
+    std::string padded = line + "\n" + std::string(128, ' ');
     CallRecord record;
     CallRecord portable;
     ++lines;

@@ -51,7 +51,7 @@ std::uint32_t LocalNames::find(std::string_view name, std::string_view second, I
   h |= 1;
   for (std::size_t i = h >> 40 & (slots_.size() - 1);; i = (i + 1) & (slots_.size() - 1)) {
     Slot& slot = slots_[i];
-    if (slot.hash == h && slot.name == name && slot.second == second) return slot.id;
+    if (slot.hash == h && slot.name.size() == name.size() && std::memcmp(slot.name.data(), name.data(), name.size()) == 0 && slot.second == second) return slot.id;
     if (slot.hash != 0) continue;
     const std::uint32_t id = intern();
     if (used_ * 2 >= slots_.size()) {  // a trace with very many names: start over rather than grow without bound
