@@ -298,6 +298,7 @@ def main():
     p.add_argument("--top", type=int, default=2)
     p.add_argument("--unsure", type=float, default=0.3, help="share of hard requests that the student is unsure about")
     p.add_argument("--million", type=int, nargs="?", const=1_000_000, default=0, help="resident memory after so many requests")
+    p.add_argument("--keep-priority", action="store_true", help="do not run before other work on this machine")
     p.add_argument("--out", default=None, help="JSON with every round's figures")
     args = p.parse_args()
     if unknown := set(args.scenarios) - set(SCENARIOS) - {""}:
@@ -310,15 +311,21 @@ def main():
         if args.gateway is None:
             print(f"no gateway at {' or '.join(candidates)}: left out (./dev build makes it)", file=sys.stderr)
             args.contestants = [c for c in args.contestants if c != "understudy"]
-    if not rig.raise_priority():
+    if args.keep_priority:
+        pass
+    elif not rig.raise_priority():
         print("not allowed to raise the priority: other work on this machine will show in the figures", file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="understudy-bench-") as log_dir:
         bench = Bench(args, log_dir)
+        status = 0
         try:
             bench.run()
         except rig.RigError as error:
             print(f"failed: {error}", file=sys.stderr)
-            return 1
+            status = 1
+        except KeyboardInterrupt:
+            print("interrupted: what was measured until then follows", file=sys.stderr)
+            status = 130
         finally:
             bench.stop(list(bench.started))
     document = {"schema": "understudy.bench.gateway/1", "machine": machine(), "arguments": {k: v for k, v in vars(args).items() if k not in ("bin", "gateway", "out")},
@@ -327,7 +334,7 @@ def main():
         with open(args.out, "w") as f:
             json.dump(document, f, indent=1)
     print(table(bench.results))
-    return 0
+    return status
 
 
 if __name__ == "__main__":

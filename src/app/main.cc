@@ -8,32 +8,18 @@
 #include <vector>
 
 #include "app/command.h"
+#include "app/config_command.h"
+#include "app/demo_command.h"
+#include "app/doctor_command.h"
 #include "app/explain_command.h"
+#include "app/replay_command.h"
 #include "app/requests_command.h"
+#include "app/serve_command.h"
 #include "app/status_command.h"
 #include "app/store_command.h"
 #include "app/version.h"
-#if __has_include("app/config_command.h")
-#include "app/config_command.h"
-#endif
-#if __has_include("app/demo_command.h")
-#include "app/demo_command.h"
-#endif
-#if __has_include("app/doctor_command.h")
-#include "app/doctor_command.h"
-#endif
-#if __has_include("app/replay_command.h")
-#include "app/replay_command.h"
-#endif
-#if __has_include("app/serve_command.h")
-#include "app/serve_command.h"
-#endif
-#if __has_include("audit/command.h")
 #include "audit/command.h"
-#endif
-#if __has_include("evaluation/eval_command.h")
 #include "evaluation/eval_command.h"
-#endif
 
 namespace understudy::app {
 namespace {
@@ -43,47 +29,29 @@ constexpr std::string_view kLook = "Look";
 constexpr std::string_view kMeasure = "Measure";
 constexpr std::string_view kKeep = "Keep";
 
-#if __has_include("audit/command.h")
 int run_audit(int argc, char** argv) {
   audit::CommandEnvironment environment;
   environment.stdout_is_terminal = ::isatty(STDOUT_FILENO) == 1;
   environment.stderr_is_terminal = ::isatty(STDERR_FILENO) == 1;
   return audit::run_audit_command(argc, argv, std::cout, std::cerr, environment);
 }
-#endif
 
-#if __has_include("evaluation/eval_command.h")
 int run_eval(int argc, char** argv) {
   return evaluation::run_eval_command(std::vector<std::string>(argv + 1, argv + argc), stdout, stderr);
 }
-#endif
 
 constexpr Command kCommands[] = {
-#if __has_include("app/demo_command.h")
     {"demo", kRun, "The whole loop on recorded data in about a minute", run_demo_command},
-#endif
-#if __has_include("app/serve_command.h")
     {"serve", kRun, "Start the gateway", run_serve_command},
-#endif
-#if __has_include("app/doctor_command.h")
     {"doctor", kRun, "Check upstreams, keys, logprobs, prices, clock and disk", run_doctor_command},
-#endif
-#if __has_include("app/config_command.h")
     {"config", kRun, "Check the configuration, or show what is in force", run_config_command},
-#endif
-#if __has_include("app/replay_command.h")
     {"replay", kRun, "An upstream that answers from a recording", run_replay_command},
-#endif
     {"status", kLook, "Who served, what it cost, what was saved", run_status_command},
     {"requests", kLook, "Latest requests, by task, tenant, stage or reason", run_requests_command},
     {"escalations", kLook, "Requests that went to the teacher, with both answers", run_escalations_command},
     {"explain", kLook, "Why one request was served as it was", run_explain_command},
-#if __has_include("audit/command.h")
     {"audit", kMeasure, "Where the money goes in your traces, and what would be saved", run_audit},
-#endif
-#if __has_include("evaluation/eval_command.h")
     {"eval", kMeasure, "What a cascade would do on recorded answers", run_eval},
-#endif
     {"store check", kKeep, "Read the whole data directory and verify it", run_store_check_command},
     {"store compact", kKeep, "Give unused disk space back (no gateway may run)", run_store_compact_command},
     {"version", kKeep, "Say which understudy this is", run_version_command},

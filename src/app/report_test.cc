@@ -145,21 +145,21 @@ TEST(StatusText, ShowsSumsWithWhatTheyDoNotCover) {
       text,
       "d, since 2026-05-08 00:00 UTC (3 d ago)\n"
       "\n"
-      "               last 24 h                    all\n"
-      "Requests               0                  1,000\n"
-      "  cache                0  -                 200  20.0 %\n"
-      "  student              0  -                 590  59.0 %\n"
-      "  teacher              0  -                 200  20.0 %\n"
-      "  failed               0  -                  10  1.0 %\n"
-      "Escalated              0  -                 190  19.0 %\n"
-      "Teacher calls          0  -                 215  21.5 %\n"
-      "Spot checks            0  -                  20  2.0 %\n"
-      "Agreement              -  no labels      95.0 %  of 20\n"
-      "Spent                 $0                  $0.12  + 4 unknown\n"
-      "Teacher alone         $0                 ~$0.45  + 14 unknown\n"
-      "Saved                 $0  -              ~$0.33  73.3 %\n"
-      "Mean latency           -                 250 ms\n"
-      "  of it ours           -                 210 us\n"
+      "               last 24 h                all\n"
+      "Requests               0              1,000\n"
+      "  cache                0  -             200  20.0 %\n"
+      "  student              0  -             590  59.0 %\n"
+      "  teacher              0  -             200  20.0 %\n"
+      "  failed               0  -              10  1.0 %\n"
+      "Escalated              0  -             190  19.0 %\n"
+      "Teacher calls          0  -             215  21.5 %\n"
+      "Spot checks            0  -              20  2.0 %\n"
+      "Agreement              -  no labels  95.0 %  of 20\n"
+      "Spent                 $0              $0.12  + 4 unknown\n"
+      "Teacher alone         $0             ~$0.45  + 14 unknown\n"
+      "Saved                 $0  -          ~$0.33  73.3 %\n"
+      "Mean latency           -             250 ms\n"
+      "  of it ours           -             210 us\n"
       "~ What the teacher alone would have cost is estimated for 770 requests that it did not answer and measured for 216.\n"
       "The cost of 4 requests is unknown and in no sum: a model has no price, or its server sent no usage (gpt). A price is given by "
       "[models.NAME] price = { input = \"...\", output = \"...\" }.\n"
@@ -190,11 +190,12 @@ TEST(StatusText, UnknownIsNeverZero) {
   s.all.cost_unknown = s.all.requests;
   s.all.teacher_cost = {};
   s.all.teacher_cost_unknown = s.all.requests;
+  s.all.teacher_cost_estimated = 0;
   s.all.saved = {};
   s.all.saved_n = 0;
   const std::string text = status_text({"d", s, std::nullopt}, kPlain);
-  EXPECT_TRUE(contains(text, "Spent                 $0                unknown\n")) << text;
-  EXPECT_TRUE(contains(text, "Saved                 $0  -             unknown\n")) << text;
+  EXPECT_TRUE(contains(text, "Spent                 $0             unknown\n")) << text;
+  EXPECT_TRUE(contains(text, "Saved                 $0  -          unknown\n")) << text;
   const std::string json = status_json({"d", s, std::nullopt});
   EXPECT_TRUE(contains(json, R"("cost_usd":null,"cost_picousd":null,"cost_unknown":1000)")) << json;
   EXPECT_TRUE(contains(json, R"("saved_usd":null,"saved_picousd":null,"saved_n":0)")) << json;
@@ -248,9 +249,9 @@ TEST(RequestsText, IsATableWithTheNextPage) {
   page.requests[1].task = "";
   page.requests[1].cost = std::nullopt;
   EXPECT_EQ(requests_text(page, kNow, "understudy requests --cursor r7", kPlain),
-            "TIME (UTC)           REQUEST  TASK           BY       REASON           CONF        COST      SAVED    TOOK\n"
-            "05-10 23:59:03       req_1    ticket_intent  student  confident        0.93  $0.0000123  ~$0.000438  312 ms\n"
-            "05-10 23:59:03       req_2    -              teacher  below_threshold  0.42     unknown    unknown  312 ms\n"
+            "TIME (UTC)      REQUEST  TASK           BY       REASON           CONF        COST       SAVED    TOOK\n"
+            "05-10 23:59:03  req_1    ticket_intent  student  confident        0.93  $0.0000123  ~$0.000438  312 ms\n"
+            "05-10 23:59:03  req_2    -              teacher  below_threshold  0.42     unknown     unknown  312 ms\n"
             "More: understudy requests --cursor r7\n");
   EXPECT_EQ(requests_text({}, kNow, "", kPlain), "No such requests.\n");
 }
@@ -406,7 +407,7 @@ TEST(ExplainText, ShowsDecisionAttemptsFeaturesAndTexts) {
   EXPECT_TRUE(contains(
       text, "\nAttempt 0: student, qwen, served\n  upstream    ollama qwen2.5:0.5b\n  result      status 200, finish stop\n"))
       << text;
-  EXPECT_TRUE(contains(text, "  tokens      123 (100 cached) in, 5 out\n")) << text;
+  EXPECT_TRUE(contains(text, "  tokens      123 in (100 cached), 5 out\n")) << text;
   EXPECT_TRUE(contains(text, "    min_logprob    -0.0713  logprob_q75   -0.005\n")) << text;
   EXPECT_TRUE(contains(text, "min_margin      none\n")) << "not computed is not zero\n" << text;
   EXPECT_TRUE(contains(text, "  answer      {\"intent\":\"lost_card\"}\n")) << text;
@@ -469,21 +470,21 @@ TEST(MessageText, ReadsContentRefusalAndToolCalls) {
           R"({"role":"assistant","content":null,"tool_calls":[{"id":"1","type":"function","function":{"name":"f","arguments":"{\"a\":1}"}}]})"),
       "f({\"a\":1})");
   EXPECT_EQ(message_text(R"({"role":"assistant","content":"cut of)"), R"({"role":"assistant","content":"cut of)");
-  EXPECT_EQ(stored_answer_text({R"({"role":"assistant","content":"hi"})", 500, true}), "hi (cut: 37 of 500 bytes are stored)");
+  EXPECT_EQ(stored_answer_text({R"({"role":"assistant","content":"hi"})", 500, true}), "hi (cut: 35 of 500 bytes are stored)");
   EXPECT_EQ(stored_request_text({}), "(not stored)");
 }
 
 TEST(CheckReport, ShowsFindingsAndVerdict) {
   store::CheckReport r;
   r.segments = 3;
-  EXPECT_TRUE(check_text(r, "d", kPlain).starts_with("d: no errors\n  journal segments            3\n"))
+  EXPECT_TRUE(check_text(r, "d", kPlain).starts_with("d: no errors\n  journal segments              3\n"))
       << check_text(r, "d", kPlain);
   r.ok = false;
   r.corrupt_bytes = 2048;
   r.findings = {{store::CheckFinding::Severity::kError, "journal/0-1", "checksum"}};
   const std::string text = check_text(r, "d", kPlain);
   EXPECT_TRUE(text.starts_with("d: errors found\n")) << text;
-  EXPECT_TRUE(contains(text, "corrupt bytes            2.0 KiB\n")) << text;
+  EXPECT_TRUE(contains(text, "corrupt bytes               2.0 KiB\n")) << text;
   EXPECT_TRUE(text.ends_with("error: journal/0-1: checksum\n")) << text;
   const std::string json = check_json(r, "d");
   ASSERT_TRUE(is_json(json));

@@ -176,8 +176,8 @@ TEST_F(StoreCommands, StatusSumsBesideTheRunningWriter) {
   write_three();
   const Outcome o = status();
   EXPECT_EQ(o.status, 0) << o.err;
-  EXPECT_TRUE(contains(o.out, "Requests               3                      3\n")) << o.out;
-  EXPECT_TRUE(contains(o.out, "  student              2  66.7 %              2  66.7 %\n")) << o.out;
+  EXPECT_TRUE(contains(o.out, "Requests               3                     3\n")) << o.out;
+  EXPECT_TRUE(contains(o.out, "  student              2  66.7 %             2  66.7 %\n")) << o.out;
   EXPECT_TRUE(contains(o.out, "TASK")) << o.out;
   const Outcome json = status({"--json"});
   EXPECT_EQ(at(json.out, "/all/requests"), "3") << json.out;
@@ -357,7 +357,7 @@ TEST_F(StoreCommands, RefuseWrongInput) {
   const std::vector<Case> cases{
       {run_status_command, "status", {"--jsn"}, "unknown flag \"--jsn\"; did you mean \"--json\"?"},
       {run_status_command, "status", {"extra"}, "unexpected argument \"extra\""},
-      {run_status_command, "status", {"--task"}, "--task"},
+      {run_status_command, "status", {"--json=maybe"}, "--json"},
       {run_requests_command, "requests", {"--limit", "0"}, "--limit"},
       {run_requests_command, "requests", {"--since", "yesterday"}, "--since \"yesterday\" is neither an age"},
       {run_requests_command, "requests", {"--served-by", "teachr"}, "there is no stage \"teachr\"; did you mean \"teacher\"?"},
@@ -371,7 +371,7 @@ TEST_F(StoreCommands, RefuseWrongInput) {
       {run_store_check_command, "store check", {"--fix"}, "unknown flag \"--fix\""},
       {run_store_check_command, "store check", {"now"}, "unexpected argument \"now\""},
       {run_store_compact_command, "store compact", {"--bodies", "old"}, "--bodies \"old\" is not an age"},
-      {run_store_compact_command, "store compact", {"--body", "1d"}, "did you mean \"--bodies\"?"},
+      {run_store_compact_command, "store compact", {"--bodie", "1d"}, "did you mean \"--bodies\"?"},
   };
   for (const Case& c : cases) {
     for (const bool json : {false, true}) {

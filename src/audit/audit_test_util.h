@@ -14,6 +14,10 @@
 
 #include "audit/command.h"
 
+#ifndef UNDERSTUDY_SOURCE_DIR
+#define UNDERSTUDY_SOURCE_DIR "."  // CMake names the real one for tests
+#endif
+
 namespace understudy::audit::test {
 
 inline std::string fixture(const std::string& name) { return std::string(UNDERSTUDY_SOURCE_DIR) + "/tests/fixtures/audit/" + name; }

@@ -1,10 +1,11 @@
 // Chooses the scanner for this processor.
+#include "audit/plain_fast.h"
+
 #include <algorithm>
 #include <bit>
 #include <cstring>
 
 #include "audit/fields.h"
-#include "audit/plain_fast.h"
 
 #if defined(__SSE2__)
 #include <immintrin.h>

@@ -23,6 +23,9 @@ struct Field {
   std::string_view value;  ///< without surrounding white space; may hold bytes >= 0x80, never control bytes but tab
 };
 
+/// No fields: where an empty list is an argument of a `co_await` expression (braces there are a trap of g++ 12).
+inline constexpr std::span<const Field> kNoFields;
+
 /// Field names are compared without regard to ASCII letter case.
 bool equals_ignore_case(std::string_view a, std::string_view b);
 /// The first field of that name. O(number of fields).

@@ -74,8 +74,9 @@ class Exchange {
   MonoTime started() const;
 
   /// Answers in one piece: one gather write, tried at once; waits only for what the socket did not take. Adds date,
-  /// content-length and, where needed, connection; `fields` holds the others (content-type included). A HEAD request and
-  /// statuses 204 and 304 get no body. kCancelled when the client is gone, kIo when it stopped reading.
+  /// content-length and, where needed, connection; `fields` holds the others (content-type included; those three and
+  /// transfer-encoding are dropped from it). A HEAD request and statuses 204 and 304 get no body. kCancelled when the client
+  /// is gone, kIo when it stopped reading.
   /// At most one of respond, respond_error and start_stream per exchange (an assertion).
   Task<void> respond(int status, std::span<const Field> fields, std::span<const std::string_view> body);
   Task<void> respond(int status, std::span<const Field> fields, std::string_view body);

@@ -88,15 +88,14 @@ Result<Url> parse_url(std::string_view text) {
   } else {
     return bad(text, "must start with http:// or https://");
   }
+  const std::size_t authority_end = std::min(rest.find_first_of("/?#"), rest.size());
+  std::string_view authority = rest.substr(0, authority_end);
+  if (const std::size_t at = authority.rfind('@'); at != std::string_view::npos) {  // first: no message may print it
+    return bad(authority.substr(at), "must not hold a user or password; name the key's variable in key_env");
+  }
   if (rest.find('#') != std::string_view::npos) return bad(text, "must not hold a fragment (#...)");
   if (!internal::is_target(rest)) return bad(text, "holds white space, control or non-ASCII bytes; percent-encode them");
-
-  const std::size_t authority_end = std::min(rest.find_first_of("/?"), rest.size());
-  std::string_view authority = rest.substr(0, authority_end);
   rest.remove_prefix(authority_end);
-  if (authority.find('@') != std::string_view::npos) {
-    return bad(authority.substr(authority.rfind('@')), "must not hold a user or password; name the key's variable in key_env");
-  }
 
   std::string_view port_text;
   bool has_port = false;

@@ -36,7 +36,8 @@ TEST(Url, KnowsPortsAndIpv6) {
 TEST(Url, RefusesWhatAnUpstreamMustNotBe) {
   const char* const rows[] = {
       "", "example.com", "ftp://example.com", "http:/example.com", "http://", "https:///v1", "http://user@example.com",
-      "http://user:secret@example.com", "http://example.com/#frag", "http://example.com:0", "http://example.com:65536",
+      "http://user:secret@example.com", "http://user:secret w@example.com/#x", "http://example.com/#frag", "http://example.com:0",
+      "http://example.com:65536",
       "http://example.com:", "http://example.com:8a", "http://exa mple.com", "http://example.com/a b", "http://ex\xC3\xA4mple.com",
       "http://[::1", "http://[::1]x", "http://[zz]", "http://-x", "http://a_b!c", "http://169.254.169.254/latest",
       "http://[fe80::1]", "http://[::ffff:169.254.169.254]", "http://[fd00:ec2::254]", "http://100.100.100.200",

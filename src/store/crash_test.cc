@@ -51,7 +51,7 @@ void kill_and_compare(int kills, bool group, std::uint64_t seed) {
     const pid_t child = fork();
     if (child == 0) child_main(dir.data(), *shared, group);
     // Let it get under way, then strike at any moment: also during its recovery.
-    if (!random.coin(0.2)) {
+    if (k == 0 || !random.coin(0.2)) {  // the first one must have made the directory
       while (shared->completed == expected && !shared->open_failed) usleep(500);
     }
     usleep(static_cast<useconds_t>(random.below(40'000)));

@@ -34,6 +34,7 @@ std::string openai_error_body(const Error& error) {
 namespace internal {
 namespace {
 
+constexpr std::span<const std::string_view> kNoPieces;
 constexpr std::string_view kLastChunk = "0\r\n\r\n";
 constexpr std::string_view kEndAndLastChunk = "\r\n0\r\n\r\n";
 
@@ -42,6 +43,17 @@ bool has_body(int status) { return status != 204 && status != 304; }
 void append_size(std::string& out, std::uint64_t size) {
   std::array<char, 18> line;
   out.append(line.data(), format_chunk_size(line, size));
+}
+
+/// Fields that this file states itself: a second one, forwarded by mistake, could split the answer in two.
+bool is_ours(std::string_view name) {
+  switch (name.size()) {
+    case 4: return equals_ignore_case(name, "date");
+    case 10: return equals_ignore_case(name, "connection");
+    case 14: return equals_ignore_case(name, "content-length");
+    case 17: return equals_ignore_case(name, "transfer-encoding");
+    default: return false;
+  }
 }
 
 void append_content_length(std::string& out, std::size_t size) {
@@ -68,7 +80,9 @@ void ServerConnection::append_head(std::string& out, int status, std::span<const
   } else if (http10_) {
     out.append("connection: keep-alive\r\n");
   }
-  for (const Field& field : fields) append_field(out, field.name, field.value);
+  for (const Field& field : fields) {
+    if (!is_ours(field.name)) append_field(out, field.name, field.value);
+  }
 }
 
 Task<void> ServerConnection::respond(int status, std::span<const Field> fields, std::span<const std::string_view> body,
@@ -103,7 +117,7 @@ Task<void> ServerConnection::respond_error(const Error& error, std::span<const F
     fields.push_back({"retry-after-ms", retry_ms});
     fields.push_back({"retry-after", retry_s});
   }
-  co_return co_await respond(error.http_status(), fields, {}, body);
+  co_return co_await respond(error.http_status(), fields, kNoPieces, body);
 }
 
 void ServerConnection::start_stream(int status, std::span<const Field> fields) {

@@ -50,7 +50,7 @@ Awaitable<void> ServerConnection::run() {
       worker_.counters().bad_requests.add(1);
       persistent_ = false;
       phase_ = Phase::kHandler;
-      co_await respond_error(error_, {});
+      co_await respond_error(error_, kNoFields);
       co_await linger();
       co_return;
     }
@@ -73,7 +73,7 @@ Awaitable<void> ServerConnection::handle() {
     worker_.counters().refused_requests.add(1);
     Error error(ErrorKind::kOverloaded, "too many requests at once; try again later");
     error.retry_after_ms = 1000;
-    co_await respond_error(error, {});
+    co_await respond_error(error, kNoFields);
     co_return;
   }
   worker_.counters().requests.add(1);
@@ -89,9 +89,10 @@ Awaitable<void> ServerConnection::handle() {
     log::error("a request handler ended with an unknown exception");
   }
   worker_.counters().in_flight.add(-1);
+  beat_interval_ms_ = 0;
   if (answer_ == Answer::kNone && !gone_.cancelled()) {
     const Error error(ErrorKind::kInternal, "the request was not answered; this is a bug of the server");
-    co_await respond_error(error, {});
+    co_await respond_error(error, kNoFields);
   }
   if (answer_ != Answer::kWhole && answer_ != Answer::kFinished) {  // cut short: the client must see that
     persistent_ = false;

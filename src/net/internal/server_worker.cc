@@ -90,6 +90,8 @@ void ServerWorker::accept_one(int fd, const void* address) {
     reply.append("\r\n").append(body);
     [[maybe_unused]] const auto sent = ::send(fd, reply.data(), reply.size(), MSG_NOSIGNAL);
     ::shutdown(fd, SHUT_WR);
+    // What lies unread at the close makes it a reset, which may overtake the answer.
+    [[maybe_unused]] const auto dropped = ::recv(fd, core().scratch().data(), core().scratch().size(), 0);
     ::close(fd);
     return;
   }

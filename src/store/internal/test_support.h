@@ -2,6 +2,7 @@
 /// For the store's tests: a directory that goes away, and events whose texts live as long as they are needed.
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cstdlib>
@@ -146,6 +147,9 @@ inline std::unique_ptr<Store> open_store(const std::filesystem::path& path, Stor
     ADD_FAILURE() << store.error().message;
     return nullptr;
   }
+  // The writer's first, empty rounds are over before a test appends: on a busy machine its thread may start late.
+  EXPECT_TRUE((*store)->flush());
+  usleep(20'000);
   return std::move(*store);
 }
 

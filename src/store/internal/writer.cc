@@ -56,8 +56,12 @@ void Writer::run() {
       const std::lock_guard lock(mutex_);
       stopping = stopping_;
     }
-    run_tasks();
+    const bool asked = run_tasks();
     if (stopping) break;
+    if (asked) {  // what they asked for had everything stored first
+      signal_.wait_ms(config_.batch_interval_ms);
+      continue;
+    }
     const auto stored = store_batch();
     if (!stored) {
       failed(stored.error());
@@ -154,7 +158,7 @@ Result<void> Writer::with_everything_stored(std::function<Result<void>()> run) {
   return std::move(task->result);
 }
 
-void Writer::run_tasks() {
+bool Writer::run_tasks() {
   std::vector<std::shared_ptr<Task>> tasks;
   {
     const std::lock_guard lock(mutex_);
@@ -174,6 +178,7 @@ void Writer::run_tasks() {
     }
     task_done_.notify_all();
   }
+  return !tasks.empty();
 }
 
 void Writer::housekeeping() {

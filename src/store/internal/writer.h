@@ -71,7 +71,7 @@ class Writer {
   Result<std::size_t> store_batch();
   void collect(Cursor& cursor, std::size_t max_records);
   Result<void> store_up_to_now();
-  void run_tasks();
+  bool run_tasks();  ///< whether there were any: everything is stored then
   void housekeeping();
   void failed(const Error& error);
 
