@@ -199,7 +199,6 @@ void Worker::read_lines(const Chunk& chunk, Format format) {
     const auto* newline = static_cast<const char*>(std::memchr(p, '\n', static_cast<std::size_t>(end - p)));
     const char* stop = newline == nullptr ? end : newline;
     if (format == Format::kPlain) {
-      record = CallRecord{};
       if (scan_plain(p, stop, record) && !options_.adapter.cached_inside.has_value()) {
         call(record);
         p = stop + 1;
