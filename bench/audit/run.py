@@ -20,6 +20,7 @@ QUERY = r"""
 import duckdb, json, sys
 con = duckdb.connect()
 con.execute("set threads to %d" % int(sys.argv[2]))
+con.execute("set enable_progress_bar = false")
 price = {"gpt-4o": (2500000, 1250000, 10000000), "gpt-4o-mini": (150000, 75000, 600000), "gpt-4.1": (2000000, 500000, 8000000),
          "gpt-4.1-mini": (400000, 100000, 1600000)}
 con.execute("create table p(model varchar, i bigint, c bigint, o bigint)")

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <atomic>
+#include <algorithm>
 #include <chrono>
 #include <fstream>
 #include <iterator>
@@ -53,15 +53,21 @@ Result<std::string> read_file(const std::string& path) {
 class Progress {
  public:
   Progress(std::ostream& err, bool on) : err_(err), on_(on), start_(system_clock().mono()), last_(start_) {}
-  void step(std::uint64_t bytes, std::int64_t rows) {
+  /// `total_bytes` is 0 where it is not known (a pipe).
+  void step(std::uint64_t bytes, std::uint64_t total_bytes) {
     if (!on_) return;
     const MonoTime now = system_clock().mono();
     const std::lock_guard lock(mutex_);
     if (now < start_.plus_ms(1000) || now < last_.plus_ms(200)) return;
     last_ = now;
     const double seconds = static_cast<double>(now.ns - start_.ns) * 1e-9;
-    err_ << fmt::format("\r\x1b[K  {:.0f} MB read, {:.0f} MB/s, {} deferred rows", static_cast<double>(bytes) * 1e-6,
-                        static_cast<double>(bytes) * 1e-6 / seconds, rows)
+    std::string bar;
+    if (total_bytes > 0) {
+      const double share = std::min(1.0, static_cast<double>(bytes) / static_cast<double>(total_bytes));
+      const auto full = static_cast<std::size_t>(share * kBarWidth);
+      bar = fmt::format("[{}{}] {:3.0f} %  ", std::string(full, '#'), std::string(kBarWidth - full, '.'), share * 100);
+    }
+    err_ << fmt::format("\r\x1b[K  {}{:.0f} MB read, {:.0f} MB/s", bar, static_cast<double>(bytes) * 1e-6, static_cast<double>(bytes) * 1e-6 / seconds)
          << std::flush;
     shown_ = true;
   }
@@ -70,6 +76,7 @@ class Progress {
   }
 
  private:
+  static constexpr std::size_t kBarWidth = 30;
   std::ostream& err_;
   bool on_;
   MonoTime start_, last_;
@@ -192,8 +199,8 @@ int run_audit_command(int argc, const char* const* argv, std::ostream& out, std:
     return refuse(Error(ErrorKind::kUsage, a.from.empty() ? "name the traces to read (files, directories, globs, - for standard input), or --from DIR|URL"
                                                           : "give either traces or --from, not both"));
   }
-  Progress progress(err, environment.stderr_is_terminal && !a.json);
-  prepared->engine.progress = [&](std::uint64_t bytes, std::int64_t rows) { progress.step(bytes, rows); };
+  Progress progress(err, environment.stderr_is_terminal);
+  prepared->engine.progress = [&](std::uint64_t bytes, std::uint64_t total_bytes) { progress.step(bytes, total_bytes); };
   const auto read = [&]() -> Result<std::unique_ptr<Ledger>> {
     if (a.from.empty()) return read_traces(a.traces, prepared->book, prepared->names, prepared->engine);
     auto source = environment.open_source ? environment.open_source(a.from) : open_store_source(a.from);
@@ -215,7 +222,7 @@ int run_audit_command(int argc, const char* const* argv, std::ostream& out, std:
   if (a.json) {
     out << report_json(report);
   } else {
-    out << report_text(report, {.colour = environment.stdout_is_terminal && !a.no_colour, .weekly = a.weekly});
+    out << report_text(report, {.colour = environment.colour && !a.no_colour, .weekly = a.weekly});
   }
   out.flush();
   if (report.too_much_unpriced()) return kIncomplete;

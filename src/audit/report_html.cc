@@ -201,13 +201,16 @@ class Page {
   void head() {
     out_ += fmt::format("<h1>Where the money goes <span class=\"verdict {0}\">{0}</span></h1>", r_.verdict);
     const std::string when = r_.first_day.empty() ? "" : r_.first_day == r_.last_day ? " on " + r_.first_day : " from " + r_.first_day + " to " + r_.last_day;
-    out_ += fmt::format("<p class=\"lead\">{} in {} calls{}. {} of it paid for steps that a small specialist can do; on specialists the same work would cost {}.</p>",
-                        usd(r_.total), count(r_.calls), when, percent(r_.eligible()), usd(r_.counterfactual));
+    out_ += fmt::format("<p class=\"lead\">{} in {} calls{}.", usd(r_.total), count(r_.calls), when);
+    if (r_.eligible().known()) {
+      out_ += fmt::format(" {} of it paid for steps that a small specialist can do; on specialists the same work would cost {}.", percent(r_.eligible()), usd(r_.counterfactual));
+    }
+    out_ += "</p>";
     out_ += "<div class=\"tiles\">";
     const auto tile = [&](std::string_view value, std::string_view name) { out_ += fmt::format("<div class=\"tile\"><b>{}</b><span>{}</span></div>", value, name); };
     tile(usd(r_.total), "spent");
-    tile(percent({r_.total - r_.counterfactual, r_.total}), "less on specialists");
-    tile(percent(r_.eligible()), r_.unattributed > 0 ? fmt::format("eligible (up to {})", percent(r_.eligible_upper())) : "specialist-eligible");
+    if (r_.eligible().known()) tile(percent({r_.total - r_.counterfactual, r_.total}), "less on specialists");
+    if (r_.eligible().known()) tile(percent(r_.eligible()), r_.unattributed > 0 ? fmt::format("eligible (up to {})", percent(r_.eligible_upper())) : "specialist-eligible");
     if (r_.frontier_calls.known()) tile(format_ratio(r_.frontier_calls.part, r_.frontier_calls.whole, 2), "frontier calls a request");
     out_ += "</div>";
     if (r_.unpriced.calls > 0) {
@@ -219,7 +222,7 @@ class Page {
   }
 
   void test_two_and_three() {
-    if (r_.steps.empty()) return;
+    if (r_.steps.empty() || r_.only_bills) return;
     out_ += "<h2>Spend per step, now and on specialists</h2><p>Open-ended steps stay where they are; every other step is priced at the target shown.</p>"
             "<div class=\"card\"><div class=\"key\"><span><i style=\"background:var(--now)\"></i>now</span><span><i style=\"background:var(--after)\"></i>after</span></div>";
     out_ += both(r_, plot_steps) + "</div><div class=\"card\"><table><tr><th>step</th><th class=n>calls</th><th class=n>tokens</th><th class=n>now</th><th class=n>share</th>"

@@ -61,7 +61,7 @@ Result<std::unique_ptr<RecordSource>> open_store_source(const std::string& from)
                                                "which can be read while the gateway runs", from));
   }
   auto reader = store::StoreReader::open(from);
-  if (!reader) return fail(ErrorKind::kUsage, fmt::format("--from: {}", reader.error().message));
+  if (!reader) return fail(ErrorKind::kUsage, fmt::format("--from {}: not a gateway's data directory that can be read ({})", from, reader.error().message));
   return std::make_unique<StoreSource>(std::move(*reader), from);
 }
 
