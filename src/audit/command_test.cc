@@ -105,6 +105,25 @@ TEST_F(Command, OnlyUnpricedModelsGiveNoShares) {
   EXPECT_EQ(audit({dir_.path() + "/t.jsonl", "--prices", dir_.path() + "/p.json"}).status, 3);
 }
 
+TEST_F(Command, BillingPagesAnswerTestOneOnly) {
+  for (const char* page : {"openai_costs.json", "openai_usage.json", "anthropic_cost.json", "anthropic_usage.json", "aws_cur.csv"}) {
+    const Json j = audit_json({fixture(page)});
+    EXPECT_NE(j.at("/concentration/band"), "unknown") << page;
+    EXPECT_EQ(j.at("/specialist_eligible_fraction"), "null") << page << ": a bill knows no steps";
+    EXPECT_EQ(j.at("/signals/generate_share/band"), "unknown") << page;
+    EXPECT_EQ(j.at("/counterfactual/total_picousd"), j.at("/total_picousd")) << page;
+    EXPECT_EQ(j.at("/weekly"), "[]") << page;
+    EXPECT_NE(j.at("/verdict"), "confirmed") << page << ": one signal is not three";
+  }
+}
+
+TEST_F(Command, TargetsOfStepsThatAreNotThereAreNamed) {
+  const Json j = run(line(R"("step":"rerank")"), {"--specialize", dir_.write("s.json", R"({"steps":{"rerrank":{"usd_per_query":"0.001"},"rerank":"keep"}})")});
+  bool named = false;
+  for (int i = 0; i < 8; ++i) named |= j.at("/missing/" + std::to_string(i)).find("does not have: rerrank") != std::string::npos;
+  EXPECT_TRUE(named);
+}
+
 TEST_F(Command, LoggedCostIsShownBesideOrChosen) {
   const std::string text = line(R"("cost_usd":0.005)");
   EXPECT_EQ(run(text).at("/models/0/logged_gap_picousd"), "500000000");

@@ -61,7 +61,10 @@ Result<std::unique_ptr<RecordSource>> open_store_source(const std::string& from)
                                                "which can be read while the gateway runs", from));
   }
   auto reader = store::StoreReader::open(from);
-  if (!reader) return fail(ErrorKind::kUsage, fmt::format("--from {}: not a gateway's data directory that can be read ({})", from, reader.error().message));
+  if (!reader) {
+    const bool absent = reader.error().kind == ErrorKind::kNotFound;
+    return fail(ErrorKind::kUsage, fmt::format("--from {}: {}", from, absent ? "holds no gateway's log (no store.sqlite); name the folder that `data` in its configuration names" : reader.error().message));
+  }
   return std::make_unique<StoreSource>(std::move(*reader), from);
 }
 
