@@ -22,12 +22,12 @@ border-radius:999px;font-weight:600;border:1.5px solid currentColor}.healthy{col
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(148px,1fr));gap:12px;margin:16px 0}.tile{background:var(--card);border:1px solid var(--line);
 border-radius:10px;padding:10px 14px}.tile b{display:block;font-size:1.35rem;font-variant-numeric:tabular-nums}.tile span{color:var(--soft);font-size:.85rem}
 table{border-collapse:collapse;width:100%;font-size:.92rem;font-variant-numeric:tabular-nums}th{color:var(--soft);font-weight:500;text-align:left}
-td,th{padding:5px 10px 5px 0;border-bottom:1px solid var(--line);vertical-align:top}td.n,th.n{text-align:right;white-space:nowrap}tr:last-child td{border-bottom:0}
+td,th{padding:5px 10px 5px 0;border-bottom:1px solid var(--line);vertical-align:top}td.n,th.n{text-align:right;white-space:nowrap}tr:last-child td{border-bottom:0}td.n+td:not(.n),th.n+th:not(.n){padding-left:12px}
 svg{display:block;width:100%;height:auto}.narrow{display:none}svg text{fill:var(--ink);font:13px system-ui,sans-serif}svg .s{fill:var(--soft);font-size:12px}
 .key{display:flex;gap:16px;flex-wrap:wrap;font-size:.85rem;color:var(--soft);margin:4px 0 8px}.key i{display:inline-block;width:11px;height:11px;border-radius:3px;
 margin-right:6px;vertical-align:-1px}.warnbox{border-left:4px solid var(--warn);padding:6px 12px;background:var(--band2);border-radius:4px;margin:10px 0}
 ul{padding-left:20px;color:var(--soft)}footer{margin-top:48px;color:var(--soft);font-size:.82rem;overflow-wrap:anywhere}td.w{white-space:nowrap}
-@media (max-width:560px){.wide{display:none}.narrow{display:block}main{padding:16px 10px 48px}.card{padding:10px}td,th{padding-right:7px}table{font-size:.84rem}.tile b{font-size:1.15rem}}
+@media (max-width:560px){.wide,td.x,th.x{display:none}.narrow{display:block}main{padding:16px 10px 48px}.card{padding:10px}td,th{padding-right:7px}table{font-size:.84rem}.tile b{font-size:1.15rem}}
 )CSS";
 
 std::string escape(std::string_view text, std::size_t longest = 120) {
@@ -163,7 +163,7 @@ std::string plot_weeks(const Report& r, const Room& room) {
     out += fmt::format(R"X(<circle cx="{:.1f}" cy="{:.1f}" r="4.5" fill="{}" stroke="var(--accent)" stroke-width="2"><title>{}: {}</title></circle>)X", x(i), y(w.fraction().value()),
                        w.partial || w.thin ? "var(--card)" : "var(--accent)", w.week, percent(w.fraction()));
     if (i % every == 0) {
-      const char* anchor = n == 1 ? "middle" : i == 0 ? "start" : i + 1 == n ? "end" : "middle";
+      const char* anchor = n > 1 && i + 1 == n ? "end" : "middle";
       out += fmt::format(R"X(<text class="s" x="{:.1f}" y="{}" text-anchor="{}">{}</text>)X", x(i), height - 10, anchor, w.week);
     }
     for (const Alarm& a : r.alarms) {
@@ -199,7 +199,7 @@ class Page {
 
  private:
   void head() {
-    out_ += fmt::format("<h1>Where the money goes <span class=\"verdict {0}\">{0}</span></h1>", r_.verdict);
+    out_ += fmt::format("<h1>Where the money goes <span class=\"verdict {0}\">verdict: {0}</span></h1>", r_.verdict);
     const std::string when = r_.first_day.empty() ? "" : r_.first_day == r_.last_day ? " on " + r_.first_day : " from " + r_.first_day + " to " + r_.last_day;
     out_ += fmt::format("<p class=\"lead\">{} in {} calls{}.", usd(r_.total), count(r_.calls), when);
     if (r_.eligible().known()) {
@@ -225,10 +225,10 @@ class Page {
     if (r_.steps.empty() || r_.only_bills) return;
     out_ += "<h2>Spend per step, now and on specialists</h2><p>Open-ended steps stay where they are; every other step is priced at the target shown.</p>"
             "<div class=\"card\"><div class=\"key\"><span><i style=\"background:var(--now)\"></i>now</span><span><i style=\"background:var(--after)\"></i>after</span></div>";
-    out_ += both(r_, plot_steps) + "</div><div class=\"card\"><table><tr><th>step</th><th class=n>calls</th><th class=n>tokens</th><th class=n>now</th><th class=n>share</th>"
+    out_ += both(r_, plot_steps) + "</div><div class=\"card\"><table><tr><th>step</th><th class=\"n x\">calls</th><th class=\"n x\">tokens</th><th class=n>now</th><th class=n>share</th>"
             "<th class=n>saved</th><th>runs on</th></tr>";
     for (const StepFigure& s : r_.steps) {
-      out_ += fmt::format("<tr><td class=w>{}{}</td><td class=n>{}</td><td class=n>{}</td><td class=n>{}</td><td class=n>{}</td><td class=n>{}</td><td class=w>{}</td></tr>",
+      out_ += fmt::format("<tr><td class=w>{}{}</td><td class=\"n x\">{}</td><td class=\"n x\">{}</td><td class=n>{}</td><td class=n>{}</td><td class=n>{}</td><td class=w>{}</td></tr>",
                           escape(s.step, 60), s.candidate ? " <b>•</b>" : "", count(s.sums.calls), count(s.sums.tok_in + s.sums.tok_out), usd(s.sums.cost),
                           percent({s.sums.cost, r_.total}), usd(s.saved()), escape(s.target, 60));
     }
@@ -250,10 +250,10 @@ class Page {
   }
 
   void models() {
-    out_ += "<h2>Per model</h2><div class=\"card\"><table><tr><th>model</th><th>tier</th><th class=n>calls</th><th class=n>cost</th><th class=n>share</th><th class=n>logged gap</th></tr>";
+    out_ += "<h2>Per model</h2><div class=\"card\"><table><tr><th>model</th><th>tier</th><th class=\"n x\">calls</th><th class=n>cost</th><th class=n>share</th><th class=n>logged gap</th></tr>";
     for (std::size_t i = 0; i < r_.models.size() && i < 40; ++i) {
       const ModelFigure& m = r_.models[i];
-      out_ += fmt::format("<tr><td class=w>{}</td><td>{}</td><td class=n>{}</td><td class=n>{}</td><td class=n>{}</td><td class=n>{}</td></tr>", escape(m.model, 80),
+      out_ += fmt::format("<tr><td class=w>{}</td><td>{}</td><td class=\"n x\">{}</td><td class=n>{}</td><td class=n>{}</td><td class=n>{}</td></tr>", escape(m.model, 80),
                           m.tier ? tier_name(*m.tier) : "?", count(m.sums.calls), usd(m.sums.cost), percent({m.sums.cost, r_.total}),
                           m.logged_calls > 0 ? usd(m.logged - m.cost_where_logged) : "");
     }

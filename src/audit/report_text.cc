@@ -287,7 +287,7 @@ void Text::next_step() {
     if (s.candidate && (best == nullptr || s.saved() > best->saved())) best = &s;
   }
   if (r_.verdict == "unknown") {
-    line("  give the prices of these models with --prices FILE (docs/formats/prices.md)");
+    line("  give the prices of these models with --prices FILE (docs/formats/prices.md), or take the trace's own with --cost logged");
   } else if (r_.only_bills) {
     line("  export the calls too (docs/guide/audit.md): a bill cannot tell which step spent it");
   } else if (best != nullptr) {
