@@ -121,6 +121,7 @@ void bind_prices(SectionContext& context) {
     if (model.override_prices) continue;
     const ModelPrices* listed = policy.prices->find(model.config.provider == "custom" ? "" : model.config.provider, model.config.upstream_model);
     if (listed == nullptr) {
+      model.unpriced = true;
       context.config.warnings.push_back(
           fmt::format("the price of model '{}' ({}) is not known, so its cost and what is saved are unknown; tell it by [models.{}] price = {{ input = \"0.10\", "
                       "output = \"0.40\" }} (USD per 1M tokens) or --{}-price IN,OUT",

@@ -3,8 +3,12 @@
 #include <fmt/compile.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
+#include <charconv>
 #include <cmath>
+#include <cstdint>
+#include <cstring>
 #include <iterator>
 
 namespace understudy {
@@ -36,6 +40,19 @@ constexpr std::array<bool, 256> make_plain_table() {
 }
 constexpr auto kPlain = make_plain_table();
 
+/// Whether the eight bytes at `p` are ASCII that needs no escape.
+bool eight_plain(const unsigned char* p) {
+  constexpr std::uint64_t kOnes = 0x0101010101010101u;
+  std::uint64_t bytes;
+  std::memcpy(&bytes, p, 8);
+  const auto equals = [&](unsigned char c) {
+    const std::uint64_t x = bytes ^ (kOnes * c);
+    return (x - kOnes) & ~x;
+  };
+  const std::uint64_t below_space = (bytes - kOnes * 0x20) & ~bytes;
+  return ((bytes | below_space | equals('"') | equals('\\')) & (kOnes * 0x80)) == 0;
+}
+
 }  // namespace
 
 void append_json_string(std::string& out, std::string_view text) {
@@ -44,6 +61,7 @@ void append_json_string(std::string& out, std::string_view text) {
   std::size_t i = 0;
   while (i < text.size()) {
     std::size_t run = i;
+    while (run + 8 <= text.size() && eight_plain(p + run)) run += 8;
     while (run < text.size() && kPlain[p[run]]) ++run;
     out.append(text, i, run - i);
     i = run;
@@ -105,7 +123,9 @@ JsonWriter& JsonWriter::string(std::string_view text) {
 
 JsonWriter& JsonWriter::integer(std::int64_t value) {
   comma();
-  fmt::format_to(std::back_inserter(out_), FMT_COMPILE("{}"), value);
+  std::array<char, 20> digits;
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr;
+  out_.append(digits.data(), end);
   return *this;
 }
 
@@ -123,7 +143,9 @@ JsonWriter& JsonWriter::number(double value) {
 JsonWriter& JsonWriter::fixed(double value, int decimals) {
   if (!std::isfinite(value)) return null();
   comma();
-  fmt::format_to(std::back_inserter(out_), "{:.{}f}", value, decimals);
+  std::array<char, 400> digits;  // the largest double has 309 before the point
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), value, std::chars_format::fixed, std::min(decimals, 60)).ptr;
+  out_.append(digits.data(), end);
   return *this;
 }
 

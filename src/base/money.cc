@@ -1,6 +1,9 @@
 #include "base/money.h"
 
 #include <algorithm>
+#include <array>
+#include <cstdint>
+#include <cstring>
 #include <limits>
 
 namespace understudy {
@@ -16,14 +19,36 @@ Int128 divide_half_even(Int128 n, Int128 d) {
   return q;
 }
 
+/// Sign, 39 digits, a point and its leading zeros.
+constexpr std::size_t kMaxDigits = 64;
+
+__extension__ using Uint128 = unsigned __int128;
+
+/// Writes `value`'s decimal digits, at least `least` of them, before `end`; returns where they begin.
+char* write_digits(char* end, Uint128 value, int least) {
+  char* p = end;
+  while (value > std::numeric_limits<std::uint64_t>::max()) {
+    *--p = static_cast<char>('0' + static_cast<int>(value % 10));
+    value /= 10;
+  }
+  for (auto rest = static_cast<std::uint64_t>(value); rest != 0; rest /= 10) *--p = static_cast<char>('0' + rest % 10);
+  while (end - p < least) *--p = '0';
+  return p;
+}
+
 std::string place_point(Int128 scaled, int decimals) {
   const bool negative = scaled < 0;
-  std::string digits = to_string(negative ? -scaled : scaled);
-  if (decimals > 0) {
-    if (static_cast<int>(digits.size()) <= decimals) digits.insert(0, static_cast<std::size_t>(decimals) + 1 - digits.size(), '0');
-    digits.insert(digits.size() - static_cast<std::size_t>(decimals), 1, '.');
+  std::array<char, kMaxDigits> buffer;
+  char* const end = buffer.data() + buffer.size();
+  char* begin = write_digits(end, negative ? -static_cast<Uint128>(scaled) : static_cast<Uint128>(scaled), decimals + 1);
+  if (decimals > 0) {  // the whole part moves one place to the left
+    char* const point = end - decimals;
+    std::memmove(begin - 1, begin, static_cast<std::size_t>(point - begin));
+    --begin;
+    point[-1] = '.';
   }
-  return negative ? "-" + digits : digits;
+  if (negative) *--begin = '-';
+  return std::string(begin, end);
 }
 
 Int128 power_of_ten(int n) {
@@ -35,22 +60,13 @@ Int128 power_of_ten(int n) {
 }  // namespace
 
 std::string to_string(Int128 value) {
-  if (value == 0) return "0";
-  const bool negative = value < 0;
-  std::string out;
-  while (value != 0) {
-    const int digit = static_cast<int>(value % 10);
-    out.push_back(static_cast<char>('0' + (digit < 0 ? -digit : digit)));
-    value /= 10;
-  }
-  if (negative) out.push_back('-');
-  std::reverse(out.begin(), out.end());
-  return out;
+  return place_point(value, 0);
 }
 
 std::string format_usd(Int128 picousd, int decimals) {
   decimals = std::clamp(decimals, 0, 12);
-  return place_point(divide_half_even(picousd, power_of_ten(12 - decimals)), decimals);
+  if (decimals < 12) picousd = divide_half_even(picousd, power_of_ten(12 - decimals));
+  return place_point(picousd, decimals);
 }
 
 std::string format_ratio(Int128 numerator, Int128 denominator, int decimals) {

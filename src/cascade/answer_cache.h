@@ -1,15 +1,16 @@
 #pragma once
 /// The exact cache: canonical request -> answer, per tenant and policy scope, bounded by bytes and age.
 
+#include <array>
+#include <boost/intrusive/list.hpp>
+#include <boost/unordered/unordered_flat_map.hpp>
 #include <cstdint>
-#include <list>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
-#include <vector>
+#include <utility>
 
 #include "base/clock.h"
 #include "base/hash.h"
@@ -34,42 +35,50 @@ class AnswerCache {
  public:
   explicit AnswerCache(std::size_t max_bytes);
 
+  /// Views: what they show must outlive the key.
   struct Key {
+    Key() = default;
+    Key(std::string_view scope, std::string_view canonical);
     std::string_view scope;       ///< tenant and cascade: answers never cross it
     std::string_view canonical;   ///< chat::append_canonical
-    Hash128 hash() const;
+    Hash128 content;              ///< of the canonical request alone
+    Hash128 hash;                 ///< of both
   };
 
   /// nullptr where there is none, or only one older than `max_age_ms`.
   std::shared_ptr<const CachedAnswer> find(const Key& key, MonoTime now, std::int64_t max_age_ms);
-  void put(const Key& key, std::shared_ptr<const CachedAnswer> answer);
+  /// Takes the place of an older answer to the same request. An answer too large for its share of the bytes is not kept.
+  void put(const Key& key, CachedAnswer answer);
   void clear();
 
   std::size_t bytes() const;
   std::size_t entries() const;
 
  private:
-  struct Entry {
+  /// One allocation holds the answer, its place in the order of use, and what tells it from others of the same hash.
+  struct Entry : CachedAnswer, boost::intrusive::list_base_hook<> {
+    explicit Entry(CachedAnswer answer) : CachedAnswer(std::move(answer)) {}
     Hash128 hash;
     std::string identity;   ///< scope, a zero byte, canonical
-    std::shared_ptr<const CachedAnswer> answer;
-    std::size_t bytes;
+    std::size_t bytes = 0;
   };
   struct HashOfHash {
+    using is_avalanching = void;
     std::size_t operator()(const Hash128& h) const { return h.low; }
   };
   struct Shard {
+    ~Shard() { recent.clear(); }
     mutable std::mutex mutex;
-    std::list<Entry> recent;   ///< most recent first
-    std::unordered_map<Hash128, std::list<Entry>::iterator, HashOfHash> index;
+    boost::unordered_flat_map<Hash128, std::shared_ptr<Entry>, HashOfHash> index;
+    boost::intrusive::list<Entry> recent;   ///< most recent first
     std::size_t bytes = 0;
   };
   static constexpr std::size_t kShards = 16;
 
   Shard& shard_of(const Hash128& hash) { return shards_[hash.high % kShards]; }
-  void erase(Shard& shard, std::list<Entry>::iterator entry);
+  static void erase(Shard& shard, Entry& entry);
 
-  std::vector<Shard> shards_;
+  std::array<Shard, kShards> shards_;
   std::size_t shard_limit_;
 };
 

@@ -389,8 +389,8 @@ TEST_F(EngineTest, BadRequestsAreRefusedBeforeAnyCall) {
 TEST(AnswerCache, IsBoundedByBytesAndAgeAndKeepsScopesApart) {
   AnswerCache cache(16 * 4096);
   const auto answer = [](std::size_t bytes) {
-    auto made = std::make_shared<CachedAnswer>();
-    made->completion.assign(bytes, 'x');
+    CachedAnswer made;
+    made.completion.assign(bytes, 'x');
     return made;
   };
   cache.put({"tenant-a", "q"}, answer(10));

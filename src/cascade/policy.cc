@@ -25,6 +25,7 @@ std::optional<Mode> parse_mode(std::string_view name) {
 std::optional<Picousd> PricedModel::cost(const PriceBook& book, const Usage& usage, WallTime at) const {
   if (override_prices) return override_prices->cost(usage);
   if (fixed_prices) return fixed_prices->cost(usage);
+  if (unpriced) return std::nullopt;
   PriceQuery query;
   query.provider = config.provider;
   query.model = config.upstream_model;

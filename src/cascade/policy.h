@@ -38,6 +38,7 @@ struct PricedModel {
   providers::ModelConfig config;
   std::optional<CallPrices> override_prices;    ///< from `price = {...}`
   std::optional<CallPrices> fixed_prices;       ///< the book's, looked up once, where they depend on neither date nor size
+  bool unpriced = false;                        ///< the book was asked once and does not know the model
 
   /// nullopt where neither the override nor the book knows the model.
   std::optional<Picousd> cost(const PriceBook& book, const Usage& usage, WallTime at) const;

@@ -1,5 +1,8 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
+
 #include "chat/answer.h"
 #include "chat/internal/json.h"
 #include "chat/internal/logprobs.h"
@@ -13,6 +16,72 @@ namespace od = simdjson::ondemand;
 
 Unexpected not_a_completion(std::string_view why) {
   return fail(ErrorKind::kUpstreamProtocol, fmt::format("The upstream's answer is not a chat completion: {}.", why));
+}
+
+/// The token counts of a usage object as they stand there; -1 where one is missing or is no number.
+struct Counts {
+  std::int64_t prompt = -1;
+  std::int64_t completion = -1;
+  std::int64_t cached = -1;
+  std::int64_t reasoning = -1;
+};
+
+simdjson::error_code read_count(Document& document, od::value value, std::int64_t& count) {
+  std::int64_t whole = 0;
+  double fractional = 0;
+  if (value.get_int64().get(whole) == simdjson::SUCCESS) {
+    count = whole;
+  } else if (value.get_double().get(fractional) == simdjson::SUCCESS && std::abs(fractional) < 9e18) {
+    count = static_cast<std::int64_t>(fractional);
+  } else {
+    Span ignored;
+    return walk(document, value, ignored);
+  }
+  return simdjson::SUCCESS;
+}
+
+/// Reads one count out of an object of details; whatever else stands there is only checked.
+simdjson::error_code read_detail(Document& document, od::value value, std::string_view wanted, std::int64_t& count) {
+  od::object details;
+  Span ignored;
+  if (value.get_object().get(details) != simdjson::SUCCESS) return walk(document, value, ignored);
+  for (auto member : details) {
+    od::field field;
+    CHAT_JSON_TRY(std::move(member).get(field));
+    CHAT_JSON_TRY(field.key() == wanted ? read_count(document, field.value(), count) : walk(document, field.value(), ignored));
+  }
+  return simdjson::SUCCESS;
+}
+
+simdjson::error_code read_counts(Document& document, od::object usage, Counts& counts) {
+  Span ignored;
+  for (auto member : usage) {
+    od::field field;
+    CHAT_JSON_TRY(std::move(member).get(field));
+    const auto key = field.key();
+    if (key == "prompt_tokens") {
+      CHAT_JSON_TRY(read_count(document, field.value(), counts.prompt));
+    } else if (key == "completion_tokens") {
+      CHAT_JSON_TRY(read_count(document, field.value(), counts.completion));
+    } else if (key == "prompt_tokens_details") {
+      CHAT_JSON_TRY(read_detail(document, field.value(), "cached_tokens", counts.cached));
+    } else if (key == "completion_tokens_details") {
+      CHAT_JSON_TRY(read_detail(document, field.value(), "reasoning_tokens", counts.reasoning));
+    } else {
+      CHAT_JSON_TRY(walk(document, field.value(), ignored));
+    }
+  }
+  return simdjson::SUCCESS;
+}
+
+std::optional<Usage> usage_of(const Counts& counts) {
+  if (counts.prompt < 0 && counts.completion < 0) return std::nullopt;
+  Usage usage;
+  usage.input = std::max<std::int64_t>(0, counts.prompt);
+  usage.output = std::max<std::int64_t>(0, counts.completion);
+  usage.cached_input = std::min(usage.input, std::max<std::int64_t>(0, counts.cached));
+  usage.reasoning = std::min(usage.output, std::max<std::int64_t>(0, counts.reasoning));
+  return usage;
 }
 
 /// One walk serves both readers: `Visit` is told each choice-0 member it may want to keep.
@@ -43,7 +112,7 @@ class CompletionParser {
       if (key == "choices") {
         CHAT_JSON_TRY(read_choices(field.value()));
       } else if (key == "usage") {
-        CHAT_JSON_TRY(walk(document_, field.value(), out_.usage));
+        CHAT_JSON_TRY(read_usage(field.value()));
       } else if (key == "model") {
         CHAT_JSON_TRY(text_field(field.value(), out_.model, answer_ != nullptr ? &answer_->model : nullptr));
       } else if (answer_ != nullptr && key == "id") {
@@ -69,10 +138,18 @@ class CompletionParser {
         CHAT_JSON_TRY(walk(document_, field.value(), ignored));
       }
     }
-    if (out_.usage.present()) {
-      usage_text_ = out_.usage.in(json_);
-      if (answer_ != nullptr) answer_->usage_raw = usage_text_;
-    }
+    if (out_.usage.present() && answer_ != nullptr) answer_->usage_raw = out_.usage.in(json_);
+    return simdjson::SUCCESS;
+  }
+
+  Code read_usage(od::value value) {
+    out_.usage.begin = document_.start_of(value);
+    od::object usage;
+    if (value.get_object().get(usage) != simdjson::SUCCESS) return walk(document_, value, out_.usage);
+    Counts counts;
+    CHAT_JSON_TRY(read_counts(document_, usage, counts));
+    out_.usage.end = document_.here();
+    out_.tokens = usage_of(counts);
     return simdjson::SUCCESS;
   }
 
@@ -194,55 +271,27 @@ class CompletionParser {
   Document document_;
   Completion out_;
   Span content_;
-  std::string_view usage_text_;
 };
-
-std::int64_t count_of(od::object& object, std::string_view key) {
-  std::int64_t count = 0;
-  double fractional = 0;
-  auto value = object.find_field_unordered(key);
-  if (value.get_int64().get(count) == simdjson::SUCCESS) return count;
-  value = object.find_field_unordered(key);
-  if (value.get_double().get(fractional) == simdjson::SUCCESS) return static_cast<std::int64_t>(fractional);
-  return -1;
-}
-
-std::int64_t detail_of(od::object& usage, std::string_view details, std::string_view key) {
-  od::object object;
-  if (usage.find_field_unordered(details).get_object().get(object) != simdjson::SUCCESS) return 0;
-  return std::max<std::int64_t>(0, count_of(object, key));
-}
 
 }  // namespace
 
-Result<Completion> parse_completion(std::string_view json, LogprobSeries* series) {
-  auto completion = CompletionParser(json, series, nullptr).run();
-  if (completion && completion->usage.present()) completion->tokens = parse_usage(completion->usage.in(json));
-  return completion;
-}
+Result<Completion> parse_completion(std::string_view json, LogprobSeries* series) { return CompletionParser(json, series, nullptr).run(); }
 
 Result<Answer> parse_answer(std::string_view json) {
   Answer answer;
   auto completion = CompletionParser(json, nullptr, &answer).run();
   if (!completion) return fail(std::move(completion.error()));
   answer.finish_reason = std::move(completion->finish_reason);
-  if (!answer.usage_raw.empty()) answer.usage = parse_usage(answer.usage_raw);
+  answer.usage = completion->tokens;
   return answer;
 }
 
 std::optional<Usage> parse_usage(std::string_view usage_json) {
   Document document;
+  Counts counts;
   auto root = document.open(usage_json);
-  if (!root) return std::nullopt;
-  const std::int64_t prompt = count_of(*root, "prompt_tokens");
-  const std::int64_t completion = count_of(*root, "completion_tokens");
-  if (prompt < 0 && completion < 0) return std::nullopt;
-  Usage usage;
-  usage.input = std::max<std::int64_t>(0, prompt);
-  usage.output = std::max<std::int64_t>(0, completion);
-  usage.cached_input = std::min(usage.input, detail_of(*root, "prompt_tokens_details", "cached_tokens"));
-  usage.reasoning = std::min(usage.output, detail_of(*root, "completion_tokens_details", "reasoning_tokens"));
-  return usage;
+  if (!root || read_counts(document, *root, counts) != simdjson::SUCCESS) return std::nullopt;
+  return usage_of(counts);
 }
 
 }  // namespace understudy::chat

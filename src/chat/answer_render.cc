@@ -71,11 +71,13 @@ std::string usage_with_understudy(std::string_view usage_raw, const std::optiona
   std::string out;
   const std::size_t brace = usage_raw.rfind('}');
   if (brace != std::string_view::npos && usage_raw.starts_with('{')) {
+    out.reserve(brace + understudy.size() + 20);
     out.assign(usage_raw.substr(0, brace));
     if (!understudy.empty()) {
       while (!out.empty() && (out.back() == ' ' || out.back() == '\n' || out.back() == '\r' || out.back() == '\t')) out.pop_back();
       if (out.size() > 1) out += ',';
-      out += fmt::format("\"understudy\":{}", understudy);
+      out += "\"understudy\":";
+      out += understudy;
     }
     out += '}';
     return out;

@@ -33,6 +33,39 @@ TEST(Completion, GivesPlacesFiguresAndLogprobs) {
   EXPECT_EQ(series.per_token, (std::vector<std::uint16_t>{2, 0}));
 }
 
+std::string with_content(std::string_view content) {
+  return R"({"choices":[{"message":{"content":"x"},"logprobs":{"content":)" + std::string(content) + R"(},"finish_reason":"stop"}]})";
+}
+
+TEST(Completion, FieldsThatNobodyReadDoNotChangeTheLogprobs) {
+  const std::string_view usual[] = {
+      R"([])",
+      R"([{"token":"a","logprob":-0.5,"bytes":[97],"top_logprobs":[{"token":"a","logprob":-0.5,"bytes":[97]},{"token":"\"}]","logprob":-1e-3,"bytes":null}]}])",
+      R"([{"logprob": -12.25, "token": "x", "top_logprobs": []}, {"token":"y\\","logprob":null,"top_logprobs":null}])",
+      R"([{"token":"\u00e9\"","bytes":[195,169],"logprob":0,"top_logprobs":[{"logprob":-3.5E1}]}])",
+  };
+  for (const std::string_view content : usual) {
+    std::string odd(content);
+    for (std::size_t at = odd.find('{'); at != std::string::npos; at = odd.find('{', at + 14)) odd.insert(at + 1, R"("odd":{"a":1},)");
+    LogprobSeries usual_series;
+    LogprobSeries odd_series;
+    const auto one = parse_completion(with_content(content), &usual_series);
+    const auto other = parse_completion(with_content(odd), &odd_series);
+    ASSERT_TRUE(one && other) << content;
+    EXPECT_TRUE(usual_series.present && odd_series.present);
+    EXPECT_EQ(usual_series.chosen, odd_series.chosen) << content;
+    EXPECT_EQ(usual_series.alternatives, odd_series.alternatives) << content;
+    EXPECT_EQ(usual_series.per_token, odd_series.per_token) << content;
+  }
+}
+
+TEST(Completion, LogprobsThatAreNoneAreRefused) {
+  for (const std::string_view content : {R"([{"token":"a"}])", R"([{"token":"a","logprob":-0.5])", R"([{"logprob":-0.5,}])", R"([3])", R"([{"logprob":-0.5}{"logprob":-0.5}])"}) {
+    LogprobSeries series;
+    EXPECT_FALSE(parse_completion(with_content(content), &series)) << content;
+  }
+}
+
 TEST(Completion, NullLogprobsAreAbsent) {
   LogprobSeries series;
   const auto completion = parse_completion(R"({"choices":[{"message":{"content":"x"},"logprobs":null,"finish_reason":"stop"}]})", &series);

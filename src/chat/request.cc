@@ -68,11 +68,13 @@ class RequestParser {
   }
 
   Result<void> walk_checked(od::value value, Span& span, std::string_view key) {
-    if (const auto code = walk(document_, value, span)) {
-      if (code == simdjson::DEPTH_ERROR) return wrong(fmt::format("Field '{}' is nested more than {} deep.", key, internal::kMaxJsonDepth), key);
-      return json_error(code, fmt::format("field '{}'", key), document_.here());
-    }
-    return {};
+    const auto code = walk(document_, value, span);
+    return code == simdjson::SUCCESS ? Result<void>() : walk_failed(code, key);
+  }
+
+  Result<void> walk_failed(simdjson::error_code code, std::string_view key) {
+    if (code == simdjson::DEPTH_ERROR) return wrong(fmt::format("Field '{}' is nested more than {} deep.", key, internal::kMaxJsonDepth), key);
+    return json_error(code, fmt::format("field '{}'", key), document_.here());
   }
 
   template <typename Read>
@@ -143,11 +145,10 @@ class RequestParser {
     for (auto entry : array) {
       od::value element;
       if (const auto code = std::move(entry).get(element)) return json_error(code, "field 'messages'", document_.here());
-      const std::string param = fmt::format("messages[{}]", request_.messages);
       if (++request_.messages > limits_.max_messages) {
         return wrong(fmt::format("The request has more than {} messages.", limits_.max_messages), "messages");
       }
-      if (auto done = read_message(element, param); !done) return done;
+      if (auto done = read_message(element); !done) return done;
     }
     if (request_.messages == 0) return wrong("Field 'messages' is empty: there must be at least one message.", "messages");
     span.end = document_.here();
@@ -155,46 +156,62 @@ class RequestParser {
     return {};
   }
 
-  Result<void> read_message(od::value value, const std::string& param) {
+  /// "messages[3].content": made only where an error needs it.
+  std::string in_message(std::string_view member = {}) const { return fmt::format("messages[{}]{}", request_.messages - 1, member); }
+
+  Unexpected wrong_message(std::string_view member, std::string_view what) const {
+    const std::string param = in_message(member);
+    return wrong(fmt::format("'{}' {}", param, what), param);
+  }
+
+  Result<void> read_message(od::value value) {
     od::object message;
-    if (value.get_object().get(message)) return wrong(fmt::format("'{}' must be an object with a role and content.", param), param);
+    if (value.get_object().get(message)) return wrong_message("", "must be an object with a role and content.");
     bool has_role = false;
     for (auto entry : message) {
       od::field field;
       if (const auto code = std::move(entry).get(field)) return json_error(code, "a message", document_.here());
       if (field.key() == "role") {
         std::string_view role;
-        if (field.value().get_string().get(role)) return wrong(fmt::format("'{}.role' must be a string.", param), param + ".role");
+        if (field.value().get_string().get(role)) return wrong_message(".role", "must be a string.");
         has_role = true;
       } else if (field.key() == "content") {
-        if (auto done = read_content(field.value(), param); !done) return done;
+        if (auto done = read_content(field.value()); !done) return done;
       } else {
         Span inner;
-        if (auto done = walk_checked(field.value(), inner, param); !done) return done;
+        if (auto done = walk_member(field.value(), inner, ""); !done) return done;
       }
     }
-    if (!has_role) return wrong(fmt::format("'{}' has no role.", param), param + ".role");
+    if (!has_role) {
+      const std::string param = in_message();
+      return wrong(fmt::format("'{}' has no role.", param), param + ".role");
+    }
     return {};
   }
 
-  Result<void> read_content(od::value value, const std::string& param) {
+  Result<void> walk_member(od::value value, Span& span, std::string_view member) {
+    const auto code = walk(document_, value, span);
+    return code == simdjson::SUCCESS ? Result<void>() : walk_failed(code, in_message(member));
+  }
+
+  Result<void> read_content(od::value value) {
     od::json_type type;
     if (const auto code = value.type().get(type)) return json_error(code, "a message's content", document_.here());
     Span inner;
-    if (type == od::json_type::string || type == od::json_type::null) return walk_checked(value, inner, param + ".content");
+    if (type == od::json_type::string || type == od::json_type::null) return walk_member(value, inner, ".content");
     od::array parts;
-    if (value.get_array().get(parts)) return wrong(fmt::format("'{}.content' must be a string or a list of parts.", param), param + ".content");
+    if (value.get_array().get(parts)) return wrong_message(".content", "must be a string or a list of parts.");
     for (auto entry : parts) {
       od::value part_value;
       if (const auto code = std::move(entry).get(part_value)) return json_error(code, "a content part", document_.here());
       od::object part;
-      if (part_value.get_object().get(part)) return wrong(fmt::format("'{}.content' holds a part that is not an object.", param), param + ".content");
+      if (part_value.get_object().get(part)) return wrong_message(".content", "holds a part that is not an object.");
       for (auto member : part) {
         od::field field;
         if (const auto code = std::move(member).get(field)) return json_error(code, "a content part", document_.here());
         const bool is_type = field.key() == "type";
         Span span;
-        if (auto done = walk_checked(field.value(), span, param + ".content"); !done) return done;
+        if (auto done = walk_member(field.value(), span, ".content"); !done) return done;
         if (is_type && is_media_part(unquoted(span))) bypass(Bypass::kMedia);
       }
     }
@@ -330,6 +347,7 @@ std::string_view bypass_reason(Bypass bypass) {
 Result<ChatRequest> parse_chat_request(std::string_view body, const RequestLimits& limits) { return RequestParser(body, limits).run(); }
 
 void append_canonical(const ChatRequest& request, std::string_view body, std::string& out) {
+  out.reserve(out.size() + body.size() + 2 * simdjson::SIMDJSON_PADDING);
   std::array<const ChatRequest::Field*, 64> few;
   std::vector<const ChatRequest::Field*> many;
   const std::size_t n = request.fields.size();

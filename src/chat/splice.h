@@ -1,10 +1,10 @@
 #pragma once
 /// A JSON text with some places rewritten, as a gather list over the original bytes.
 
-#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <string_view>
+#include <utility>
 
 #include "base/assert.h"
 #include "chat/span.h"
@@ -37,7 +37,9 @@ class Splice {
 
   /// Edits are applied in the order of their places; they must not overlap.
   Pieces pieces() {
-    std::stable_sort(edits_.begin(), edits_.begin() + count_, [](const Edit& a, const Edit& b) { return a.place.begin < b.place.begin; });
+    for (std::size_t i = 1; i < count_; ++i) {  // few, and mostly in order: std::stable_sort would allocate
+      for (std::size_t j = i; j > 0 && edits_[j].place.begin < edits_[j - 1].place.begin; --j) std::swap(edits_[j], edits_[j - 1]);
+    }
     Pieces out;
     std::uint32_t from = 0;
     for (std::size_t i = 0; i < count_; ++i) {

@@ -130,7 +130,7 @@ class ChunkParser {
           }
         } else if (key == "logprobs") {
           Span content;
-          CHAT_JSON_TRY(internal::read_logprobs(document_, field.value(), &into_.series_, chunk_.logprobs, content));
+          CHAT_JSON_TRY(internal::read_logprobs(document_, field.value(), into_.keep_series_ ? &into_.series_ : nullptr, chunk_.logprobs, content));
           if (content.present() && keep_logprobs_) {
             Answer& answer = into_.answer_;
             answer.has_logprobs = true;

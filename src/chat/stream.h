@@ -25,6 +25,9 @@ struct Chunk {
 /// caller's to see. Bounded by what the caller feeds.
 class StreamAssembler {
  public:
+  /// `keep_series`: collect the numbers of `logprobs()`; a stream whose confidence nobody asks for holds none.
+  explicit StreamAssembler(bool keep_series = true) : keep_series_(keep_series) {}
+
   /// kUpstreamProtocol where the data is not a chunk; kUpstreamStatus where it is an in-band error object (its message
   /// is kept). `keep_logprobs`: also keep the raw logprobs JSON for a client that asked.
   Result<Chunk> add(std::string_view json, bool keep_logprobs);
@@ -39,6 +42,7 @@ class StreamAssembler {
   friend class ChunkParser;
   Answer answer_;
   LogprobSeries series_;
+  bool keep_series_;
   std::size_t bytes_ = 0;
 };
 

@@ -1,7 +1,7 @@
 #include "gateway/http_sink.h"
 
-#include <fmt/compile.h>
-#include <fmt/format.h>
+#include <array>
+#include <charconv>
 
 #include "base/assert.h"
 #include "base/money.h"
@@ -12,6 +12,12 @@ namespace {
 
 constexpr std::string_view kEventStream = "text/event-stream; charset=utf-8";
 constexpr std::string_view kJson = "application/json";
+
+std::string four_decimals(std::optional<double> value) {
+  if (!value) return "none";
+  std::array<char, 400> digits;
+  return std::string(digits.data(), std::to_chars(digits.data(), digits.data() + digits.size(), *value, std::chars_format::fixed, 4).ptr);
+}
 
 std::string money(std::optional<Picousd> amount, bool estimated) {
   if (!amount) return "unknown";
@@ -38,8 +44,8 @@ void DecisionFields::render(const cascade::Decision& decision, bool decided, std
   if (decided) {
     if (decision.served_by) add("x-understudy-served-by", stage_name(*decision.served_by));
     if (!decision.model.empty()) add("x-understudy-model", decision.model);
-    add("x-understudy-confidence", decision.confidence ? fmt::format(FMT_COMPILE("{:.4f}"), *decision.confidence) : "none");
-    add("x-understudy-threshold", decision.threshold ? fmt::format(FMT_COMPILE("{:.4f}"), *decision.threshold) : "none");
+    add("x-understudy-confidence", four_decimals(decision.confidence));
+    add("x-understudy-threshold", four_decimals(decision.threshold));
     add("x-understudy-escalated", decision.escalated ? "1" : "0");
     if (!decision.reason.empty()) add("x-understudy-reason", decision.reason);
     if (content_type != kEventStream || decision.cost_final) {
@@ -48,10 +54,10 @@ void DecisionFields::render(const cascade::Decision& decision, bool decided, std
       add("x-understudy-saved-usd", money(decision.saved(), decision.teacher_cost_estimated));
       if (decision.cost) add("x-litellm-response-cost", cost);
     }
-    add("x-understudy-overhead-us", fmt::format(FMT_COMPILE("{}"), decision.overhead_us));
+    add("x-understudy-overhead-us", std::to_string(decision.overhead_us));
     if (decision.retry_after_ms) {
-      add("retry-after-ms", fmt::format(FMT_COMPILE("{}"), *decision.retry_after_ms));
-      add("retry-after", fmt::format(FMT_COMPILE("{}"), (*decision.retry_after_ms + 999) / 1000));
+      add("retry-after-ms", std::to_string(*decision.retry_after_ms));
+      add("retry-after", std::to_string((*decision.retry_after_ms + 999) / 1000));
     }
     if (decision.retry_is_useless) add("x-should-retry", "false");
     if (!decision.debug.empty()) add("x-understudy-debug", decision.debug);
@@ -61,25 +67,28 @@ void DecisionFields::render(const cascade::Decision& decision, bool decided, std
 }
 
 net::Task<void> HttpSink::reply(const cascade::Decision& decision, int status, std::span<const std::string_view> body) {
-  fields_.render(decision, true, kJson);
-  return exchange_.respond(status, fields_.fields(), body);
+  DecisionFields fields;
+  fields.render(decision, true, kJson);
+  co_return co_await exchange_.respond(status, fields.fields(), body);
 }
 
 net::Task<void> HttpSink::fail(const cascade::Decision& decision, const Error& error) {
   cascade::Decision told = decision;
   told.retry_is_useless = error.kind == ErrorKind::kInvalidRequest || error.kind == ErrorKind::kBudgetExceeded;
   told.retry_after_ms.reset();  // the server writes the error's own
-  fields_.render(told, true, kJson);
+  DecisionFields fields;
+  fields.render(told, true, kJson);
   // The server states the type of its own error bodies.
-  return exchange_.respond_error(error, fields_.fields().subspan(1));
+  co_return co_await exchange_.respond_error(error, fields.fields().subspan(1));
 }
 
 void HttpSink::expect_stream(const cascade::Decision& undecided) {
-  exchange_.heartbeat(heartbeat_ms_, [this, decision = undecided]() -> std::string_view {
+  exchange_.heartbeat(heartbeat_ms_, [this, &undecided]() -> std::string_view {
     if (!begun_) {
       begun_ = true;
-      fields_.render(decision, false, kEventStream);
-      exchange_.start_stream(200, fields_.fields());
+      DecisionFields fields;
+      fields.render(undecided, false, kEventStream);
+      exchange_.start_stream(200, fields.fields());
     }
     return net::kSseHeartbeat;
   });
@@ -88,8 +97,9 @@ void HttpSink::expect_stream(const cascade::Decision& undecided) {
 void HttpSink::begin_stream(const cascade::Decision& decision) {
   if (begun_) return;
   begun_ = true;
-  fields_.render(decision, true, kEventStream);
-  exchange_.start_stream(200, fields_.fields());
+  DecisionFields fields;
+  fields.render(decision, true, kEventStream);
+  exchange_.start_stream(200, fields.fields());
 }
 
 }  // namespace understudy::gateway

@@ -39,6 +39,7 @@ class HttpSink final : public cascade::ClientSink {
 
   net::Task<void> reply(const cascade::Decision& decision, int status, std::span<const std::string_view> body) override;
   net::Task<void> fail(const cascade::Decision& decision, const Error& error) override;
+  /// `undecided` must stay where it is as long as the stream.
   void expect_stream(const cascade::Decision& undecided) override;
   void begin_stream(const cascade::Decision& decision) override;
   net::Task<void> write(std::span<const std::string_view> events) override { return exchange_.write(events); }
@@ -52,7 +53,6 @@ class HttpSink final : public cascade::ClientSink {
   net::Exchange& exchange_;
   std::int64_t heartbeat_ms_;
   bool begun_ = false;
-  DecisionFields fields_;
 };
 
 }  // namespace understudy::gateway

@@ -92,8 +92,11 @@ Result<Field> parse_field(std::string_view line) {
   return field;
 }
 
+constexpr std::size_t kUsualFields = 12;
+
 Result<void> parse_fields(std::string_view rest, std::vector<Field>& fields, Framing& framing, const HeadLimits& limits) {
   fields.clear();
+  fields.reserve(kUsualFields);
   for (;;) {
     auto line = take_line(rest);
     if (!line) return fail(std::move(line.error()));

@@ -1,4 +1,5 @@
 #include <charconv>
+#include <cstring>
 
 #include "base/assert.h"
 #include "net/http.h"
@@ -53,17 +54,28 @@ std::string_view reason_phrase(int status) {
 }
 
 void append_field(std::string& out, std::string_view name, std::string_view value) {
-  UNDERSTUDY_ASSERT(is_token(name));
-  out.append(name);
-  out.append(": ");
-  const std::size_t at = out.size();
-  out.append(value);
+#ifndef NDEBUG
+  UNDERSTUDY_ASSERT(is_token(name));  // names are our own or were parsed; values may be anything
+#endif
+  const std::size_t before = out.size();
+  const std::size_t after = before + name.size() + value.size() + 4;
+  out.resize_and_overwrite(after, [&](char* data, std::size_t) {
+    char* p = data + before;
+    std::memcpy(p, name.data(), name.size());
+    p += name.size();
+    *p++ = ':';
+    *p++ = ' ';
+    if (!value.empty()) std::memcpy(p, value.data(), value.size());
+    p += value.size();
+    *p++ = '\r';
+    *p = '\n';
+    return after;
+  });
   if (!internal::is_field_value(value)) [[unlikely]] {
-    for (std::size_t i = at; i < out.size(); ++i) {
+    for (std::size_t i = after - 2 - value.size(); i < after - 2; ++i) {
       if (!internal::is_field_value({&out[i], 1})) out[i] = ' ';
     }
   }
-  out.append("\r\n");
 }
 
 void append_status_line(std::string& out, int status) {

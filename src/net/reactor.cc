@@ -4,7 +4,6 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include <boost/asio/co_spawn.hpp>
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -25,33 +24,12 @@ constexpr std::size_t kScratchBytes = 64 * 1024;
 
 thread_local ReactorCore* current_core = nullptr;
 
-/// Asio's view of a reactor: work handed to it runs in a later turn of the loop.
-class LoopExecutor {
- public:
-  explicit LoopExecutor(ReactorCore& core) : core_(&core) {}
-
-  boost::asio::execution_context& query(boost::asio::execution::context_t) const noexcept { return core_->context(); }
-  static constexpr boost::asio::execution::blocking_t query(boost::asio::execution::blocking_t) noexcept {
-    return boost::asio::execution::blocking.never;
-  }
-  template <typename Function>
-  void execute(Function function) const {
-    core_->post(std::move_only_function<void()>(std::move(function)));
-  }
-  friend bool operator==(const LoopExecutor& a, const LoopExecutor& b) noexcept { return a.core_ == b.core_; }
-  friend bool operator!=(const LoopExecutor& a, const LoopExecutor& b) noexcept { return a.core_ != b.core_; }
-
- private:
-  ReactorCore* core_;
-};
-
 }  // namespace
 
 // ---- WakeSlot ----
 
 WakeSlot::~WakeSlot() {
   if (woken_) unlink();
-  if (resume_ != nullptr) std::exchange(resume_, nullptr)(storage_, nullptr);
 }
 
 void WakeSlot::unlink() {
@@ -72,7 +50,52 @@ void WakeSlot::wake(Wake wake) {
 
 void WakeSlot::fire(Wake wake) {
   UNDERSTUDY_ASSERT(armed());
-  std::exchange(resume_, nullptr)(storage_, &wake);
+  wake_ = wake;
+  std::exchange(waiter_, nullptr).resume();
+}
+
+// ---- Root ----
+
+struct Root::promise_type {
+  promise_type(ReactorCore& c, auto&&...) : core(c), next(c.roots_) {
+    if (next != nullptr) next->previous = this;
+    core.roots_ = this;
+  }
+  ~promise_type() {
+    (previous != nullptr ? previous->next : core.roots_) = next;
+    if (next != nullptr) next->previous = previous;
+  }
+  Root get_return_object() {
+    // The job does not own the frame: the list does.
+    core.post([frame = std::coroutine_handle<promise_type>::from_promise(*this)] { frame.resume(); });
+    return {};
+  }
+  std::suspend_always initial_suspend() const noexcept { return {}; }
+  std::suspend_never final_suspend() const noexcept { return {}; }
+  void return_void() const noexcept {}
+  [[noreturn]] void unhandled_exception() const noexcept { std::terminate(); }  // `ended` must not throw
+
+  ReactorCore& core;
+  promise_type* previous = nullptr;
+  promise_type* next;
+};
+
+namespace {
+
+Root run_root(ReactorCore&, Awaitable<void> task, std::move_only_function<void(std::exception_ptr)> ended) {
+  std::exception_ptr thrown;
+  try {
+    co_await std::move(task);
+  } catch (...) {
+    thrown = std::current_exception();
+  }
+  ended(thrown);
+}
+
+}  // namespace
+
+void ReactorCore::spawn(Awaitable<void> task, std::move_only_function<void(std::exception_ptr)> ended) {
+  run_root(*this, std::move(task), std::move(ended));
 }
 
 // ---- Ticker, Timer ----
@@ -153,8 +176,9 @@ ReactorCore::ReactorCore(ReactorOptions options, int epoll_fd, int wake_fd)
 
 ReactorCore::~ReactorCore() {
   {
-    // Dropping a job may drop a coroutine, whose unwinding is handed to the executor as another job.
+    // What coroutines and jobs hold may post another job when it is dropped.
     const ThreadGuard guard(*this);
+    while (roots_ != nullptr) std::coroutine_handle<Root::promise_type>::from_promise(*roots_).destroy();
     foreign_jobs_.clear();
     while (!jobs_.empty()) {
       running_jobs_.swap(jobs_);
@@ -165,7 +189,6 @@ ReactorCore::~ReactorCore() {
   ::close(epoll_fd_);
 }
 
-boost::asio::any_io_executor ReactorCore::executor() { return LoopExecutor(*this); }
 
 void ReactorCore::post(std::move_only_function<void()> job) {
   if (current_core == this) {
@@ -331,7 +354,6 @@ Reactor::~Reactor() = default;
 unsigned Reactor::index() const { return core_->options().index; }
 const Clock& Reactor::clock() const { return *core_->options().clock; }
 MonoTime Reactor::now() const { return core_->now(); }
-boost::asio::any_io_executor Reactor::executor() { return core_->executor(); }
 void Reactor::post(std::move_only_function<void()> job) { core_->post(std::move(job)); }
 void Reactor::run() { core_->run(); }
 void Reactor::stop() { core_->stop(); }
@@ -340,7 +362,7 @@ void Reactor::run_until_done(Awaitable<void> task) {
   const internal::ReactorCore::ThreadGuard guard(*core_);
   bool done = false;
   std::exception_ptr thrown;
-  boost::asio::co_spawn(core_->executor(), std::move(task), [&](std::exception_ptr exception) {
+  core_->spawn(std::move(task), [&](std::exception_ptr exception) {
     thrown = exception;
     done = true;
   });

@@ -39,10 +39,6 @@ class Reactor {
   const Clock& clock() const;
   /// Monotonic time as of the last return from the kernel: free, and at most one handler's work old.
   MonoTime now() const;
-  /// For `boost::asio::co_spawn` and other Asio coroutine tools. Asio's sockets and timers do not belong on it: use
-  /// this module's.
-  boost::asio::any_io_executor executor();
-
   /// Runs `job` on the reactor's thread in a later turn of the loop. Thread-safe. Jobs posted from one thread run in
   /// order. Costs one system call from a foreign thread, none from the reactor's own.
   void post(std::move_only_function<void()> job);

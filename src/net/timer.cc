@@ -1,6 +1,5 @@
 #include "net/timer.h"
 
-#include <boost/asio/co_spawn.hpp>
 #include <exception>
 #include <list>
 
@@ -99,7 +98,7 @@ TaskGroup::~TaskGroup() { UNDERSTUDY_ASSERT(state_->running == 0); }
 void TaskGroup::spawn(Awaitable<void> task) {
   ++state_->running;
   state_->empty.reset();
-  boost::asio::co_spawn(state_->reactor.executor(), std::move(task), [state = state_.get()](std::exception_ptr thrown) {
+  state_->reactor.core().spawn(std::move(task), [state = state_.get()](std::exception_ptr thrown) {
     if (thrown) {
       try {
         std::rethrow_exception(thrown);

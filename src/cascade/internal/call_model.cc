@@ -185,7 +185,7 @@ void finish_stream(const CallSubject& subject, Attempt& attempt, chat::StreamAss
   add_cost(subject, attempt);
 }
 
-std::optional<Picousd> total_cost(std::span<const Attempt> attempts) {
+std::optional<Picousd> total_cost(const std::list<Attempt>& attempts) {
   Picousd sum;
   for (const Attempt& attempt : attempts) {
     if (!attempt.cost) return std::nullopt;

@@ -1,6 +1,7 @@
 #pragma once
 /// One upstream call of the cascade: money set aside, body made, reply read, usage, cost and confidence found.
 
+#include <list>
 #include <string_view>
 
 #include "cascade/attempt.h"
@@ -56,7 +57,7 @@ net::Awaitable<void> call_model(const CallSubject& subject, Attempt& attempt, De
 void finish_stream(const CallSubject& subject, Attempt& attempt, chat::StreamAssembler& assembler);
 
 /// Adds up what the calls cost: nullopt as soon as one is unknown.
-std::optional<Picousd> total_cost(std::span<const Attempt> attempts);
+std::optional<Picousd> total_cost(const std::list<Attempt>& attempts);
 
 /// Tokens by rule of thumb for a call whose upstream told none, or that was cut off.
 Usage estimate_usage(std::string_view body, std::string_view answer);

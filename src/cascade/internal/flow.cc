@@ -12,8 +12,7 @@ void bump(std::atomic<std::uint64_t>& counter) { counter.fetch_add(1, std::memor
 
 Flow::Flow(Engine& engine, RequestContext context, ClientSink& sink)
     : engine_(engine), deps_(engine.deps_), runtime_(engine.runtime_), policy_(*runtime_->policy), context_(std::move(context)), sink_(sink) {
-  attempts_.reserve(2 + kMaxRetries);  // references to attempts stay valid
-  decision_.request_id = context_.request_id;
+  decision_.request_id = std::move(context_.request_id);
 }
 
 net::Awaitable<void> Flow::run() {
@@ -73,8 +72,8 @@ net::Awaitable<void> Flow::live() {
   if (cascade.cache) {
     chat::append_canonical(request_, context_.body, canonical_);
     cache_scope_ = std::string(context_.tenant) + '\n' + cascade.name + '\n' + std::string(task_name_);
-    const AnswerCache::Key key{cache_scope_, canonical_};
-    cached_ = deps_.cache.find(key, deps_.reactor.now(), cascade.cache_max_age_ms);
+    cache_key_ = AnswerCache::Key(cache_scope_, canonical_);
+    cached_ = deps_.cache.find(cache_key_, deps_.reactor.now(), cascade.cache_max_age_ms);
     if (cached_) {
       decision_.served_by = Stage::kCache;
       decision_.model = cached_->model;
@@ -177,7 +176,7 @@ double Flow::threshold() const {
 }
 
 internal::CallSubject Flow::subject() {
-  return internal::CallSubject{deps_,           *runtime_,       request_, context_.body, context_.request_id, context_.client_key, context_.traceparent,
+  return internal::CallSubject{deps_,           *runtime_,       request_, context_.body, decision_.request_id, context_.client_key, context_.traceparent,
                                sink_.cancel_token(), engine_.series_, engine_.accumulator_};
 }
 

@@ -1,10 +1,9 @@
 #pragma once
 /// One request's way through the cascade. Lives in Engine::handle's frame.
 
-#include <array>
+#include <list>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "cascade/attempt.h"
 #include "cascade/engine.h"
@@ -34,6 +33,7 @@ class Flow {
 
   // flow_serve.cc: how the answer goes out
   net::Awaitable<void> serve_attempt(Attempt& attempt);
+  net::Awaitable<void> serve_whole(Attempt& attempt);
   net::Awaitable<void> serve_cached(const CachedAnswer& cached);
   net::Awaitable<void> serve_failure(Attempt& attempt);
   net::Awaitable<void> pass_stream(Attempt& attempt);
@@ -65,9 +65,10 @@ class Flow {
   double coin_probability_ = 0;
   bool coin_heads_ = false;
   Decision decision_;
-  std::vector<Attempt> attempts_;
+  std::list<Attempt> attempts_;   ///< references to them stay valid
   std::string canonical_;
   std::string cache_scope_;
+  AnswerCache::Key cache_key_;     ///< of the two above
   std::shared_ptr<const CachedAnswer> cached_;
   std::string_view label_source_;
   std::optional<bool> agrees_;

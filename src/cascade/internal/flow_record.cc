@@ -53,12 +53,12 @@ void Flow::record(int status, std::string_view error) {
     } else if (keep_bodies && attempt.ok()) {
       answer = attempt.completion.message.in(attempt.body);
     }
-    const store::AttemptEvent event = internal::attempt_event(policy_, attempt, context_.request_id, answer);
+    const store::AttemptEvent event = internal::attempt_event(policy_, attempt, decision_.request_id, answer);
     deps_.journal->append(event);
   }
 
   store::RequestEvent event;
-  event.request_id = context_.request_id;
+  event.request_id = decision_.request_id;
   event.tenant = context_.tenant;
   event.key = context_.key_name;
   event.route = context_.route;
@@ -66,7 +66,7 @@ void Flow::record(int status, std::string_view error) {
     event.session = context_.session;
     event.consumer = context_.consumer;
     event.tags = context_.tags;
-    event.input_hash = canonical_.empty() ? hash64(context_.body) : hash64(canonical_);
+    event.input_hash = canonical_.empty() ? hash64(context_.body) : cache_key_.content.low;
   }
   event.task = task_name_;
   if (route_.cascade != nullptr) event.cascade = route_.cascade->name;
@@ -143,7 +143,7 @@ void Flow::start_labels() {
   job->runtime = runtime_;
   job->cascade = route_.cascade;
   job->task = task_;
-  job->request_id = context_.request_id;
+  job->request_id = decision_.request_id;
   job->client_key = std::string(context_.client_key);
   job->body = std::string(context_.body);
   job->source = shadow ? "shadow" : "coin";

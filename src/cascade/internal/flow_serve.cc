@@ -33,10 +33,23 @@ std::string features_json(const calibration::LogprobFeatures& features) {
   return out;
 }
 
+/// One chunk as an event, under the name that the client asked for and without logprobs that it did not.
+void append_chunk(std::string& out, std::string_view data, const chat::Chunk& chunk, std::string_view model_json, bool logprobs) {
+  chat::Splice splice(data);
+  if (chunk.model.present()) splice.replace(chunk.model, model_json);
+  if (chunk.logprobs.present() && !logprobs) splice.replace(chunk.logprobs, "null");
+  const auto pieces = splice.pieces();
+  out.reserve(out.size() + pieces.bytes + 8);
+  out += "data: ";
+  for (const std::string_view piece : pieces) out.append(piece);
+  out += "\n\n";
+}
+
 }  // namespace
 
 std::string Flow::attempts_json() const {
   std::string out;
+  out.reserve(128 * (attempts_.size() + 1));
   JsonWriter w(out);
   w.begin_array();
   if (cached_) {
@@ -137,21 +150,23 @@ bool Flow::may_cache() const {
 }
 
 void Flow::remember(const Attempt& attempt, std::string completion) {
-  auto entry = std::make_shared<CachedAnswer>();
-  entry->completion = std::move(completion);
-  entry->stage = attempt.stage;
-  entry->model = policy_.models[attempt.model].config.name;
-  entry->confidence = attempt.confidence;
-  entry->usage = attempt.usage;
-  entry->stored = deps_.reactor.now();
-  deps_.cache.put({cache_scope_, canonical_}, std::move(entry));
+  CachedAnswer entry;
+  entry.completion = std::move(completion);
+  entry.stage = attempt.stage;
+  entry.model = policy_.models[attempt.model].config.name;
+  entry.confidence = attempt.confidence;
+  entry.usage = attempt.usage;
+  entry.stored = deps_.reactor.now();
+  deps_.cache.put(cache_key_, std::move(entry));
 }
 
+// Not a coroutine: a stream that lasts for minutes does not hold the frame of the other way.
 net::Awaitable<void> Flow::serve_attempt(Attempt& attempt) {
-  if (attempt.reply && attempt.reply->is_event_stream() && !attempt.answer) {
-    co_await pass_stream(attempt);
-    co_return;
-  }
+  const bool open_stream = attempt.reply && attempt.reply->is_event_stream() && !attempt.answer;
+  return open_stream ? pass_stream(attempt) : serve_whole(attempt);
+}
+
+net::Awaitable<void> Flow::serve_whole(Attempt& attempt) {
   attempt.served = true;
   settle_decision(&attempt);
   compare_with_teacher();
@@ -323,7 +338,8 @@ net::Awaitable<void> Flow::pass_stream(Attempt& attempt) {
   decision_.cost_final = false;
   const std::string model = json_string(request_.model);
   const auto calls = subject();
-  chat::StreamAssembler assembler;
+  chat::StreamAssembler assembler(attempt.stage == Stage::kStudent);
+  const bool keep_logprobs = request_.logprobs && may_cache();
   std::string out;           // events that are ready to go
   std::string finish_event;  // the finishing chunk waits for usage, so that it can carry the cost
   std::optional<Error> broken;
@@ -346,26 +362,20 @@ net::Awaitable<void> Flow::pass_stream(Attempt& attempt) {
       if (!assembler.finished()) broken = Error(ErrorKind::kUpstreamProtocol, "The upstream's stream ended without a finish reason.");
       break;
     }
-    auto chunk = assembler.add(data, request_.logprobs);
+    auto chunk = assembler.add(data, keep_logprobs);
     if (!chunk) {
       broken = std::move(chunk.error());
       break;
     }
     const bool usage_only = chunk->choices == 0 && chunk->usage.present();
     if (!usage_only) {
-      chat::Splice splice(data);
-      if (chunk->model.present()) splice.replace(chunk->model, model);
-      if (chunk->logprobs.present() && !request_.logprobs) splice.replace(chunk->logprobs, "null");
-      std::string& to = chunk->has_finish ? finish_event : out;
-      to += "data: ";
-      for (const std::string_view piece : splice.pieces()) to.append(piece);
-      to += "\n\n";
+      append_chunk(chunk->has_finish ? finish_event : out, data, *chunk, model, request_.logprobs);
       waiting = true;
     }
     if (waiting && !out.empty() && !attempt.reply->event_ready()) {
       const std::array<std::string_view, 1> pieces{out};
       auto sent = co_await sink_.write(pieces);
-      out.clear();
+      std::string().swap(out);  // nothing is held between two events
       waiting = false;
       if (!sent) {
         client_left = true;

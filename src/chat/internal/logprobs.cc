@@ -80,6 +80,17 @@ Code read_content(Document& document, od::value value, LogprobSeries& series, Sp
   return simdjson::SUCCESS;
 }
 
+/// The place of an array whose numbers nobody wants: brackets are balanced, what stands between them is not looked at.
+Code step_over(Document& document, od::value value, Span& content) {
+  content.begin = document.start_of(value);
+  od::array array;
+  if (value.get_array().get(array) != simdjson::SUCCESS) return walk(document, value, content);
+  std::string_view raw;
+  CHAT_JSON_TRY(array.raw_json().get(raw));
+  content.end = document.here();
+  return simdjson::SUCCESS;
+}
+
 Code text_member(Document& document, od::value value, std::string& out, bool append) {
   std::string_view text;
   if (value.get_string().get(text) == simdjson::SUCCESS) {
@@ -103,7 +114,7 @@ Code read_logprobs(Document& document, od::value value, LogprobSeries* series, S
     if (field.key() == "content" && series != nullptr) {
       CHAT_JSON_TRY(read_content(document, field.value(), *series, content));
     } else if (field.key() == "content") {
-      CHAT_JSON_TRY(walk(document, field.value(), content));
+      CHAT_JSON_TRY(step_over(document, field.value(), content));
     } else {
       Span ignored;
       CHAT_JSON_TRY(walk(document, field.value(), ignored));

@@ -34,10 +34,9 @@ Result<Caller> authenticate(const net::RequestHead& head, const KeyRing& keys) {
   return caller;
 }
 
-Result<cascade::RequestContext> make_context(const net::Exchange& exchange, const Caller& caller, std::string request_id) {
+Result<cascade::RequestContext> make_context(const net::Exchange& exchange, const Caller& caller) {
   const net::RequestHead& head = exchange.head();
   cascade::RequestContext context;
-  context.request_id = std::move(request_id);
   context.tenant = caller.tenant;
   if (caller.key != nullptr) context.key_name = caller.key->name;
   context.client_key = caller.presented;

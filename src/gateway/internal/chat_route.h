@@ -17,6 +17,6 @@ struct Caller {
 Result<Caller> authenticate(const net::RequestHead& head, const KeyRing& keys);
 
 /// Fills the context from head and body. kInvalidRequest for an unknown x-understudy-mode.
-Result<cascade::RequestContext> make_context(const net::Exchange& exchange, const Caller& caller, std::string request_id);
+Result<cascade::RequestContext> make_context(const net::Exchange& exchange, const Caller& caller);
 
 }  // namespace understudy::gateway::internal

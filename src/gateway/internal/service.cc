@@ -12,14 +12,6 @@
 namespace understudy::gateway::internal {
 namespace {
 
-enum class RouteName { kChat, kModels, kModel, kHealth, kReady, kMetrics, kUnknown };
-
-struct Matched {
-  RouteName route = RouteName::kUnknown;
-  std::string_view id;          ///< of /v1/models/{id}
-  std::string_view method;      ///< the one that the route takes
-};
-
 /// Paths stand with and without /v1, and under /openai as Azure-style clients write them.
 Matched match(std::string_view path) {
   if (path == "/health" || path == "/healthz") return {RouteName::kHealth, {}, "GET"};
@@ -143,8 +135,14 @@ net::Awaitable<void> ReactorService::probe() {
   }
 }
 
+// Not a coroutine: a chat that lasts for minutes does not hold the frame of the other routes.
 net::Awaitable<void> ReactorService::handle(net::Exchange& exchange) {
   const Matched matched = match(exchange.head().path);
+  if (matched.route == RouteName::kChat && exchange.head().method == "POST") return chat(exchange);
+  return handle_small(exchange, matched);
+}
+
+net::Awaitable<void> ReactorService::handle_small(net::Exchange& exchange, Matched matched) {
   const std::string_view method = exchange.head().method;
   net::Field json("content-type", "application/json");
   const std::span<const net::Field> json_fields(&json, 1);
@@ -161,7 +159,6 @@ net::Awaitable<void> ReactorService::handle(net::Exchange& exchange) {
     co_return;
   }
   switch (matched.route) {
-    case RouteName::kChat: co_await chat(exchange); break;
     case RouteName::kModels:
     case RouteName::kModel: {
       [[maybe_unused]] auto sent = co_await models(exchange, matched.id);
@@ -189,7 +186,8 @@ net::Awaitable<void> ReactorService::handle(net::Exchange& exchange) {
       [[maybe_unused]] auto sent = co_await exchange.respond(200, std::span<const net::Field>(&text, 1), body);
       break;
     }
-    case RouteName::kUnknown: break;
+    case RouteName::kChat:
+    case RouteName::kUnknown: break;  // both were answered above
   }
 }
 
@@ -198,12 +196,13 @@ net::Awaitable<void> ReactorService::chat(net::Exchange& exchange) {
   std::string request_id = given && is_acceptable_request_id(*given) ? std::string(*given) : ids_.next();
   const auto keys = snapshot_.keys;  // stays valid over a reload
   auto caller = authenticate(exchange.head(), *keys);
-  Result<cascade::RequestContext> context = caller ? make_context(exchange, *caller, request_id) : Result<cascade::RequestContext>(fail(caller.error()));
+  Result<cascade::RequestContext> context = caller ? make_context(exchange, *caller) : Result<cascade::RequestContext>(fail(caller.error()));
   if (!context) {
     net::Field id("x-request-id", request_id);
     [[maybe_unused]] auto sent = co_await exchange.respond_error(context.error(), std::span<const net::Field>(&id, 1));
     co_return;
   }
+  context->request_id = std::move(request_id);
   HttpSink sink(exchange, snapshot_.policy->heartbeat_ms);
   co_await engine_.handle(std::move(*context), sink);
 }

@@ -6,6 +6,14 @@
 
 namespace understudy::gateway::internal {
 
+enum class RouteName { kChat, kModels, kModel, kHealth, kReady, kMetrics, kUnknown };
+
+struct Matched {
+  RouteName route = RouteName::kUnknown;
+  std::string_view id;          ///< of /v1/models/{id}
+  std::string_view method;      ///< the one that the route takes
+};
+
 /// One reactor's part of the gateway.
 class ReactorService final : public net::Service {
  public:
@@ -23,6 +31,8 @@ class ReactorService final : public net::Service {
  private:
   ReactorService(net::Reactor& reactor, std::shared_ptr<Shared> shared);
   net::Awaitable<void> chat(net::Exchange& exchange);
+  /// Everything that is answered at once.
+  net::Awaitable<void> handle_small(net::Exchange& exchange, Matched matched);
   net::Awaitable<void> hourly_probe();
   net::Task<void> models(net::Exchange& exchange, std::string_view raw_id);
 

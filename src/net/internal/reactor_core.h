@@ -4,8 +4,6 @@
 #include <sys/epoll.h>
 
 #include <array>
-#include <boost/asio/execution.hpp>
-#include <boost/asio/execution_context.hpp>
 #include <cstdint>
 #include <functional>
 #include <mutex>
@@ -38,6 +36,12 @@ class Ticker {
   Ticker* next_ = nullptr;
 };
 
+/// A coroutine that nobody awaits, at the bottom of a chain of tasks. Owned by its reactor; gone when its task has ended.
+class Root {
+ public:
+  struct promise_type;
+};
+
 /// Wakes a slot at a time. Lives where the waiter lives; deregisters itself.
 struct Timer {
   Timer(ReactorCore& core, MonoTime at, WakeSlot& slot);
@@ -59,10 +63,9 @@ class ReactorCore {
 
   const ReactorOptions& options() const { return options_; }
   MonoTime now() const { return now_; }
-  boost::asio::any_io_executor executor();
-  boost::asio::execution_context& context() { return context_; }
-
   void post(std::move_only_function<void()> job);
+  /// Starts `task` in a later turn. `ended` gets the exception that left it, else null.
+  void spawn(Awaitable<void> task, std::move_only_function<void(std::exception_ptr)> ended);
   void run();
   void stop();
   void turn(bool may_block);
@@ -81,6 +84,7 @@ class ReactorCore {
   friend class Ticker;
   friend struct Timer;
   friend class WakeSlot;
+  friend struct Root::promise_type;
 
   void dispatch(int count);
   void run_jobs();
@@ -106,6 +110,7 @@ class ReactorCore {
   std::vector<std::move_only_function<void()>> jobs_;
   std::vector<std::move_only_function<void()>> running_jobs_;
   std::set<std::pair<MonoTime, Timer*>> timers_;
+  Root::promise_type* roots_ = nullptr;
   Ticker* tickers_ = nullptr;
   Ticker* next_ticker_ = nullptr;  // of the scan under way
 
@@ -117,7 +122,6 @@ class ReactorCore {
   std::string scratch_head_;
   std::array<char, 32> date_{};
   std::int64_t date_second_ = -1;
-  boost::asio::execution_context context_;
 };
 
 }  // namespace understudy::net::internal

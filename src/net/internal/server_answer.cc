@@ -138,8 +138,8 @@ Task<void> ServerConnection::write(std::span<const std::string_view> pieces, std
   std::string& prefix = core_.scratch_head();
   prefix.clear();
   prefix.append(stream_head_).append(beat_rest_);
-  stream_head_ = {};
-  beat_rest_ = {};
+  std::string().swap(stream_head_);  // an assignment would keep the memory for as long as the stream lasts
+  std::string().swap(beat_rest_);
   const std::size_t size = sends_body() ? total_size(pieces) : 0;
   Gather message;
   if (size > 0) message.pieces = pieces;

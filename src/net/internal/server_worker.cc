@@ -5,7 +5,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <boost/asio/co_spawn.hpp>
 #include <cerrno>
 #include <cstring>
 #include <exception>
@@ -100,7 +99,7 @@ void ServerWorker::accept_one(int fd, const void* address) {
   auto stream = std::make_unique<TcpStream>(core());
   if (!stream->descriptor().open(fd, true)) return;
   auto connection = std::make_unique<ServerConnection>(*this, std::move(stream), *static_cast<const sockaddr_storage*>(address));
-  boost::asio::co_spawn(core().executor(), ServerConnection::serve(std::move(connection)), [](std::exception_ptr thrown) {
+  core().spawn(ServerConnection::serve(std::move(connection)), [](std::exception_ptr thrown) {
     if (thrown) log::error("a connection ended with an exception; this is a bug");
   });
 }

@@ -1,13 +1,10 @@
 #pragma once
 /// The place where one suspended coroutine waits to be woken. Internal to this module.
 
-#include <boost/asio/async_result.hpp>
-#include <boost/asio/awaitable.hpp>
-#include <cstddef>
+#include <coroutine>
 #include <cstdint>
-#include <new>
-#include <type_traits>
-#include <utility>
+
+#include "base/assert.h"
 
 namespace understudy::net::internal {
 
@@ -25,50 +22,33 @@ class WakeSlot {
   WakeSlot(const WakeSlot&) = delete;
   WakeSlot& operator=(const WakeSlot&) = delete;
 
-  bool armed() const { return resume_ != nullptr && !woken_; }
+  bool armed() const { return waiter_ != nullptr && !woken_; }
   void wake(Wake wake);
   void fire(Wake wake);
 
-  /// Asio's form of an asynchronous operation, which a coroutine awaits without a frame of its own.
-  struct WaitOp {
-    struct Initiation {
-      WakeSlot* slot;
-      template <typename Handler>
-      void operator()(Handler handler) const {
-        slot->store(std::move(handler));
+  auto wait() {
+    struct Wait {
+      bool await_ready() const noexcept { return false; }
+      void await_suspend(std::coroutine_handle<> waiter) const {
+        UNDERSTUDY_ASSERT(slot.waiter_ == nullptr);
+        slot.waiter_ = waiter;
       }
+      Wake await_resume() const noexcept { return slot.wake_; }
+      WakeSlot& slot;
     };
-    WakeSlot* slot;
-    template <typename Token>
-    auto operator()(Token&& token)
-        -> decltype(boost::asio::async_initiate<Token, void(Wake)>(std::declval<Initiation>(), token)) {
-      return boost::asio::async_initiate<Token, void(Wake)>(Initiation{slot}, token);
-    }
-  };
-  WaitOp wait() { return WaitOp{this}; }
+    return Wait{.slot = *this};
+  }
 
  private:
   friend class ReactorCore;
-
-  template <typename Handler>
-  void store(Handler handler) {
-    static_assert(sizeof(Handler) <= sizeof(storage_) && alignof(Handler) <= alignof(std::max_align_t));
-    ::new (static_cast<void*>(storage_)) Handler(std::move(handler));
-    resume_ = [](void* storage, const Wake* wake) {
-      Handler taken(std::move(*static_cast<Handler*>(storage)));
-      static_cast<Handler*>(storage)->~Handler();
-      if (wake != nullptr) std::move(taken)(Wake(*wake));
-    };
-  }
   void unlink();
 
   ReactorCore& core_;
-  void (*resume_)(void* storage, const Wake* wake) = nullptr;  // null wake: destroy only
+  std::coroutine_handle<> waiter_;
   WakeSlot* previous_ = nullptr;
   WakeSlot* next_ = nullptr;
   bool woken_ = false;
   Wake wake_ = Wake::kReady;
-  alignas(std::max_align_t) std::byte storage_[32];
 };
 
 }  // namespace understudy::net::internal
