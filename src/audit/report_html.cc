@@ -27,7 +27,7 @@ svg{display:block;width:100%;height:auto}.narrow{display:none}svg text{fill:var(
 .key{display:flex;gap:16px;flex-wrap:wrap;font-size:.85rem;color:var(--soft);margin:4px 0 8px}.key i{display:inline-block;width:11px;height:11px;border-radius:3px;
 margin-right:6px;vertical-align:-1px}.warnbox{border-left:4px solid var(--warn);padding:6px 12px;background:var(--band2);border-radius:4px;margin:10px 0}
 ul{padding-left:20px;color:var(--soft)}footer{margin-top:48px;color:var(--soft);font-size:.82rem;overflow-wrap:anywhere}td.w{white-space:nowrap}
-@media (max-width:560px){.wide,td.x,th.x{display:none}.narrow{display:block}main{padding:16px 10px 48px}.card{padding:10px}td,th{padding-right:7px}table{font-size:.84rem}.tile b{font-size:1.15rem}}
+@media (max-width:560px){.wide,td.x,th.x{display:none}td.w{white-space:normal;overflow-wrap:anywhere}.narrow{display:block}main{padding:16px 10px 48px}.card{padding:10px}td,th{padding-right:7px}table{font-size:.84rem}.tile b{font-size:1.15rem}}
 )CSS";
 
 std::string escape(std::string_view text, std::size_t longest = 120) {
