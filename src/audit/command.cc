@@ -3,13 +3,14 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <atomic>
+#include <algorithm>
 #include <chrono>
 #include <fstream>
 #include <iterator>
 #include <mutex>
 
 #include "audit/report.h"
+#include "audit/store_source.h"
 #include "base/clock.h"
 #include "base/time_format.h"
 
@@ -34,7 +35,7 @@ Nothing leaves this machine: the audit never uses the network.)";
 struct Arguments {
   std::vector<std::string> traces;
   std::string format = "auto", html, prices, steps, write_steps, specialize, bill, fail_on, now, from, cost = "book";
-  bool json = false, weekly = false, cached_inside = false, cached_outside = false, no_colour = false, backtest = false;
+  bool json = false, weekly = false, cached_inside = false, cached_outside = false, no_colour = false;
   std::int64_t min_calls = 200, users = 0, requests_per_user = 0;
   int threads = 0;
   double escalation = 0.3, lessons = 0.5;
@@ -52,15 +53,21 @@ Result<std::string> read_file(const std::string& path) {
 class Progress {
  public:
   Progress(std::ostream& err, bool on) : err_(err), on_(on), start_(system_clock().mono()), last_(start_) {}
-  void step(std::uint64_t bytes, std::int64_t rows) {
+  /// `total_bytes` is 0 where it is not known (a pipe).
+  void step(std::uint64_t bytes, std::uint64_t total_bytes) {
     if (!on_) return;
     const MonoTime now = system_clock().mono();
     const std::lock_guard lock(mutex_);
     if (now < start_.plus_ms(1000) || now < last_.plus_ms(200)) return;
     last_ = now;
     const double seconds = static_cast<double>(now.ns - start_.ns) * 1e-9;
-    err_ << fmt::format("\r\x1b[K  {:.0f} MB read, {:.0f} MB/s, {} deferred rows", static_cast<double>(bytes) * 1e-6,
-                        static_cast<double>(bytes) * 1e-6 / seconds, rows)
+    std::string bar;
+    if (total_bytes > 0) {
+      const double share = std::min(1.0, static_cast<double>(bytes) / static_cast<double>(total_bytes));
+      const auto full = static_cast<std::size_t>(share * kBarWidth);
+      bar = fmt::format("[{}{}] {:3.0f} %  ", std::string(full, '#'), std::string(kBarWidth - full, '.'), share * 100);
+    }
+    err_ << fmt::format("\r\x1b[K  {}{:.0f} MB read, {:.0f} MB/s", bar, static_cast<double>(bytes) * 1e-6, static_cast<double>(bytes) * 1e-6 / seconds)
          << std::flush;
     shown_ = true;
   }
@@ -69,6 +76,7 @@ class Progress {
   }
 
  private:
+  static constexpr std::size_t kBarWidth = 30;
   std::ostream& err_;
   bool on_;
   MonoTime start_, last_;
@@ -79,7 +87,7 @@ class Progress {
 void declare(CLI::App& app, Arguments& a) {
   app.footer(kFooter);
   app.add_option("traces", a.traces, "files, directories, globs, or - for standard input")->type_name("TRACES");
-  app.add_option("--from", a.from, "a gateway's data directory or URL instead of files")->type_name("DIR|URL");
+  app.add_option("--from", a.from, "a gateway's data directory instead of files, also while it runs")->type_name("DIR");
   app.add_option("--format", a.format, "the traces' format; found by itself otherwise");
   app.add_flag("--json", a.json, "one JSON object on standard output (schema understudy.audit/1)");
   app.add_option("--html", a.html, "also write a self-contained page")->type_name("FILE");
@@ -191,20 +199,19 @@ int run_audit_command(int argc, const char* const* argv, std::ostream& out, std:
     return refuse(Error(ErrorKind::kUsage, a.from.empty() ? "name the traces to read (files, directories, globs, - for standard input), or --from DIR|URL"
                                                           : "give either traces or --from, not both"));
   }
-  Progress progress(err, environment.stderr_is_terminal && !a.json);
-  prepared->engine.progress = [&](std::uint64_t bytes, std::int64_t rows) { progress.step(bytes, rows); };
-  Result<std::unique_ptr<Ledger>> ledger = fail(ErrorKind::kUsage, "--from is not available in this build; export the log and pass its files");
-  if (a.from.empty()) {
-    ledger = read_traces(a.traces, prepared->book, prepared->names, prepared->engine);
-  } else if (environment.open_source) {
-    auto source = environment.open_source(a.from);
-    if (!source) return refuse(source.error());
-    ledger = read_source(**source, prepared->book, prepared->names, prepared->engine);
-  }
+  Progress progress(err, environment.stderr_is_terminal);
+  prepared->engine.progress = [&](std::uint64_t bytes, std::uint64_t total_bytes) { progress.step(bytes, total_bytes); };
+  const auto read = [&]() -> Result<std::unique_ptr<Ledger>> {
+    if (a.from.empty()) return read_traces(a.traces, prepared->book, prepared->names, prepared->engine);
+    auto source = environment.open_source ? environment.open_source(a.from) : open_store_source(a.from);
+    if (!source) return fail(std::move(source.error()));
+    return read_source(**source, prepared->book, prepared->names, prepared->engine);
+  };
+  auto ledger = read();
   progress.finish();
   if (!ledger) return refuse(ledger.error());
   if (!a.bill.empty()) {
-    if (auto read = read_bill(a.bill, prepared->engine, **ledger); !read) return refuse(read.error());
+    if (auto bill = read_bill(a.bill, prepared->engine, **ledger); !bill) return refuse(bill.error());
   }
   const Report report = compute_figures(**ledger, prepared->figures, prepared->engine.cost);
   for (const auto& [path, text] : {std::pair{a.html, a.html.empty() ? std::string() : report_html(report)},
@@ -215,7 +222,7 @@ int run_audit_command(int argc, const char* const* argv, std::ostream& out, std:
   if (a.json) {
     out << report_json(report);
   } else {
-    out << report_text(report, {.colour = environment.stdout_is_terminal && !a.no_colour, .weekly = a.weekly});
+    out << report_text(report, {.colour = environment.colour && !a.no_colour, .weekly = a.weekly});
   }
   out.flush();
   if (report.too_much_unpriced()) return kIncomplete;

@@ -363,14 +363,14 @@ std::optional<Picousd> PriceBook::cost(const Usage& usage, const PriceQuery& que
 }
 
 const ModelPrices* PriceBook::representative(ModelTier tier) const {
-  const ModelPrices* cheapest = nullptr;
-  Int128 least = 0;
   for (const auto& book : books_) {
     if (const auto it = book->by_id.find(std::string(tier_name(tier))); it != book->by_id.end()) {
       return book->models[it->second.front()].get();
     }
   }
   for (const auto& book : books_) {
+    const ModelPrices* cheapest = nullptr;
+    Int128 least = 0;
     for (const auto& model : book->models) {
       if (model->tier != tier) continue;
       const CallPrices p = model->listed();
@@ -380,8 +380,9 @@ const ModelPrices* PriceBook::representative(ModelTier tier) const {
       cheapest = model.get();
       least = blended;
     }
+    if (cheapest != nullptr) return cheapest;
   }
-  return cheapest;
+  return nullptr;
 }
 
 std::vector<BookInfo> PriceBook::books() const {

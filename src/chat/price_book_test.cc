@@ -167,6 +167,7 @@ TEST(PriceBook, TiersComeFromTheBlendedPrice) {
   EXPECT_EQ(b.find("openai", "text-embedding-3-small")->tier, ModelTier::kEmbed);
   EXPECT_EQ(b.find("cohere", "rerank-english-v3.0")->tier, ModelTier::kSpecialist);
   EXPECT_EQ(b.representative(ModelTier::kSpecialist)->tier, ModelTier::kSpecialist);
+  EXPECT_EQ(b.representative(ModelTier::kSpecialist)->book, "genai-prices");
   EXPECT_GT(*b.representative(ModelTier::kSpecialist)->listed().in, 0);
 }
 
