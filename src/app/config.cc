@@ -94,6 +94,11 @@ Result<void> read_models(TableReader& root, const std::string& file, const Serve
   const auto has = [&](std::string_view name) {
     return std::any_of(context.policy.models.begin(), context.policy.models.end(), [&](const auto& model) { return model.config.name == name; });
   };
+  for (const cascade::PricedModel& model : context.policy.models) {
+    if (model.config.api != providers::Api::kOpenai) continue;
+    const auto url = net::parse_url(model.config.url);
+    if (!url) return fail(ErrorKind::kConfig, fmt::format("{}models.{}.url: {}", file.empty() ? "" : file + ": ", model.config.name, url.error().message));
+  }
   if (context.policy.models.empty()) {
     return fail(ErrorKind::kUsage,
                 "No models are configured. Give both by flags, e.g.\n  understudy serve --student ollama:llama3.2 --teacher openai:gpt-4o\nor a file: understudy serve --config understudy.toml");

@@ -91,6 +91,14 @@ TEST_F(ConfigTest, WrongValuesSayWhatIsWanted) {
   EXPECT_NE(error("= nonsense").find(":1"), std::string::npos);
 }
 
+TEST_F(ConfigTest, UrlsThatCannotBeCalledAreRefusedBeforeAnythingStarts) {
+  for (const char* url : {"ftp://h/v1", "http://", "http://169.254.169.254/v1", "http://user:pass@h/v1", "127.0.0.1:8000"}) {
+    const std::string message = error(with_models("[models.other]\nmodel = \"m\"\nurl = \"" + std::string(url) + "\"\n"));
+    EXPECT_NE(message.find("models.other.url"), std::string::npos) << message;
+    EXPECT_EQ(message.find("pass"), message.find("password")) << "a URL's password is not repeated: " << message;
+  }
+}
+
 TEST_F(ConfigTest, ATableOrListThatIsSomethingElseIsNeverIgnored) {
   // Least of all the keys: without them everyone on this machine may call.
   EXPECT_NE(error("keys = \"secret\"\n" + with_models("")).find("must be a list of tables: [[keys]]"), std::string::npos);
@@ -103,7 +111,7 @@ TEST_F(ConfigTest, ATableOrListThatIsSomethingElseIsNeverIgnored) {
 }
 
 TEST_F(ConfigTest, EverySettingOfTheFileSaysWhereItStands) {
-  const auto config = load(with_models("[tasks.a]\n[tasks.a.match]\nheader = \"b\"\n", "price = { input = \"1\", output = \"2\" }\n"));
+  const auto config = load(with_models("[tasks.a]\n[tasks.a.match]\nheader = \"b\"\n"));
   ASSERT_TRUE(config) << config.error().message;
   for (const Origin& origin : config->origins) {
     EXPECT_NE(origin.origin.find("c.toml:"), std::string::npos) << origin.key << " is said to come from " << origin.origin;

@@ -50,7 +50,7 @@ Result<void> check_not_itself(const Config& config, const std::string& listening
   for (const cascade::PricedModel& model : config.snapshot.policy->models) {
     if (model.config.api != providers::Api::kOpenai) continue;
     const auto url = net::parse_url(model.config.url);
-    if (!url || std::to_string(url->port) != own_port) continue;
+    if (!url || std::to_string(url->port) != own_port) continue;  // load_config has parsed them all
     const bool local = url->host == "localhost" || url->host == "::1" || url->host.starts_with("127.") || listening.starts_with(url->host + ":");
     if (local) {
       return fail(ErrorKind::kConfig, fmt::format("model '{}' is at {}, which is this gateway's own address: give the gateway another port with --listen, or the model its right URL",
