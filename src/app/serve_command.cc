@@ -12,6 +12,7 @@
 #include "app/config.h"
 #include "app/output.h"
 #include "app/version.h"
+#include "audit/call_lines.h"
 #include "base/log.h"
 #include "net/url.h"
 
@@ -111,6 +112,7 @@ int serve(const ServeFlags& flags, const std::string& port_file) {
   options.cache_bytes = config->cache_bytes;
   options.await_durability = config->store.durability == store::Durability::kGroup;
   options.version = std::string(version());
+  options.export_calls = [data = config->data](const std::function<Result<void>(std::string_view)>& write) { return audit::export_calls(data, write); };
   auto gateway = gateway::Gateway::start(std::move(options), config->snapshot, store->get());
   if (!gateway) return report_error("understudy serve", gateway.error(), false);
   greet(*config, **gateway);

@@ -5,10 +5,12 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <fstream>
 #include <iterator>
 #include <mutex>
 
+#include "audit/call_lines.h"
 #include "audit/report.h"
 #include "audit/store_source.h"
 #include "base/clock.h"
@@ -34,7 +36,7 @@ Nothing leaves this machine: the audit never uses the network.)";
 
 struct Arguments {
   std::vector<std::string> traces;
-  std::string format = "auto", html, prices, steps, write_steps, specialize, bill, fail_on, now, from, cost = "book";
+  std::string format = "auto", html, prices, steps, write_steps, specialize, bill, fail_on, now, from, cost = "book", key_env = "UNDERSTUDY_ADMIN_KEY";
   bool json = false, weekly = false, cached_inside = false, cached_outside = false, no_colour = false;
   std::int64_t min_calls = 200, users = 0, requests_per_user = 0;
   int threads = 0;
@@ -87,7 +89,8 @@ class Progress {
 void declare(CLI::App& app, Arguments& a) {
   app.footer(kFooter);
   app.add_option("traces", a.traces, "files, directories, globs, or - for standard input")->type_name("TRACES");
-  app.add_option("--from", a.from, "a gateway's data directory instead of files, also while it runs")->type_name("DIR");
+  app.add_option("--from", a.from, "a gateway's own log instead of files: its data directory (also while it runs), or its address")->type_name("DIR|URL");
+  app.add_option("--key-env", a.key_env, "with --from URL: the environment variable that holds an admin key")->capture_default_str();
   app.add_option("--format", a.format, "the traces' format; found by itself otherwise");
   app.add_flag("--json", a.json, "one JSON object on standard output (schema understudy.audit/1)");
   app.add_option("--html", a.html, "also write a self-contained page")->type_name("FILE");
@@ -203,6 +206,15 @@ int run_audit_command(int argc, const char* const* argv, std::ostream& out, std:
   prepared->engine.progress = [&](std::uint64_t bytes, std::uint64_t total_bytes) { progress.step(bytes, total_bytes); };
   const auto read = [&]() -> Result<std::unique_ptr<Ledger>> {
     if (a.from.empty()) return read_traces(a.traces, prepared->book, prepared->names, prepared->engine);
+    if (a.from.starts_with("http://") || a.from.starts_with("https://")) {
+      const char* key = std::getenv(a.key_env.c_str());
+      auto calls = FetchedCalls::fetch(a.from, key != nullptr ? key : "");
+      if (!calls) return fail(std::move(calls.error()));
+      prepared->engine.format = Format::kPlain;
+      auto fetched = read_traces({calls->path()}, prepared->book, prepared->names, prepared->engine);
+      if (fetched) (*fetched)->input.formats.clear();  // as with --from DIR: the gateway's own log is no foreign format
+      return fetched;
+    }
     auto source = environment.open_source ? environment.open_source(a.from) : open_store_source(a.from);
     if (!source) return fail(std::move(source.error()));
     return read_source(**source, prepared->book, prepared->names, prepared->engine);

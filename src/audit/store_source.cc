@@ -57,8 +57,7 @@ class StoreSource final : public RecordSource {
 
 Result<std::unique_ptr<RecordSource>> open_store_source(const std::string& from) {
   if (from.find("://") != std::string::npos) {
-    return fail(ErrorKind::kUsage, fmt::format("--from {}: reading from a running gateway over HTTP or from ClickHouse is not there yet; give its data directory, "
-                                               "which can be read while the gateway runs", from));
+    return fail(ErrorKind::kUsage, fmt::format("--from {}: only http:// and https:// addresses of gateways and data directories can be read", from));
   }
   auto reader = store::StoreReader::open(from);
   if (!reader) {

@@ -309,6 +309,19 @@ TEST_F(GatewayTest, TenantsOfKeysAreApart) {
   EXPECT_EQ(chat(kSure, "x-api-key: trusted\r\nx-understudy-tenant: a\r\n").field("x-understudy-served-by"), "cache");
 }
 
+TEST_F(GatewayTest, TheLogIsHandedToAdminKeysOnly) {
+  ApiKey admin = key("operator", "admin-secret");
+  admin.admin = true;
+  start({key("bot", "secret"), admin});
+  EXPECT_EQ(get("/admin/api/calls").status, 401);
+  EXPECT_EQ(get("/admin/api/calls", "x-api-key: wrong\r\n").status, 401);
+  const HttpAnswer scope = get("/admin/api/calls", "x-api-key: secret\r\n");
+  EXPECT_EQ(scope.status, 403);
+  EXPECT_TRUE(scope.has("'admin'")) << scope.body;
+  EXPECT_EQ(get("/admin/api/calls", "x-api-key: admin-secret\r\n").status, 404) << "this gateway has no store";
+  EXPECT_EQ(send(gateway_->port(), "POST", "/admin/api/calls").status, 405);
+}
+
 TEST_F(GatewayTest, MetricsCountWhatHappenedAndAreWellFormed) {
   start();
   chat(kSure);

@@ -17,6 +17,7 @@ Matched match(std::string_view path) {
   if (path == "/health" || path == "/healthz") return {RouteName::kHealth, {}, "GET"};
   if (path == "/health/ready" || path == "/readyz") return {RouteName::kReady, {}, "GET"};
   if (path == "/metrics") return {RouteName::kMetrics, {}, "GET"};
+  if (path == "/admin/api/calls") return {RouteName::kAdminCalls, {}, "GET"};
   if (path.starts_with("/openai/")) path.remove_prefix(7);
   if (path.starts_with("/v1/")) path.remove_prefix(3);
   if (path == "/chat/completions") return {RouteName::kChat, {}, "POST"};
@@ -59,8 +60,6 @@ std::string percent_decoded(std::string_view text) {
   }
   return out;
 }
-
-bool is_loopback(std::string_view peer) { return peer.starts_with("127.") || peer == "::1" || peer.starts_with("::ffff:127."); }
 
 }  // namespace
 
@@ -186,6 +185,10 @@ net::Awaitable<void> ReactorService::handle_small(net::Exchange& exchange, Match
       net::Field text("content-type", "text/plain; version=0.0.4; charset=utf-8");
       const std::string body = metrics_text(*shared_);
       [[maybe_unused]] auto sent = co_await exchange.respond(200, std::span<const net::Field>(&text, 1), body);
+      break;
+    }
+    case RouteName::kAdminCalls: {
+      [[maybe_unused]] auto sent = co_await admin_calls(exchange, id_field);
       break;
     }
     case RouteName::kChat:
