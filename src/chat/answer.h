@@ -101,7 +101,7 @@ std::string render_completion(const Answer& answer, const RenderOptions& options
 std::string render_stream(const Answer& answer, const RenderOptions& options);
 
 /// `{"prompt_tokens":..}` with `,"understudy":X` spliced in before its closing brace; `usage_raw` may be "" (then it is
-/// built from `usage`).
+/// built from `usage`, with `"estimated":true` where the tokens were counted by us).
 std::string usage_with_understudy(std::string_view usage_raw, const std::optional<Usage>& usage, std::string_view understudy);
 
 /// Tokens of a text by a rule of thumb (one per started six letters of a word, one per digit, mark and non-ASCII

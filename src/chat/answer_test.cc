@@ -110,6 +110,8 @@ TEST(Usage, UnderstudyIsSplicedIn) {
   EXPECT_EQ(usage_with_understudy(R"({"prompt_tokens":1 })", std::nullopt, "[1]"), R"({"prompt_tokens":1,"understudy":[1]})");
   EXPECT_EQ(usage_with_understudy("{}", std::nullopt, "[1]"), R"({"understudy":[1]})");
   EXPECT_EQ(usage_with_understudy("", std::nullopt, ""), "");
+  EXPECT_EQ(usage_with_understudy("", Usage{.input = 3, .output = 2, .estimated = true}, ""),
+            R"({"prompt_tokens":3,"completion_tokens":2,"total_tokens":5,"estimated":true})");
 }
 
 /// Feeds SSE text as `render_stream` writes it.

@@ -38,9 +38,12 @@ Result<od::object> Document::open(std::string_view text) {
   std::memset(buffer + text.size(), 0, simdjson::SIMDJSON_PADDING);
   base_ = buffer;
   const simdjson::padded_string_view padded(buffer, text.size(), text.size() + simdjson::SIMDJSON_PADDING);
-  if (const auto code = scratch.parser->iterate(padded).get(doc_)) return json_error(code, "body", 0);
+  if (const auto code = scratch.parser->iterate(padded).get(doc_)) return json_error(code, "the body", 0);
   od::object root;
-  if (const auto code = doc_.get_object().get(root)) return json_error(code, "a JSON object", 0);
+  if (const auto code = doc_.get_object().get(root)) {
+    if (code == simdjson::INCORRECT_TYPE) return fail(ErrorKind::kInvalidRequest, "The body is not a JSON object: it must begin with '{'.");
+    return json_error(code, "the body", 0);
+  }
   return root;
 }
 

@@ -36,7 +36,8 @@ class ReactorService final : public net::Service {
   net::Awaitable<void> hourly_probe();
   /// GET /admin/api/calls (admin_calls.cc).
   net::Task<void> admin_calls(net::Exchange& exchange);
-  net::Task<void> models(net::Exchange& exchange, std::string_view raw_id);
+  /// `json_fields`: the request's id, then the type.
+  net::Task<void> models(net::Exchange& exchange, std::string_view raw_id, std::span<const net::Field> json_fields);
 
   net::Reactor& reactor_;
   std::shared_ptr<Shared> shared_;
