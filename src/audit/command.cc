@@ -96,7 +96,7 @@ void declare(CLI::App& app, Arguments& a) {
   app.add_option("--html", a.html, "also write a self-contained page")->type_name("FILE");
   app.add_flag("--weekly", a.weekly, "show every week in the text");
   app.add_option("--prices", a.prices, "a price book put over the embedded one")->type_name("FILE");
-  app.add_option("--cost", a.cost, "price by the book, or take the trace's logged costs")->check(CLI::IsMember({"book", "logged"}));
+  app.add_option("--cost", a.cost, "price by the book, or take the logged costs (a gateway's own log: logged)")->check(CLI::IsMember({"book", "logged"}));
   app.add_option("--steps", a.steps, "aliases of steps, and corrections of inferred ones")->type_name("FILE");
   app.add_option("--write-steps", a.write_steps, "write the inferred steps there, to correct and pass back")->type_name("FILE");
   app.add_option("--specialize", a.specialize, "what each step would run on")->type_name("FILE");
@@ -196,6 +196,8 @@ int run_audit_command(int argc, const char* const* argv, std::ostream& out, std:
     err << "understudy audit: " << error.message << "\n";
     return kBadInput;
   };
+  // A gateway logged what its own configuration says a call costs; a book does not know models of one's own.
+  if (!a.from.empty() && app.count("--cost") == 0) a.cost = "logged";
   auto prepared = prepare(a);
   if (!prepared) return refuse(prepared.error());
   if (a.traces.empty() == a.from.empty()) {

@@ -231,7 +231,8 @@ TEST_F(Command, BadUsageIsStatusTwoWithAMessage) {
   refused({dir_.write("ok.jsonl", line("")), "--format", "litellm"}, "no model calls");
   refused({dir_.write("ok.jsonl", line("")), "--from", "dir"}, "not both");
   refused({"--from", dir_.path() + "/nothing"}, "--from");
-  refused({"--from", "http://localhost:1"}, "data directory");
+  refused({"--from", "clickhouse://localhost"}, "data directories");
+  refused({"--from", "http://user:secret@localhost:1"}, "must not hold a user");
   refused({dir_.path() + "/*.nothing"}, "no file matches");
   refused({dir_.write("ok.jsonl", line("")), "--steps", dir_.write("steps.json", "[]")}, "steps file");
   refused({dir_.write("ok.jsonl", line("")), "--now", "tomorrow"}, "--now");

@@ -50,7 +50,7 @@ struct Completion {
 /// parse_answer checks everything.
 Result<Completion> parse_completion(std::string_view json, LogprobSeries* series);
 
-/// Reads a usage object of any OpenAI-type server. nullopt where it holds no token counts.
+/// Reads a usage object of any OpenAI-type server. nullopt where it lacks one of the two token counts.
 std::optional<Usage> parse_usage(std::string_view usage_json);
 
 struct ToolCall {

@@ -77,7 +77,7 @@ simdjson::error_code read_counts(Document& document, od::object usage, Counts& c
 }
 
 std::optional<Usage> usage_of(const Counts& counts) {
-  if (counts.prompt < 0 && counts.completion < 0) return std::nullopt;
+  if (counts.prompt < 0 || counts.completion < 0) return std::nullopt;  // half a count would price the other half at zero
   Usage usage;
   usage.input = std::max<std::int64_t>(0, counts.prompt);
   usage.output = std::max<std::int64_t>(0, counts.completion);

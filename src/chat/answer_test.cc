@@ -101,6 +101,7 @@ TEST(Completion, RefusesWhatIsNone) {
 TEST(Usage, UnknownIsNotZero) {
   EXPECT_FALSE(parse_usage("{}"));
   EXPECT_FALSE(parse_usage("null"));
+  EXPECT_FALSE(parse_usage(R"({"prompt_tokens":5})")) << "the other half would be priced at zero";
   EXPECT_FALSE(parse_usage(R"({"prompt_tokens":9223372036854775807,"completion_tokens":1e300})"));
   ASSERT_TRUE(parse_usage(R"({"completion_tokens":3,"prompt_tokens":5})"));
   EXPECT_EQ(parse_usage(R"({"completion_tokens":3,"prompt_tokens":5})")->output, 3);
