@@ -14,7 +14,7 @@ RUN CI=true ./dev build && strip build/release/understudy
 
 FROM debian:bookworm-slim
 RUN apt-get update \
-  && apt-get install -y --no-install-recommends ca-certificates libfmt9 libspdlog1.10 libsimdjson14 libsqlite3-0 libssl3 libzstd1 zlib1g \
+  && apt-get install -y --no-install-recommends ca-certificates libfmt9 libjemalloc2 libspdlog1.10 libsimdjson14 libsqlite3-0 libssl3 libzstd1 zlib1g \
   && rm -rf /var/lib/apt/lists/* \
   && useradd --system --home-dir /data --no-create-home understudy \
   && install -d -o understudy /data

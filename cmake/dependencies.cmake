@@ -8,8 +8,8 @@ find_package(Eigen3 3.4 REQUIRED NO_MODULE)
 
 set(UNDERSTUDY_DEPS_ROOT ${CMAKE_SOURCE_DIR}/.deps/usr)
 
-# Header-only Boost (Asio, Math): 1.81 is wanted; Debian's plain libboost-dev is 1.74.
-find_path(BOOST_INCLUDE_DIR boost/asio.hpp HINTS ${UNDERSTUDY_DEPS_ROOT}/include NO_CACHE)
+# Header-only Boost (Math, Unordered, Intrusive): 1.81 is wanted; Debian's plain libboost-dev is 1.74.
+find_path(BOOST_INCLUDE_DIR boost/version.hpp HINTS ${UNDERSTUDY_DEPS_ROOT}/include NO_CACHE)
 if(NOT BOOST_INCLUDE_DIR)
   message(FATAL_ERROR "Boost headers not found; run ./dev build, or install libboost1.81-dev")
 endif()
@@ -20,7 +20,6 @@ if(boost_version LESS 108100)
 endif()
 add_library(boost_headers INTERFACE)
 target_include_directories(boost_headers SYSTEM INTERFACE ${BOOST_INCLUDE_DIR})
-target_compile_definitions(boost_headers INTERFACE BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_DISABLE_BOOST_COROUTINE)
 
 find_path(SIMDJSON_INCLUDE_DIR simdjson.h REQUIRED)
 find_library(SIMDJSON_LIBRARY simdjson REQUIRED)

@@ -29,6 +29,7 @@ build libgtest-dev         gtest/gtest.h
 test  python3              python3
 build libjemalloc-dev      jemalloc/jemalloc.h
 test  python3-venv         python-venv
+test  chromium             chromium
 bench libbenchmark-dev     benchmark/benchmark.h
 bench nginx                nginx
 fuzz  clang-14             clang++-14
@@ -56,7 +57,7 @@ is_there() {  # is_there PROOF
   case $1 in
     g++) command -v "${CXX:-g++}" > /dev/null && at_least 12 "$("${CXX:-g++}" -dumpversion)" ;;
     cmake) command -v cmake > /dev/null && at_least 3.25 "$(cmake --version | awk 'NR == 1 {print $3}')" ;;
-    boost) dir=$(header boost/asio.hpp) && (($(awk '/#define BOOST_VERSION / {print $3}' "$dir/boost/version.hpp") >= 108100)) ;;
+    boost) dir=$(header boost/unordered/unordered_flat_map.hpp) && (($(awk '/#define BOOST_VERSION / {print $3}' "$dir/boost/version.hpp") >= 108100)) ;;
     python-venv) python3 -c 'import ensurepip, venv' 2> /dev/null ;;
     nginx) PATH=$root/.deps/usr/sbin:$PATH:/usr/sbin:/usr/local/sbin command -v nginx > /dev/null ;;
     /*) compgen -G "$1" > /dev/null ;;

@@ -19,6 +19,11 @@ namespace {
 
 std::string read_file(const std::string& path, Error& error) {
   std::ifstream in(path, std::ios::binary);
+  std::error_code code;
+  if (std::filesystem::is_directory(path, code)) {
+    error = Error(ErrorKind::kConfig, fmt::format("Cannot read the configuration '{}': it is a directory; name a TOML file.", path));
+    return {};
+  }
   if (!in) {
     error = Error(ErrorKind::kConfig, fmt::format("Cannot read the configuration '{}': {}.", path, std::error_code(errno, std::generic_category()).message()));
     return {};
@@ -89,6 +94,11 @@ Result<void> read_models(TableReader& root, const std::string& file, const Serve
   const auto has = [&](std::string_view name) {
     return std::any_of(context.policy.models.begin(), context.policy.models.end(), [&](const auto& model) { return model.config.name == name; });
   };
+  for (const cascade::PricedModel& model : context.policy.models) {
+    if (model.config.api != providers::Api::kOpenai) continue;
+    const auto url = net::parse_url(model.config.url);
+    if (!url) return fail(ErrorKind::kConfig, fmt::format("{}models.{}.url: {}", file.empty() ? "" : file + ": ", model.config.name, url.error().message));
+  }
   if (context.policy.models.empty()) {
     return fail(ErrorKind::kUsage,
                 "No models are configured. Give both by flags, e.g.\n  understudy serve --student ollama:llama3.2 --teacher openai:gpt-4o\nor a file: understudy serve --config understudy.toml");
@@ -220,6 +230,9 @@ Result<Config> load_config(const ServeFlags& flags, const Environment& environme
   if (flags.workers) config.server.workers = *flags.workers;
   if (config.server.workers == 0) config.server.workers = std::max(1U, std::thread::hardware_concurrency());
   config.store.reactors = config.server.workers;
+  if (config.server.listen.find(':') == std::string::npos) {
+    return fail(ErrorKind::kConfig, fmt::format("'{}' is no address to listen on: write ADDRESS:PORT, e.g. 127.0.0.1:8080.", config.server.listen));
+  }
   if (keys.empty() && !listens_on_loopback(config.server.listen)) {
     return fail(ErrorKind::kConfig, fmt::format("Without [[keys]] the gateway listens on loopback only, not on '{}': add a key, or listen on 127.0.0.1:PORT.", config.server.listen));
   }

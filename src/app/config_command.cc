@@ -8,6 +8,7 @@
 #include "app/command.h"
 #include "app/command_line.h"
 #include "app/config.h"
+#include "app/human.h"
 #include "app/output.h"
 #include "base/json_writer.h"
 
@@ -16,7 +17,7 @@ namespace {
 
 int check(const ServeFlags& flags, bool json) {
   auto config = load_config(flags, process_environment());
-  if (!config) return report_error("config check", config.error(), json);
+  if (!config) return report_error("understudy config check", config.error(), json);
   std::string out;
   if (json) {
     JsonWriter w(out);
@@ -26,10 +27,20 @@ int check(const ServeFlags& flags, bool json) {
     out += '\n';
   } else {
     for (const std::string& warning : config->warnings) out += fmt::format("warning: {}\n", warning);
-    out += fmt::format("{} is good: {} models, {} cascades, {} tasks (policy {})\n", flags.config, config->snapshot.policy->models.size(),
-                       config->snapshot.policy->cascades.size(), config->snapshot.policy->tasks.size(), config->snapshot.policy->version);
+    out += fmt::format("{} is good: {}, {}, {} (policy {})\n", flags.config.empty() ? "What the flags say" : flags.config,
+                       counted(static_cast<std::int64_t>(config->snapshot.policy->models.size()), "model"),
+                       counted(static_cast<std::int64_t>(config->snapshot.policy->cascades.size()), "cascade"),
+                       counted(static_cast<std::int64_t>(config->snapshot.policy->tasks.size()), "task"), config->snapshot.policy->version);
   }
   return print_output(out);
+}
+
+/// As the file would say it: "30d", "1500ms".
+std::string duration(std::int64_t ms) {
+  for (const auto& [unit, name] : {std::pair{86'400'000, "d"}, {3'600'000, "h"}, {60'000, "m"}, {1'000, "s"}}) {
+    if (ms > 0 && ms % unit == 0) return fmt::format("{}{}", ms / unit, name);
+  }
+  return fmt::format("{}ms", ms);
 }
 
 /// Settings that have a default, with the value in force, for those that neither file nor flag named.
@@ -45,12 +56,12 @@ void add_defaults(const Config& config, std::vector<Origin>& origins) {
   add("server.workers", std::to_string(config.server.workers));
   add("server.heartbeat_s", fmt::format("{}", static_cast<double>(policy.heartbeat_ms) / 1000));
   add("server.cache_bytes", std::to_string(config.cache_bytes));
-  add("server.drain", fmt::format("{}ms", config.drain_ms));
+  add("server.drain", duration(config.drain_ms));
   add("server.top_logprobs", std::to_string(policy.top_logprobs));
   add("server.unknown_model", policy.unknown_model == cascade::UnknownModel::kAuto ? "auto" : policy.unknown_model == cascade::UnknownModel::kTeacher ? "teacher" : "error");
   add("store.path", config.data.string());
   add("store.durability", config.store.durability == store::Durability::kGroup ? "group" : "process");
-  add("store.bodies", config.store.keep_bodies ? fmt::format("{}d", config.store.bodies_max_age_ms.value_or(0) / 86'400'000) : "none");
+  add("store.bodies", config.store.keep_bodies ? duration(config.store.bodies_max_age_ms.value_or(0)) : "none");
   add("limits.max_body_bytes", std::to_string(config.server.limits.body_bytes));
   add("limits.max_header_bytes", std::to_string(config.server.limits.head.bytes));
   add("limits.max_connections", std::to_string(config.server.limits.connections));
@@ -63,14 +74,14 @@ void add_defaults(const Config& config, std::vector<Origin>& origins) {
     add(path + ".escalate_below", fmt::format("{}", cascade.escalate_below));
     add(path + ".spot_check", fmt::format("{}", cascade.spot_check));
     add(path + ".label_budget_usd_per_day", cascade.label_budget_per_day ? format_usd(*cascade.label_budget_per_day, 2) : "none");
-    add(path + ".cache_max_age", fmt::format("{}ms", cascade.cache_max_age_ms));
+    add(path + ".cache_max_age", duration(cascade.cache_max_age_ms));
     add(path + ".on_teacher_failure", cascade.on_teacher_failure == cascade::OnTeacherFailure::kStudent ? "student" : "error");
   }
 }
 
 int show(const ServeFlags& flags, bool effective, bool json) {
   auto config = load_config(flags, process_environment());
-  if (!config) return report_error("config show", config.error(), json);
+  if (!config) return report_error("understudy config show", config.error(), json);
   std::vector<Origin> origins = config->origins;
   if (effective) add_defaults(*config, origins);
   std::sort(origins.begin(), origins.end(), [](const Origin& a, const Origin& b) { return a.key < b.key; });
@@ -108,7 +119,7 @@ int run_config_command(int argc, char** argv) {
   show_command->add_flag("--effective", effective, "With defaults");
   if (const auto status = parse_arguments(cli, argc, argv)) return *status;
   if (flags.config.empty() && flags.student.empty()) {
-    print_error("understudy config: name a file, e.g. understudy config check understudy.toml");
+    print_error("understudy config: there is nothing to read: name a file (understudy config check understudy.toml), or give --student and --teacher as for serve");
     return kExitBadInput;
   }
   return *check_command ? check(flags, json) : show(flags, effective, json);

@@ -88,15 +88,22 @@ Result<std::optional<std::int64_t>> TableReader::duration_ms(std::string_view ke
 
 const toml::table* TableReader::table(std::string_view key) {
   const toml::node* found = node(key);
-  return found == nullptr ? nullptr : found->as_table();
+  if (found == nullptr) return nullptr;
+  if (!found->is_table() && !misshapen_) {
+    misshapen_ = wrong(key, fmt::format("must be a table: [{}{}{}]", path_, path_.empty() ? "" : ".", key)).error();
+  }
+  return found->as_table();
 }
 
 const toml::array* TableReader::array(std::string_view key) {
   const toml::node* found = node(key);
-  return found == nullptr ? nullptr : found->as_array();
+  if (found == nullptr) return nullptr;
+  if (!found->is_array() && !misshapen_) misshapen_ = wrong(key, fmt::format("must be a list of tables: [[{}]]", key)).error();
+  return found->as_array();
 }
 
 Result<void> TableReader::finish() const {
+  if (misshapen_) return fail(*misshapen_);
   if (table_ == nullptr) return {};
   for (const auto& [key, value] : *table_) {
     if (known_.contains(key.str())) continue;

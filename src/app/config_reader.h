@@ -26,18 +26,21 @@ class TableReader {
   Result<std::optional<bool>> boolean(std::string_view key);
   Result<std::optional<std::vector<std::string>>> strings(std::string_view key);
   Result<std::optional<std::int64_t>> duration_ms(std::string_view key);
+  /// nullptr where it is absent, or something else: then finish() says so.
   const toml::table* table(std::string_view key);
   const toml::array* array(std::string_view key);
   bool has(std::string_view key) const { return table_ != nullptr && table_->contains(key); }
   /// Marks a key as known although nothing reads it.
   void allow(std::string_view key) { known_.insert(std::string(key)); }
 
-  /// kConfig for the first key that nobody asked for, with the nearest that somebody did.
+  /// kConfig for a table or list that was something else, then for the first key that nobody asked for, with the nearest
+  /// that somebody did.
   Result<void> finish() const;
 
   /// kConfig "FILE:LINE: PATH.KEY WHAT".
   Unexpected wrong(std::string_view key, std::string_view what) const;
   const std::string& path() const { return path_; }
+  const std::string& file() const { return file_; }
 
  private:
   const toml::node* node(std::string_view key);
@@ -48,6 +51,7 @@ class TableReader {
   std::string file_;
   std::vector<Origin>& origins_;
   std::set<std::string, std::less<>> known_;
+  std::optional<Error> misshapen_;   ///< the first table or list that was something else
 };
 
 }  // namespace understudy::app

@@ -174,7 +174,7 @@ Result<cascade::PricedModel> read_model(TableReader table, const std::string& na
   }
 
   if (const toml::table* price = table.table("price")) {
-    TableReader reader(price, table.path() + ".price", context.config.origins.empty() ? "" : "", context.config.origins);
+    TableReader reader(price, table.path() + ".price", table.file(), context.config.origins);
     APP_TRY(in, reader.string("input"));
     APP_TRY(out, reader.string("output"));
     APP_CHECK(reader.finish());
@@ -274,7 +274,7 @@ Result<void> read_task(TableReader table, const std::string& name, SectionContex
   APP_TRY(spot_check, table.number("spot_check", 0, 1));
   task.spot_check = spot_check;
   if (const toml::table* match = table.table("match")) {
-    TableReader reader(match, table.path() + ".match", "", context.config.origins);
+    TableReader reader(match, table.path() + ".match", table.file(), context.config.origins);
     APP_TRY(header, reader.string("header"));
     if (header) task.match_header = *header;
     APP_TRY(model, reader.string("model"));

@@ -91,6 +91,33 @@ TEST_F(ConfigTest, WrongValuesSayWhatIsWanted) {
   EXPECT_NE(error("= nonsense").find(":1"), std::string::npos);
 }
 
+TEST_F(ConfigTest, UrlsThatCannotBeCalledAreRefusedBeforeAnythingStarts) {
+  for (const char* url : {"ftp://h/v1", "http://", "http://169.254.169.254/v1", "http://user:pass@h/v1", "127.0.0.1:8000"}) {
+    const std::string message = error(with_models("[models.other]\nmodel = \"m\"\nurl = \"" + std::string(url) + "\"\n"));
+    EXPECT_NE(message.find("models.other.url"), std::string::npos) << message;
+    EXPECT_EQ(message.find("pass"), message.find("password")) << "a URL's password is not repeated: " << message;
+  }
+}
+
+TEST_F(ConfigTest, ATableOrListThatIsSomethingElseIsNeverIgnored) {
+  // Least of all the keys: without them everyone on this machine may call.
+  EXPECT_NE(error("keys = \"secret\"\n" + with_models("")).find("must be a list of tables: [[keys]]"), std::string::npos);
+  EXPECT_NE(error(with_models("[keys]\nname = \"a\"\n")).find("[[keys]]"), std::string::npos);
+  for (const char* name : {"server", "store", "limits", "tasks", "alarms"}) {
+    const std::string message = error(std::string(name) + " = 3\n" + with_models(""));
+    EXPECT_NE(message.find(std::string(name) + " must be a table"), std::string::npos) << message;
+  }
+  EXPECT_NE(error(with_models("[tasks.a]\nmatch = \"b\"\n")).find("tasks.a.match must be a table"), std::string::npos);
+}
+
+TEST_F(ConfigTest, EverySettingOfTheFileSaysWhereItStands) {
+  const auto config = load(with_models("[tasks.a]\n[tasks.a.match]\nheader = \"b\"\n"));
+  ASSERT_TRUE(config) << config.error().message;
+  for (const Origin& origin : config->origins) {
+    EXPECT_NE(origin.origin.find("c.toml:"), std::string::npos) << origin.key << " is said to come from " << origin.origin;
+  }
+}
+
 TEST_F(ConfigTest, SecretsComeFromTheEnvironmentOnly) {
   EXPECT_NE(error(with_models("", "key_env = \"NOT_SET_HERE\"\n")).find("NOT_SET_HERE"), std::string::npos);
   environment_["STUDENT_KEY"] = "s3cret";

@@ -80,14 +80,14 @@ void print_intro(const DemoData& data, const DemoRun& run, bool fast) {
 
 int demo(DemoOptions options, const std::string& recordings, bool json) {
   auto folder = find_demo_data(recordings);
-  if (!folder) return report_error("demo", folder.error(), json);
+  if (!folder) return report_error("understudy demo", folder.error(), json);
   auto data = load_demo_data(*folder);
-  if (!data) return report_error("demo", data.error(), json);
+  if (!data) return report_error("understudy demo", data.error(), json);
   std::signal(SIGINT, on_interrupt);
   std::signal(SIGTERM, on_interrupt);
   std::signal(SIGPIPE, SIG_IGN);
   auto run = DemoRun::start(*data, options);
-  if (!run) return report_error("demo", run.error(), json);
+  if (!run) return report_error("understudy demo", run.error(), json);
   if (!json) print_intro(*data, **run, options.fast);
 
   std::vector<DemoBlock> blocks;
@@ -106,7 +106,7 @@ int demo(DemoOptions options, const std::string& recordings, bool json) {
         if (!json) print_row(fmt::format("{}-{}", block.from, block.to), block);
       },
       [] { return interrupted != 0; });
-  if (!sent) return report_error("demo", sent.error(), json);
+  if (!sent) return report_error("understudy demo", sent.error(), json);
   if (!*sent) {
     fmt::print(stderr, "\nstopped before all requests were sent\n");
     return kExitIncomplete;

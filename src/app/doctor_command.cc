@@ -51,7 +51,7 @@ net::Awaitable<std::string> try_stream(providers::Provider& provider, std::strin
     if (**event == "[DONE]") break;
     if (auto chunk = assembler.add(**event, false); !chunk) co_return chunk.error().message;
   }
-  co_return assembler.answer().usage ? "" : "no usage came with the stream: costs will be estimates";
+  co_return assembler.answer().usage ? "" : "works, but without usage: tokens are counted by us and costs are estimates";
 }
 
 net::Awaitable<void> examine(net::ClientPool& pool, const cascade::Policy& policy, std::vector<Finding>& findings) {
@@ -64,7 +64,7 @@ net::Awaitable<void> examine(net::ClientPool& pool, const cascade::Policy& polic
       continue;
     }
     const bool known_price = model.override_prices || model.fixed_prices || policy.prices->find(model.config.provider == "custom" ? "" : model.config.provider, model.config.upstream_model) != nullptr;
-    findings.push_back({name, "price", known_price, true, known_price ? "known" : "unknown: add price = { input = \"...\", output = \"...\" } to its table"});
+    findings.push_back({name, "price", known_price, true, known_price ? "known" : "unknown, so its cost and what is saved are unknown (below)"});
     if (model.config.key_from_client) {
       findings.push_back({name, "reachable", true, false, "not called: its key comes with each request"});
       continue;
@@ -106,9 +106,9 @@ void examine_machine(const Config& config, std::vector<Finding>& findings) {
 
 int doctor(const ServeFlags& flags, bool json) {
   auto config = load_config(flags, process_environment());
-  if (!config) return report_error("doctor", config.error(), json);
+  if (!config) return report_error("understudy doctor", config.error(), json);
   auto reactor = net::Reactor::create();
-  if (!reactor) return report_error("doctor", reactor.error(), json);
+  if (!reactor) return report_error("understudy doctor", reactor.error(), json);
   net::ClientPool pool(**reactor);
   std::vector<Finding> findings;
   net::block_on(**reactor, examine(pool, *config->snapshot.policy, findings));
@@ -146,6 +146,8 @@ int run_doctor_command(int argc, char** argv) {
   cli.add_option("--teacher", flags.teacher, "As for serve");
   cli.add_option("--student-key-env", flags.student_key_env, "As for serve");
   cli.add_option("--teacher-key-env", flags.teacher_key_env, "As for serve");
+  cli.add_option("--student-price", flags.student_price, "As for serve");
+  cli.add_option("--teacher-price", flags.teacher_price, "As for serve");
   cli.add_flag("--json", json, "JSON instead of text");
   if (const auto status = parse_arguments(cli, argc, argv)) return *status;
   return doctor(flags, json);

@@ -76,7 +76,23 @@ std::string threshold_text(const RequestRecord& r) {
                      r.threshold ? fmt::format("{}{}", *r.threshold, r.threshold_by_hand ? " (set by hand)" : "") : "never");
 }
 
-std::string decision_section(const RequestRecord& r, WallTime now, const TextStyle& style) {
+/// What was spent beside the request, to have a label; "" where nothing was.
+std::string labels_cost(const RequestDetail& detail) {
+  Picousd sum;
+  bool any = false, known = true, estimated = false;
+  for (const AttemptRecord& a : detail.attempts) {
+    if (!a.off_path) continue;
+    any = true;
+    known = known && a.cost.has_value();
+    estimated = estimated || (a.usage && a.usage->estimated);
+    sum = sum + a.cost.value_or(Picousd{0});
+  }
+  if (!any) return {};
+  return fmt::format("{} spent beside it, for a label", known ? human_usd(std::optional(sum), estimated) : "an unknown amount");
+}
+
+std::string decision_section(const RequestDetail& detail, WallTime now, const TextStyle& style) {
+  const RequestRecord& r = detail.request;
   Section s(style);
   s.line("when", fmt::format("{} UTC ({}); took {}, {} of it ours", human_time(r.finished_at), human_ago(r.finished_at, now),
                              human_duration(r.latency_us), human_duration(r.overhead_us)));
@@ -92,9 +108,10 @@ std::string decision_section(const RequestRecord& r, WallTime now, const TextSty
   s.line("policy", joined({printable(r.policy_version), named("cascade", r.cascade), named("mode", r.mode)}));
   s.line("status", joined({std::to_string(r.status), printable(r.error), r.complete ? "answer complete" : "answer not complete",
                            r.client_gone ? "client gone" : ""}));
-  const std::string saved = r.cost && r.teacher_cost ? human_usd(*r.teacher_cost - *r.cost, r.teacher_cost_estimated) : "unknown";
-  s.line("cost", fmt::format("{}; the teacher alone {}; saved {}", human_usd(r.cost),
+  const std::string saved = r.cost && r.teacher_cost ? human_usd(*r.teacher_cost - *r.cost, r.teacher_cost_estimated || r.cost_estimated) : "unknown";
+  s.line("cost", fmt::format("{}; the teacher alone {}; saved {}", human_usd(r.cost, r.cost_estimated),
                              human_usd(r.teacher_cost, r.teacher_cost_estimated), saved));
+  s.line("labels", labels_cost(detail));
   return s.take();
 }
 
@@ -157,7 +174,7 @@ std::string attempt_section(const AttemptRecord& a, bool full, const TextStyle& 
                      ? fmt::format("{} (first byte after {})", human_duration(a.latency_us), human_duration(a.first_byte_us))
                      : human_duration(a.latency_us));
   s.line("tokens", usage_text(a));
-  s.line("cost", human_usd(a.cost));
+  s.line("cost", human_usd(a.cost, a.usage && a.usage->estimated));
   s.line("confidence", a.confidence ? fmt::format("{:.4f}", *a.confidence) : "none");
   out += s.take() + features_table(a, style);
   if (a.error.empty() || a.answer.stored) {
@@ -204,7 +221,7 @@ std::string unsettled_section(const RequestDetail& detail, const TextStyle& styl
 std::string explain_text(const RequestDetail& detail, WallTime now, bool full, const TextStyle& style) {
   std::string out = paint(style, Ink::kBold, printable(detail.request.request_id)) + "\n" +
                     wrap(explain_sentence(detail), style.width) + "\n\n";
-  out += decision_section(detail.request, now, style);
+  out += decision_section(detail, now, style);
   for (const AttemptRecord& attempt : detail.attempts) out += attempt_section(attempt, full, style);
   if (detail.request.finished && detail.attempts.empty()) out += "\nNo model was called.\n";
   out += unsettled_section(detail, style) + labels_section(detail, style) + feedback_section(detail, full, style);

@@ -52,6 +52,7 @@ std::string student_failed(const RequestDetail& detail) {
 
 std::string decided(const RequestDetail& detail) {
   const RequestRecord& r = detail.request;
+  if (!r.served_by && r.reason == reason::kClientGone) return "The client left before there was an answer, so nobody else was asked";
   if (!r.served_by) {
     return fmt::format("No answer was served: the client got an error (status {}{})", r.status,
                        r.error.empty() ? "" : ", " + printable(r.error));
@@ -83,7 +84,7 @@ std::string decided(const RequestDetail& detail) {
 }
 
 std::string costs(const RequestRecord& r) {
-  const std::string spent = r.cost ? "it cost " + human_usd(r.cost) : "what it cost is unknown";
+  const std::string spent = r.cost ? "it cost " + human_usd(r.cost, r.cost_estimated) : "what it cost is unknown";
   const bool teacher_only = r.served_by == Stage::kTeacher && r.cost && r.teacher_cost && *r.cost == *r.teacher_cost;
   if (teacher_only) return spent + ", all of it the teacher's";
   if (!r.teacher_cost) return spent + "; what the teacher would have cost is unknown";
@@ -100,7 +101,7 @@ std::string explain_sentence(const RequestDetail& detail) {
     return "The end of this request is not recorded: it is still running, or the gateway was cut off. What is known of it:";
   }
   std::string text = fmt::format("{}; {}.", decided(detail), costs(r));
-  if (r.client_gone) text += " The client had gone before the end.";
+  if (r.client_gone && r.reason != reason::kClientGone) text += " The client had gone before the end.";
   if (r.coin_heads) text += " The spot check's coin fell on it: student and teacher are compared.";
   return text;
 }

@@ -17,6 +17,7 @@
 #include "app/serve_command.h"
 #include "app/status_command.h"
 #include "app/store_command.h"
+#include "app/terminal.h"
 #include "app/version.h"
 #include "audit/command.h"
 #include "evaluation/eval_command.h"
@@ -32,7 +33,7 @@ constexpr std::string_view kKeep = "Keep";
 
 int run_audit(int argc, char** argv) {
   audit::CommandEnvironment environment;
-  environment.stdout_is_terminal = ::isatty(STDOUT_FILENO) == 1;
+  environment.colour = stdout_style().color;
   environment.stderr_is_terminal = ::isatty(STDERR_FILENO) == 1;
   return audit::run_audit_command(argc, argv, std::cout, std::cerr, environment);
 }

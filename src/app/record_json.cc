@@ -108,6 +108,7 @@ void write_request_fields(JsonWriter& w, const store::RequestRecord& r) {
   write_usd(w, "teacher_cost", r.teacher_cost);
   w.field("teacher_cost_estimated", r.teacher_cost_estimated);
   write_usd(w, "saved", r.cost && r.teacher_cost ? std::optional(*r.teacher_cost - *r.cost) : std::nullopt);
+  w.field("cost_estimated", r.cost_estimated);
   write_ms(w, "latency_ms", r.latency_us);
   write_ms(w, "overhead_ms", r.overhead_us);
   w.field("input_hash", fmt::format("{:016x}", r.input_hash));

@@ -42,12 +42,12 @@ int run_replay_command(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
 
   auto recording = providers::Recording::load(files);
-  if (!recording) return report_error("replay", recording.error(), false);
+  if (!recording) return report_error("understudy replay", recording.error(), false);
   auto server = start_replay_server(options, *recording);
-  if (!server) return report_error("replay", server.error(), false);
+  if (!server) return report_error("understudy replay", server.error(), false);
   log::info("replays {} recorded answers on http://{}/v1{}", (*recording)->size(), (*server)->address(), fast ? " without latency" : "");
   if (!port_file.empty()) {
-    if (auto written = write_file_atomically(port_file, (*server)->address() + "\n"); !written) return report_error("replay", written.error(), false);
+    if (auto written = write_file_atomically(port_file, (*server)->address() + "\n"); !written) return report_error("understudy replay", written.error(), false);
   }
   int signal = 0;
   sigwait(&signals, &signal);

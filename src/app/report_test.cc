@@ -143,7 +143,7 @@ TEST(StatusText, ShowsSumsWithWhatTheyDoNotCover) {
   const std::string text = status_text({"d", sample_status(), std::nullopt}, kPlain);
   EXPECT_EQ(
       text,
-      "d, since 2026-05-08 00:00 UTC (3 d ago)\n"
+      "d, since 2026-05-08 00:00 UTC\n"
       "\n"
       "               last 24 h                all\n"
       "Requests               0              1,000\n"
@@ -160,7 +160,7 @@ TEST(StatusText, ShowsSumsWithWhatTheyDoNotCover) {
       "Saved                 $0  -          ~$0.33  73.3 %\n"
       "Mean latency           -             250 ms\n"
       "  of it ours           -             210 us\n"
-      "~ What the teacher alone would have cost is estimated for 770 requests that it did not answer and measured for 216.\n"
+      "~ What the teacher alone would have cost is estimated for 770 requests (others answered, or it sent no usage) and measured for 216.\n"
       "The cost of 4 requests is unknown and in no sum: a model has no price, or its server sent no usage (gpt). A price is given by "
       "[models.NAME] price = { input = \"...\", output = \"...\" }.\n"
       "What the teacher would have cost is unknown for 14 requests; no saving is counted there.\n"
@@ -176,6 +176,42 @@ TEST(StatusText, ShowsSumsWithWhatTheyDoNotCover) {
       "gpt    teacher  openai      215     0       2     50,000   1,000  2,000  $0.11  + 2 unknown  800 ms\n"
       "\n"
       "Store: 1.0 MiB on disk, 0 B of it texts.\n");
+}
+
+TEST(StatusText, ShadowModeSaysWhatLiveWouldHaveSaved) {
+  store::Status s = sample_status();
+  store::ShadowTotals shadow;
+  shadow.task = "ticket_intent";
+  shadow.requests = 200;
+  shadow.would_serve = 120;
+  shadow.judged = 100;
+  shadow.agree = 95;
+  shadow.teacher_cost = sum(1.0);
+  shadow.live_cost = sum(0.45);
+  shadow.cost_unknown = 3;
+  s.shadow = {shadow};
+  const std::string text = status_text({"d", s, std::nullopt}, kPlain);
+  EXPECT_TRUE(contains(text,
+                       "Shadow: what live mode would have done with 200 requests\n"
+                       "Student would serve          120  60.0 %\n"
+                       "  agree with the teacher  95.0 %  of 100\n"
+                       "Would have cost            $0.45  + 3 unknown\n"
+                       "Teacher alone              $1.00  + 3 unknown\n"
+                       "Would have saved           $0.55  55.0 %\n"))
+      << text;
+  EXPECT_TRUE(contains(status_text({"d", s, "ticket_intent"}, kPlain), "Would have saved")) << "with --task, too";
+  const std::string json = status_json({"d", s, std::nullopt});
+  EXPECT_TRUE(contains(json, R"("shadow":{"requests":200,"would_serve":120,"agreement":0.95,"agreement_n":100,"live_cost_usd":"0.45")")) << json;
+  EXPECT_TRUE(contains(json, R"("would_save_usd":"0.55")")) << json;
+  s.shadow[0].cost_unknown = 200;
+  EXPECT_TRUE(contains(status_text({"d", s, std::nullopt}, kPlain), "Would have saved          unknown  a model has no price\n"));
+  EXPECT_TRUE(contains(status_json({"d", sample_status(), std::nullopt}), R"("shadow":null)"));
+}
+
+TEST(StatusText, CostsOfTokensThatWeCountedAreMarked) {
+  store::Status s = sample_status();
+  s.models[0].all.usage.estimated = true;
+  EXPECT_TRUE(contains(status_text({"d", s, std::nullopt}, kPlain), "Spent                 $0             ~$0.12  + 4 unknown\n"));
 }
 
 TEST(StatusText, AnEmptyStoreSaysWhatToDo) {

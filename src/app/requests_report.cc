@@ -30,7 +30,7 @@ Cell served_cell(const store::RequestRecord& r) {
 
 std::string saved_text(const store::RequestRecord& r) {
   if (!r.cost || !r.teacher_cost) return "unknown";
-  return human_usd(*r.teacher_cost - *r.cost, r.teacher_cost_estimated);
+  return human_usd(*r.teacher_cost - *r.cost, r.teacher_cost_estimated || r.cost_estimated);
 }
 
 std::string confidence_text(const store::RequestRecord& r) {
@@ -103,7 +103,7 @@ std::string requests_text(const store::RequestPage& page, WallTime now, const st
   for (const store::RequestRecord& r : page.requests) {
     const std::string reason = r.error.empty() ? r.reason : fmt::format("{} {}", r.status, r.error);
     table.add({short_time(r.finished_at, now), printable(r.request_id), r.task.empty() ? "-" : printable(r.task), served_cell(r),
-               printable(reason), confidence_text(r), human_usd(r.cost), saved_text(r), human_duration(r.latency_us)});
+               printable(reason), confidence_text(r), human_usd(r.cost, r.cost_estimated), saved_text(r), human_duration(r.latency_us)});
   }
   return table.render(style) + next_page(more, style);
 }
@@ -145,7 +145,7 @@ std::string escalations_text(const EscalationPage& page, WallTime now, const std
     }
     if (r.agrees) line("same?", *r.agrees ? "yes: the student's answer agrees with the teacher's" : "no");
     line("cost",
-         fmt::format("{} (the teacher alone: {})", human_usd(r.cost), human_usd(r.teacher_cost, r.teacher_cost_estimated)));
+         fmt::format("{} (the teacher alone: {})", human_usd(r.cost, r.cost_estimated), human_usd(r.teacher_cost, r.teacher_cost_estimated)));
     out += "\n";
   }
   return out + next_page(more, style);

@@ -12,7 +12,9 @@
 #include "app/config.h"
 #include "app/output.h"
 #include "app/version.h"
+#include "audit/call_lines.h"
 #include "base/log.h"
+#include "net/url.h"
 
 namespace understudy::app {
 namespace {
@@ -43,6 +45,22 @@ std::string model_line(const cascade::Policy& policy, std::size_t index) {
   return fmt::format("{} at {}", model.upstream_model, model.url);
 }
 
+/// A model on our own address would call us for every call that we make: refused, by name. `listening` has the port in use.
+Result<void> check_not_itself(const Config& config, const std::string& listening) {
+  const std::string_view own_port = std::string_view(listening).substr(listening.rfind(':') + 1);
+  for (const cascade::PricedModel& model : config.snapshot.policy->models) {
+    if (model.config.api != providers::Api::kOpenai) continue;
+    const auto url = net::parse_url(model.config.url);
+    if (!url || std::to_string(url->port) != own_port) continue;  // load_config has parsed them all
+    const bool local = url->host == "localhost" || url->host == "::1" || url->host.starts_with("127.") || listening.starts_with(url->host + ":");
+    if (local) {
+      return fail(ErrorKind::kConfig, fmt::format("model '{}' is at {}, which is this gateway's own address: give the gateway another port with --listen, or the model its right URL",
+                                                  model.config.name, model.config.url));
+    }
+  }
+  return {};
+}
+
 void greet(const Config& config, const gateway::Gateway& gateway) {
   const cascade::Policy& policy = *config.snapshot.policy;
   const cascade::CascadeConfig& cascade = policy.cascades.front();
@@ -65,6 +83,10 @@ void reload(const ServeFlags& flags, gateway::Gateway& gateway) {
     log::error("reload refused, the old configuration stays in force: {}", config.error().message);
     return;
   }
+  if (auto other = check_not_itself(*config, gateway.address()); !other) {
+    log::error("reload refused, the old configuration stays in force: {}", other.error().message);
+    return;
+  }
   for (const std::string& warning : config->warnings) log::warn("{}", warning);
   if (auto done = gateway.reload(config->snapshot); !done) {
     log::error("reload refused, the old configuration stays in force: {}", done.error().message);
@@ -75,13 +97,14 @@ void reload(const ServeFlags& flags, gateway::Gateway& gateway) {
 
 int serve(const ServeFlags& flags, const std::string& port_file) {
   auto config = load_config(flags, process_environment());
-  if (!config) return report_error("serve", config.error(), false);
+  if (!config) return report_error("understudy serve", config.error(), false);
   for (const std::string& warning : config->warnings) log::warn("{}", warning);
+  if (auto other = check_not_itself(*config, config->server.listen); !other) return report_error("understudy serve", other.error(), false);
   const sigset_t signals = block_signals();
   raise_descriptor_limit();
 
   auto store = store::Store::open(config->data, config->store);
-  if (!store) return report_error("serve", store.error(), false);
+  if (!store) return report_error("understudy serve", store.error(), false);
   for (const std::string& note : (*store)->recovery().notes) log::info("{}", note);
 
   gateway::GatewayOptions options;
@@ -89,11 +112,12 @@ int serve(const ServeFlags& flags, const std::string& port_file) {
   options.cache_bytes = config->cache_bytes;
   options.await_durability = config->store.durability == store::Durability::kGroup;
   options.version = std::string(version());
+  options.export_calls = [data = config->data](const std::function<Result<void>(std::string_view)>& write) { return audit::export_calls(data, write); };
   auto gateway = gateway::Gateway::start(std::move(options), config->snapshot, store->get());
-  if (!gateway) return report_error("serve", gateway.error(), false);
+  if (!gateway) return report_error("understudy serve", gateway.error(), false);
   greet(*config, **gateway);
   if (!port_file.empty()) {
-    if (auto written = write_file_atomically(port_file, (*gateway)->address() + "\n"); !written) return report_error("serve", written.error(), false);
+    if (auto written = write_file_atomically(port_file, (*gateway)->address() + "\n"); !written) return report_error("understudy serve", written.error(), false);
   }
 
   while (true) {

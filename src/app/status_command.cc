@@ -23,6 +23,7 @@ Result<StatusReport> read_status(const StoreArguments& arguments, const std::opt
   std::vector<std::string_view> names;
   for (const store::TaskTotals& seen : report.status.tasks) names.push_back(seen.task);
   if (std::find(names.begin(), names.end(), *task) != names.end()) return report;
+  std::erase(names, std::string_view());  // requests without a name
   return fail(ErrorKind::kNotFound,
               fmt::format("no request of a task \"{}\" is recorded{} (tasks: {})", *task, did_you_mean(*task, names),
                           names.empty() ? "none yet" : fmt::format("{}", fmt::join(names, ", "))));

@@ -73,6 +73,26 @@ void write_model(JsonWriter& w, const store::ModelTotals& model) {
   w.end_object();
 }
 
+void write_shadow(JsonWriter& w, const store::Status& s, const std::optional<std::string>& task) {
+  store::ShadowTotals t;
+  for (const store::ShadowTotals& one : s.shadow) {
+    if (!task || *task == one.task) t.add(one);
+  }
+  w.key("shadow");
+  if (t.requests == 0) {
+    w.null();
+    return;
+  }
+  const std::int64_t known = t.requests - t.cost_unknown;
+  w.begin_object().field("requests", t.requests).field("would_serve", t.would_serve);
+  write_optional(w, "agreement", t.judged > 0 ? std::optional(static_cast<double>(t.agree) / static_cast<double>(t.judged)) : std::nullopt);
+  w.field("agreement_n", t.judged);
+  write_usd_sum(w, "live_cost", t.live_cost, known, t.requests);
+  write_usd_sum(w, "teacher_cost", t.teacher_cost, known, t.requests);
+  write_usd_sum(w, "would_save", t.saved(), known, t.requests);
+  w.field("cost_unknown", t.cost_unknown).field("estimated", t.estimated).end_object();
+}
+
 }  // namespace
 
 std::string status_json(const StatusReport& report) {
@@ -101,6 +121,7 @@ std::string status_json(const StatusReport& report) {
   w.key("models").begin_array();
   for (const store::ModelTotals& model : s.models) write_model(w, model);
   w.end_array();
+  write_shadow(w, s, report.task);
   w.field("unsettled_reservations", s.unsettled_reservations);
   w.field("unsettled_usd", exact_usd(s.unsettled.value)).field("unsettled_picousd", to_string(s.unsettled.value));
   w.field("unfinished_requests", s.unfinished_requests).field("records_dropped", s.records_dropped);

@@ -9,6 +9,8 @@
 namespace understudy::app {
 namespace {
 
+using store::ModelSums;
+using store::ModelTotals;
 using store::Totals;
 using Align = Table::Align;
 using Cell = Table::Cell;
@@ -47,7 +49,12 @@ Figure saved(const Totals& t) {
 
 Figure mean(std::int64_t us, std::int64_t n) { return {n > 0 ? human_duration(us / n) : "-", ""}; }
 
-std::string totals_table(const Totals& day, const Totals& all, const TextStyle& style) {
+/// Did some model send no usage, so that its tokens were counted by us?
+bool counted_tokens(const std::vector<ModelTotals>& models, ModelSums ModelTotals::*period) {
+  return std::any_of(models.begin(), models.end(), [&](const ModelTotals& m) { return (m.*period).usage.estimated; });
+}
+
+std::string totals_table(const Totals& day, const Totals& all, const std::vector<ModelTotals>& models, const TextStyle& style) {
   Table table({{"", Align::kLeft, false},
                {"last 24 h", Align::kRight, false},
                {"", Align::kLeft, false},
@@ -78,7 +85,11 @@ std::string totals_table(const Totals& day, const Totals& all, const TextStyle& 
   add("Spot checks", [](const Totals& t) { return count_of(t.coins, t.requests); });
   add("Agreement", agreement, Ink::kBold);
   add(
-      "Spent", [](const Totals& t) { return money(t.cost, t.requests, t.cost_unknown, false); }, Ink::kBold);
+      "Spent",
+      [&](const Totals& t) {
+        return money(t.cost, t.requests, t.cost_unknown, counted_tokens(models, &t == &all ? &ModelTotals::all : &ModelTotals::last_24h));
+      },
+      Ink::kBold);
   add("Teacher alone",
       [](const Totals& t) { return money(t.teacher_cost, t.requests, t.teacher_cost_unknown, t.teacher_cost_estimated > 0); });
   add("Saved", saved, Ink::kGreen);
@@ -102,7 +113,7 @@ std::string notes(const Totals& t, const store::Status& s, const TextStyle& styl
   const auto note = [&](const std::string& text) { out += paint(style, Ink::kDim, wrap(text, style.width)) + "\n"; };
   const std::int64_t known = t.requests - t.teacher_cost_unknown;
   if (t.teacher_cost_estimated > 0) {
-    note(fmt::format("~ What the teacher alone would have cost is estimated for {} that it did not answer and measured for {}.",
+    note(fmt::format("~ What the teacher alone would have cost is estimated for {} (others answered, or it sent no usage) and measured for {}.",
                      counted(t.teacher_cost_estimated, "request"), human_count(known - t.teacher_cost_estimated)));
   } else if (known > 0) {
     note(fmt::format("What the teacher alone would have cost is measured: it answered {}.",
@@ -133,12 +144,40 @@ std::string labels_table(const Totals& t, const TextStyle& style) {
   for (const store::LabelTotals& label : t.labels) {
     const bool counts = label.of_served && (label.source == "coin" || label.source == "shadow");
     const char* remark = counts                         ? "counts as agreement"
+                         : label.source == "shadow"     ? "see above: what live mode would have served"
                          : label.source == "escalation" ? "only unsure requests: says nothing about those served"
                                                         : "";
     table.add({printable(label.source), label.of_served ? "served" : "not served", human_count(label.n),
                percent(label.agree, label.n), Cell(remark, Ink::kDim)});
   }
   return "\n" + table.render(style);
+}
+
+/// What live mode would have done with shadow mode's requests.
+std::string shadow_section(const store::Status& s, const std::optional<std::string>& task, const TextStyle& style) {
+  store::ShadowTotals t;
+  for (const store::ShadowTotals& one : s.shadow) {
+    if (!task || *task == one.task) t.add(one);
+  }
+  if (t.requests == 0) return {};
+  Table table({{"", Align::kLeft, false}, {"", Align::kRight, false}, {"", Align::kLeft, false}});
+  const auto add = [&](const char* name, std::string value, std::string beside, Ink ink = Ink::kNone) {
+    table.add({Cell(name), Cell(std::move(value), ink), Cell(std::move(beside), Ink::kDim)});
+  };
+  add("Student would serve", human_count(t.would_serve), percent(t.would_serve, t.requests));
+  add("  agree with the teacher", t.judged > 0 ? percent(t.agree, t.judged) : "-", t.judged > 0 ? "of " + human_count(t.judged) : "no labels",
+      Ink::kBold);
+  if (t.cost_unknown == t.requests) {
+    add("Would have saved", "unknown", "a model has no price", Ink::kGreen);
+  } else {
+    const std::string lacking = t.cost_unknown > 0 ? fmt::format("+ {} unknown", human_count(t.cost_unknown)) : "";
+    add("Would have cost", human_usd(t.live_cost.value, t.estimated), lacking, Ink::kBold);
+    add("Teacher alone", human_usd(t.teacher_cost.value, t.estimated), lacking);
+    add("Would have saved", human_usd(t.saved().value, t.estimated), t.saved().value >= 0 ? percent(t.saved().value, t.teacher_cost.value) : "a loss",
+        Ink::kGreen);
+  }
+  return "\n" + paint(style, Ink::kBold, fmt::format("Shadow: what live mode would have done with {}", counted(t.requests, "request"))) + "\n" +
+         table.render(style);
 }
 
 std::string tasks_table(const store::Status& s, const TextStyle& style) {
@@ -182,7 +221,7 @@ std::string models_table(const store::Status& s, const TextStyle& style) {
     const bool no_usage = m.calls > 0 && m.usage_unknown == m.calls;
     const std::string mark = m.usage.estimated ? "~" : "";
     const auto tokens = [&](std::int64_t n) { return no_usage ? std::string("unknown") : mark + human_count(n); };
-    const Figure cost = money(m.cost, m.calls, m.cost_unknown, false);
+    const Figure cost = money(m.cost, m.calls, m.cost_unknown, m.usage.estimated);
     table.add({printable(model.model), std::string(stage_name(model.stage)), printable(model.provider), human_count(m.calls),
                human_count(model.last_24h.calls), Cell(human_count(m.errors), m.errors > 0 ? Ink::kRed : Ink::kNone),
                tokens(m.usage.input), tokens(m.usage.cached_input), tokens(m.usage.output), cost.value,
@@ -230,15 +269,15 @@ std::string status_text(const StatusReport& report, const TextStyle& style) {
   if (s.all.requests == 0) return nothing_yet(report) + attention(s, style);
   std::string out = paint(style, Ink::kBold, report.data);
   if (s.first_request)
-    out += fmt::format(", since {} UTC ({})", human_time(*s.first_request).substr(0, 16), human_ago(*s.first_request, s.now));
+    out += fmt::format(", since {} UTC", human_time(*s.first_request).substr(0, 16));
   if (report.task) {
     const auto task =
         std::find_if(s.tasks.begin(), s.tasks.end(), [&](const store::TaskTotals& t) { return t.task == *report.task; });
     out += fmt::format(", task {}\n\n", report.task->empty() ? "(no name)" : printable(*report.task));
     if (task == s.tasks.end()) return out + "No requests.\n";
-    return out + totals_table(task->last_24h, task->all, style) + notes(task->all, s, style) + labels_table(task->all, style);
+    return out + totals_table(task->last_24h, task->all, s.models, style) + notes(task->all, s, style) + shadow_section(s, report.task, style) + labels_table(task->all, style);
   }
-  out += "\n\n" + totals_table(s.last_24h, s.all, style) + notes(s.all, s, style) + labels_table(s.all, style);
+  out += "\n\n" + totals_table(s.last_24h, s.all, s.models, style) + notes(s.all, s, style) + shadow_section(s, report.task, style) + labels_table(s.all, style);
   out += tasks_table(s, style) + models_table(s, style) + attention(s, style);
   out += fmt::format("\nStore: {} on disk, {} of it texts", human_bytes(s.database_bytes), human_bytes(s.bodies_bytes));
   if (s.journal_events > 0)

@@ -3,13 +3,16 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <atomic>
+#include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <fstream>
 #include <iterator>
 #include <mutex>
 
+#include "audit/call_lines.h"
 #include "audit/report.h"
+#include "audit/store_source.h"
 #include "base/clock.h"
 #include "base/time_format.h"
 
@@ -33,8 +36,8 @@ Nothing leaves this machine: the audit never uses the network.)";
 
 struct Arguments {
   std::vector<std::string> traces;
-  std::string format = "auto", html, prices, steps, write_steps, specialize, bill, fail_on, now, from, cost = "book";
-  bool json = false, weekly = false, cached_inside = false, cached_outside = false, no_colour = false, backtest = false;
+  std::string format = "auto", html, prices, steps, write_steps, specialize, bill, fail_on, now, from, cost = "book", key_env = "UNDERSTUDY_ADMIN_KEY";
+  bool json = false, weekly = false, cached_inside = false, cached_outside = false, no_colour = false;
   std::int64_t min_calls = 200, users = 0, requests_per_user = 0;
   int threads = 0;
   double escalation = 0.3, lessons = 0.5;
@@ -52,15 +55,21 @@ Result<std::string> read_file(const std::string& path) {
 class Progress {
  public:
   Progress(std::ostream& err, bool on) : err_(err), on_(on), start_(system_clock().mono()), last_(start_) {}
-  void step(std::uint64_t bytes, std::int64_t rows) {
+  /// `total_bytes` is 0 where it is not known (a pipe).
+  void step(std::uint64_t bytes, std::uint64_t total_bytes) {
     if (!on_) return;
     const MonoTime now = system_clock().mono();
     const std::lock_guard lock(mutex_);
     if (now < start_.plus_ms(1000) || now < last_.plus_ms(200)) return;
     last_ = now;
     const double seconds = static_cast<double>(now.ns - start_.ns) * 1e-9;
-    err_ << fmt::format("\r\x1b[K  {:.0f} MB read, {:.0f} MB/s, {} deferred rows", static_cast<double>(bytes) * 1e-6,
-                        static_cast<double>(bytes) * 1e-6 / seconds, rows)
+    std::string bar;
+    if (total_bytes > 0) {
+      const double share = std::min(1.0, static_cast<double>(bytes) / static_cast<double>(total_bytes));
+      const auto full = static_cast<std::size_t>(share * kBarWidth);
+      bar = fmt::format("[{}{}] {:3.0f} %  ", std::string(full, '#'), std::string(kBarWidth - full, '.'), share * 100);
+    }
+    err_ << fmt::format("\r\x1b[K  {}{:.0f} MB read, {:.0f} MB/s", bar, static_cast<double>(bytes) * 1e-6, static_cast<double>(bytes) * 1e-6 / seconds)
          << std::flush;
     shown_ = true;
   }
@@ -69,6 +78,7 @@ class Progress {
   }
 
  private:
+  static constexpr std::size_t kBarWidth = 30;
   std::ostream& err_;
   bool on_;
   MonoTime start_, last_;
@@ -79,13 +89,14 @@ class Progress {
 void declare(CLI::App& app, Arguments& a) {
   app.footer(kFooter);
   app.add_option("traces", a.traces, "files, directories, globs, or - for standard input")->type_name("TRACES");
-  app.add_option("--from", a.from, "a gateway's data directory or URL instead of files")->type_name("DIR|URL");
+  app.add_option("--from", a.from, "a gateway's own log instead of files: its data directory (also while it runs), or its address")->type_name("DIR|URL");
+  app.add_option("--key-env", a.key_env, "with --from URL: the environment variable that holds an admin key")->capture_default_str();
   app.add_option("--format", a.format, "the traces' format; found by itself otherwise");
   app.add_flag("--json", a.json, "one JSON object on standard output (schema understudy.audit/1)");
   app.add_option("--html", a.html, "also write a self-contained page")->type_name("FILE");
   app.add_flag("--weekly", a.weekly, "show every week in the text");
   app.add_option("--prices", a.prices, "a price book put over the embedded one")->type_name("FILE");
-  app.add_option("--cost", a.cost, "price by the book, or take the trace's logged costs")->check(CLI::IsMember({"book", "logged"}));
+  app.add_option("--cost", a.cost, "price by the book, or take the logged costs (a gateway's own log: logged)")->check(CLI::IsMember({"book", "logged"}));
   app.add_option("--steps", a.steps, "aliases of steps, and corrections of inferred ones")->type_name("FILE");
   app.add_option("--write-steps", a.write_steps, "write the inferred steps there, to correct and pass back")->type_name("FILE");
   app.add_option("--specialize", a.specialize, "what each step would run on")->type_name("FILE");
@@ -185,26 +196,36 @@ int run_audit_command(int argc, const char* const* argv, std::ostream& out, std:
     err << "understudy audit: " << error.message << "\n";
     return kBadInput;
   };
+  // A gateway logged what its own configuration says a call costs; a book does not know models of one's own.
+  if (!a.from.empty() && app.count("--cost") == 0) a.cost = "logged";
   auto prepared = prepare(a);
   if (!prepared) return refuse(prepared.error());
   if (a.traces.empty() == a.from.empty()) {
     return refuse(Error(ErrorKind::kUsage, a.from.empty() ? "name the traces to read (files, directories, globs, - for standard input), or --from DIR|URL"
                                                           : "give either traces or --from, not both"));
   }
-  Progress progress(err, environment.stderr_is_terminal && !a.json);
-  prepared->engine.progress = [&](std::uint64_t bytes, std::int64_t rows) { progress.step(bytes, rows); };
-  Result<std::unique_ptr<Ledger>> ledger = fail(ErrorKind::kUsage, "--from is not available in this build; export the log and pass its files");
-  if (a.from.empty()) {
-    ledger = read_traces(a.traces, prepared->book, prepared->names, prepared->engine);
-  } else if (environment.open_source) {
-    auto source = environment.open_source(a.from);
-    if (!source) return refuse(source.error());
-    ledger = read_source(**source, prepared->book, prepared->names, prepared->engine);
-  }
+  Progress progress(err, environment.stderr_is_terminal);
+  prepared->engine.progress = [&](std::uint64_t bytes, std::uint64_t total_bytes) { progress.step(bytes, total_bytes); };
+  const auto read = [&]() -> Result<std::unique_ptr<Ledger>> {
+    if (a.from.empty()) return read_traces(a.traces, prepared->book, prepared->names, prepared->engine);
+    if (a.from.starts_with("http://") || a.from.starts_with("https://")) {
+      const char* key = std::getenv(a.key_env.c_str());
+      auto calls = FetchedCalls::fetch(a.from, key != nullptr ? key : "");
+      if (!calls) return fail(std::move(calls.error()));
+      prepared->engine.format = Format::kPlain;
+      auto fetched = read_traces({calls->path()}, prepared->book, prepared->names, prepared->engine);
+      if (fetched) (*fetched)->input.formats.clear();  // as with --from DIR: the gateway's own log is no foreign format
+      return fetched;
+    }
+    auto source = environment.open_source ? environment.open_source(a.from) : open_store_source(a.from);
+    if (!source) return fail(std::move(source.error()));
+    return read_source(**source, prepared->book, prepared->names, prepared->engine);
+  };
+  auto ledger = read();
   progress.finish();
   if (!ledger) return refuse(ledger.error());
   if (!a.bill.empty()) {
-    if (auto read = read_bill(a.bill, prepared->engine, **ledger); !read) return refuse(read.error());
+    if (auto bill = read_bill(a.bill, prepared->engine, **ledger); !bill) return refuse(bill.error());
   }
   const Report report = compute_figures(**ledger, prepared->figures, prepared->engine.cost);
   for (const auto& [path, text] : {std::pair{a.html, a.html.empty() ? std::string() : report_html(report)},
@@ -215,7 +236,7 @@ int run_audit_command(int argc, const char* const* argv, std::ostream& out, std:
   if (a.json) {
     out << report_json(report);
   } else {
-    out << report_text(report, {.colour = environment.stdout_is_terminal && !a.no_colour, .weekly = a.weekly});
+    out << report_text(report, {.colour = environment.colour && !a.no_colour, .weekly = a.weekly});
   }
   out.flush();
   if (report.too_much_unpriced()) return kIncomplete;

@@ -12,10 +12,10 @@ namespace understudy::audit {
 
 /// What the command needs from the rest of the program.
 struct CommandEnvironment {
-  /// Opens `--from` (a data directory or a gateway's URL). Empty: this build reads files only.
+  /// Opens `--from`. Empty: open_store_source (a data directory).
   std::function<Result<std::unique_ptr<RecordSource>>(const std::string& from)> open_source;
   bool stderr_is_terminal = false;  ///< a progress bar for work over a second
-  bool stdout_is_terminal = false;  ///< colour
+  bool colour = false;              ///< of the text on standard output
 };
 
 /// argv[0] is the name shown in --help. Returns the exit status: 0 done, 1 --fail-on reached, 2 bad usage or unreadable

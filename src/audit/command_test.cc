@@ -3,6 +3,7 @@
 #include <zstd.h>
 
 #include "audit/audit_test_util.h"
+#include "store/store.h"
 
 namespace understudy::audit {
 namespace {
@@ -102,6 +103,25 @@ TEST_F(Command, OnlyUnpricedModelsGiveNoShares) {
   EXPECT_EQ(j.at("/specialist_eligible_fraction"), "null");
   EXPECT_EQ(j.at("/verdict"), "unknown");
   EXPECT_EQ(audit({dir_.path() + "/t.jsonl", "--prices", dir_.path() + "/p.json"}).status, 3);
+}
+
+TEST_F(Command, BillingPagesAnswerTestOneOnly) {
+  for (const char* page : {"openai_costs.json", "openai_usage.json", "anthropic_cost.json", "anthropic_usage.json", "aws_cur.csv"}) {
+    const Json j = audit_json({fixture(page)});
+    EXPECT_NE(j.at("/concentration/band"), "unknown") << page;
+    EXPECT_EQ(j.at("/specialist_eligible_fraction"), "null") << page << ": a bill knows no steps";
+    EXPECT_EQ(j.at("/signals/generate_share/band"), "unknown") << page;
+    EXPECT_EQ(j.at("/counterfactual/total_picousd"), j.at("/total_picousd")) << page;
+    EXPECT_EQ(j.at("/weekly"), "[]") << page;
+    EXPECT_NE(j.at("/verdict"), "confirmed") << page << ": one signal is not three";
+  }
+}
+
+TEST_F(Command, TargetsOfStepsThatAreNotThereAreNamed) {
+  const Json j = run(line(R"("step":"rerank")"), {"--specialize", dir_.write("s.json", R"({"steps":{"rerrank":{"usd_per_query":"0.001"},"rerank":"keep"}})")});
+  bool named = false;
+  for (int i = 0; i < 8; ++i) named |= j.at("/missing/" + std::to_string(i)).find("does not have: rerrank") != std::string::npos;
+  EXPECT_TRUE(named);
 }
 
 TEST_F(Command, LoggedCostIsShownBesideOrChosen) {
@@ -210,7 +230,9 @@ TEST_F(Command, BadUsageIsStatusTwoWithAMessage) {
   refused({dir_.write("ok.jsonl", line("")), "--format", "excel"}, "excel");
   refused({dir_.write("ok.jsonl", line("")), "--format", "litellm"}, "no model calls");
   refused({dir_.write("ok.jsonl", line("")), "--from", "dir"}, "not both");
-  refused({"--from", "dir"}, "--from is not available");
+  refused({"--from", dir_.path() + "/nothing"}, "--from");
+  refused({"--from", "clickhouse://localhost"}, "data directories");
+  refused({"--from", "http://user:secret@localhost:1"}, "must not hold a user");
   refused({dir_.path() + "/*.nothing"}, "no file matches");
   refused({dir_.write("ok.jsonl", line("")), "--steps", dir_.write("steps.json", "[]")}, "steps file");
   refused({dir_.write("ok.jsonl", line("")), "--now", "tomorrow"}, "--now");
@@ -254,6 +276,49 @@ TEST_F(Command, ReadsDirectoriesGlobsAndCompressedFiles) {
   EXPECT_EQ(audit_json({dir_.path() + "/d", "--prices", prices}).at("/calls"), "8");
   EXPECT_EQ(audit_json({dir_.path() + "/d/*.jsonl", "--prices", prices}).at("/calls"), "2");
   EXPECT_EQ(audit_json({dir_.path() + "/d", dir_.path() + "/d/a.jsonl", "--prices", prices}).at("/inputs/files"), "4");
+}
+
+TEST_F(Command, ReadsTheGatewaysOwnLog) {
+  const std::string path = dir_.path() + "/data";
+  {
+    auto opened = store::Store::open(path);
+    ASSERT_TRUE(opened.has_value()) << opened.error().message;
+    store::Journal& journal = (*opened)->journal(0);
+    for (int i = 0; i < 3; ++i) {
+      const std::string id = "req_" + std::to_string(i);
+      store::AttemptEvent cheap;
+      cheap.request_id = id;
+      cheap.stage = Stage::kStudent;
+      cheap.model = cheap.upstream_model = "small";
+      cheap.provider = "openai";
+      cheap.usage = Usage{.input = 1000, .output = 100};
+      cheap.latency_us = 200'000;
+      store::AttemptEvent dear = cheap;
+      dear.attempt = 1;
+      dear.stage = Stage::kTeacher;
+      dear.model = dear.upstream_model = "big";
+      store::AttemptEvent local = cheap;
+      local.attempt = 2;
+      local.provider = "";
+      ASSERT_TRUE(journal.append(cheap));
+      ASSERT_TRUE(journal.append(dear));
+      ASSERT_TRUE(journal.append(local));
+      store::RequestEvent done;
+      done.request_id = id;
+      done.session = "s";
+      done.task = i == 2 ? "" : "route";
+      ASSERT_TRUE(journal.append(done));
+    }
+  }
+  const Json j = audit_json({"--from", path, "--prices", dir_.write("p.json", kPrices)});
+  EXPECT_EQ(j.at("/inputs/format"), "gateway");
+  EXPECT_EQ(j.at("/calls"), "6");
+  EXPECT_EQ(j.at("/requests"), "1") << "one session";
+  EXPECT_EQ(j.at("/total_picousd"), "13710000000");  // 3 * (4500 + 70) micro-USD
+  EXPECT_EQ(j.step("route", "calls"), "4");
+  EXPECT_EQ(j.step("(unattributed)", "calls"), "2");
+  EXPECT_EQ(j.at("/retry_spend_picousd"), "0");
+  EXPECT_EQ(j.at("/inputs/rows_not_calls"), "3");
 }
 
 TEST_F(Command, WritesThePageAndTheGuesses) {

@@ -3,12 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <atomic>
-#include <condition_variable>
+#include <filesystem>
+#include <mutex>
 #include <thread>
 
 #include "audit/commit.h"
 #include "audit/csv.h"
+#include "audit/detect.h"
 #include "audit/worker.h"
 
 namespace understudy::audit {
@@ -20,97 +21,15 @@ std::uint8_t merge_request(std::uint8_t old, std::uint8_t add) {
 }
 std::uint8_t merge_call(std::uint8_t old, std::uint8_t add) { return old | add; }
 
-struct Detected {
-  Format format = Format::kAuto;
-  Layout layout = Layout::kLines;
-};
-
-std::string_view trim(std::string_view t) {
-  while (!t.empty() && (t.front() == ' ' || t.front() == '\t' || t.front() == '\r' || t.front() == '\n')) t.remove_prefix(1);
-  while (!t.empty() && (t.back() == ' ' || t.back() == '\t' || t.back() == '\r' || t.back() == '\n')) t.remove_suffix(1);
-  return t;
-}
-
-bool parses(std::string_view text, dom::parser& parser, dom::element& out) {
-  return parser.parse(text.data(), text.size()).get(out) == simdjson::SUCCESS;
-}
-
-/// Layout and format from the first bytes (and the parser's word on the first documents).
-Result<Detected> detect(std::string_view head, bool whole, Format forced, const std::string& path) {
-  Detected out;
-  out.format = forced;
-  const std::string_view start = trim(head);
-  const auto unknown = [&](std::string_view what) {
-    return fail(ErrorKind::kUsage, fmt::format("{}: {}; name its format with --format (see understudy audit --help)", path, what));
-  };
-  if (start.empty()) return fail(ErrorKind::kUsage, fmt::format("{} is empty: there are no calls to audit", path));
-  dom::parser parser;
-  dom::element root;
-  if (start.front() == '{' || start.front() == '[') {
-    // Lines, if any of the first ones is a whole document; else values.
-    std::size_t at = 0;
-    bool line_parses = false;
-    for (int tried = 0; at < start.size() && tried < 16; ++tried) {
-      const std::size_t end = std::min(start.find('\n', at), start.size());
-      const std::string_view line = trim(start.substr(at, end - at));
-      if (line.size() > 1 && line.front() == '{' && parses(line, parser, root)) {
-        line_parses = true;
-        if (out.format == Format::kAuto) out.format = detect_format(root);
-        if (out.format != Format::kAuto) break;
-      }
-      at = end + 1;
-    }
-    if (start.front() == '[') line_parses = false;
-    out.layout = line_parses ? Layout::kLines : Layout::kValues;
-    if (!line_parses && start.front() == '{' && start.find('\n') != std::string_view::npos) {
-      // A first line such as {"a": 1, "b" that is cut: lines with a bad one first, or a document spread over lines?
-      const std::string_view first = trim(start.substr(0, start.find('\n')));
-      if (first.size() > 40 && first.back() != ',' && first.back() != '{' && first.back() != '[') out.layout = Layout::kLines;
-    }
-    if (out.format == Format::kAuto) {
-      // The head may end inside the first document: close it as best we can by trying a value chunker on the whole head.
-      Chunker values(memory_source(std::string(start)), {.chunk_bytes = start.size() + 1});
-      values.set_layout(Layout::kValues);
-      Chunk chunk;
-      if (auto any = values.next(chunk); any && *any) {
-        for (const auto& [offset, size] : chunk.documents) {
-          if (parses({chunk.buffer.data() + offset, size}, parser, root)) out.format = detect_format(root);
-          if (out.format != Format::kAuto) break;
-        }
-      }
-      if (out.format == Format::kAuto) out.format = detect_format_text(start);
-    }
-    if (out.format == Format::kAuto) return unknown("JSON, but of no format known here");
-    return out;
+/// Of all files together; 0 where one is a pipe.
+std::uint64_t size_of(const std::vector<std::string>& paths) {
+  std::uint64_t total = 0;
+  for (const std::string& path : paths) {
+    std::error_code ec;
+    if (!std::filesystem::is_regular_file(path, ec)) return 0;
+    total += std::filesystem::file_size(path, ec);
   }
-  const std::string_view first = trim(start.substr(0, start.find('\n')));
-  const bool binary = head.find('\0') != std::string_view::npos;
-  if (!binary && first.find(',') != std::string_view::npos) {
-    out.layout = Layout::kCsv;
-    if (out.format == Format::kAuto) {
-      if (const auto columns = split_csv(first)) {
-        std::string json;
-        std::string ones;
-        for (std::size_t i = 0; i < columns->size(); ++i) ones += i == 0 ? "1" : ",1";
-        if (csv_to_json(*columns, ones, json) && parses(json, parser, root)) out.format = detect_format(root);
-      }
-    }
-    if (out.format != Format::kAuto) return out;
-    return unknown("text with commas, but its header has none of the known columns (plain CSV needs model, tok_in and tok_out)");
-  }
-  // Lines of which the first are broken, perhaps.
-  if (!binary) {
-    for (std::size_t at = 0; at < start.size();) {
-      const std::size_t end = std::min(start.find('\n', at), start.size());
-      if (const std::string_view line = trim(start.substr(at, end - at)); !line.empty() && line.front() == '{' && parses(line, parser, root)) {
-        if (out.format == Format::kAuto) out.format = detect_format(root);
-        if (out.format != Format::kAuto) return out;
-      }
-      at = end + 1;
-    }
-  }
-  (void)whole;
-  return unknown(binary ? "binary data, not a trace (gzip and zstd are understood)" : "neither JSON nor CSV");
+  return total;
 }
 
 /// Hands out chunks of all files, one at a time.
@@ -180,7 +99,7 @@ class Feeder {
       error_ = std::move(head.error());
       return false;
     }
-    auto detected = detect(*head, false, options_.format, path);
+    auto detected = detect(*head, options_.format, path);
     if (!detected) {
       error_ = std::move(detected.error());
       return false;
@@ -216,6 +135,7 @@ Result<std::unique_ptr<Ledger>> run(std::vector<std::string> paths, std::unique_
     const int threads = options.threads > 0 ? options.threads : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
     std::vector<std::unique_ptr<Worker>> workers;
     for (int i = 0; i < threads; ++i) workers.push_back(std::make_unique<Worker>(*ledger, options));
+    const std::uint64_t total_bytes = size_of(paths);
     const auto work = [&](Worker& worker) {
       Chunk chunk;
       Feeder::File file;
@@ -223,7 +143,7 @@ Result<std::unique_ptr<Ledger>> run(std::vector<std::string> paths, std::unique_
         ChunkResult result;
         worker.read(chunk, file.format, file.layout, file.columns, result);
         commit.take(chunk.sequence, std::move(result));
-        if (options.progress) options.progress(feeder.bytes(), commit.rows());
+        if (options.progress) options.progress(feeder.bytes(), total_bytes);
       }
     };
     if (threads == 1) {
@@ -249,6 +169,7 @@ Result<std::unique_ptr<Ledger>> run(std::vector<std::string> paths, std::unique_
       }
     } else if (ledger->input.not_calls > 0) {
       why += fmt::format(": {} records were understood, none is a model call", ledger->input.not_calls);
+      if (options.format != Format::kAuto) why += fmt::format("; is it {}, as --format says?", format_info(options.format).name);
     }
     return fail(ErrorKind::kUsage, why);
   }

@@ -58,7 +58,7 @@ struct EngineOptions {
   bool by_day = false;
   int threads = 0;              ///< 0: all cores
   InputLimits limits;
-  std::function<void(std::uint64_t bytes, std::int64_t rows)> progress;  ///< called now and then by any worker
+  std::function<void(std::uint64_t bytes, std::uint64_t total_bytes)> progress;  ///< called now and then by any worker; total 0: unknown
 };
 
 /// Everything the figures are computed from.

@@ -26,15 +26,15 @@ const Target& target_for(const StepFigure& step, const FigureOptions& options, c
 void compute_signals(const Ledger& ledger, Report& r) {
   if (r.total > 0) {
     r.eligible_band = band_of(r.eligible(), 20, 50, true);
-    r.generate_share = {r.open, r.total};
+    r.generate_share = {r.open, r.stepped()};
     r.generate_band = band_of(r.generate_share, 40, 70, false);
     Int128 rerank = 0, faithfulness = 0;
     for (const StepFigure& s : r.steps) {
       if (s.step == "rerank") rerank = s.sums.cost;
       if (s.step == "faithfulness") faithfulness = s.sums.cost;
     }
-    r.rerank_share = {rerank, r.total};
-    r.faithfulness_share = {faithfulness, r.total};
+    r.rerank_share = {rerank, r.stepped()};
+    r.faithfulness_share = {faithfulness, r.stepped()};
     r.check_band = band_of(rerank >= faithfulness ? r.rerank_share : r.faithfulness_share, 5, 15, true);
     Int128 most = 0;
     for (const ModelFigure& m : r.models) {
@@ -84,7 +84,13 @@ void decide(Report& r) {
   r.verdict = known == 0 ? "unknown" : r.eligible_band == Band::kConfirmed || confirmed >= 3 ? "confirmed" : suspect > 0 ? "suspect" : "healthy";
 }
 
-void note_missing(const Ledger& ledger, Report& r) {
+void note_missing(const Ledger& ledger, const FigureOptions& options, Report& r) {
+  if (r.only_bills) return r.missing.push_back("billing pages know no steps and no requests: only Test 1 (concentration) can be told");
+  std::string absent;
+  for (const auto& [name, target] : options.targets) {
+    if (std::ranges::find(r.steps, name, &StepFigure::step) == r.steps.end()) absent += (absent.empty() ? "" : ", ") + name;
+  }
+  if (!absent.empty()) r.missing.push_back("--specialize names steps that the trace does not have: " + absent);
   if (r.requests == 0) r.missing.push_back("no request ids: frontier calls and tokens per request cannot be told");
   if (r.without_time > 0) {
     r.missing.push_back(fmt::format("{} calls without a time: priced as of now and left out of the weekly series", r.without_time));
@@ -170,8 +176,8 @@ void use_bill_alone(const Ledger& ledger, Report& r) {
     figure.sums.cost += amount;
     r.total += amount;
   }
+  r.counterfactual = r.total;
   for (auto& [name, figure] : models) r.models.push_back(std::move(figure));
-  r.missing.push_back("a bill without calls: only Test 1 (concentration) can be told");
 }
 
 }  // namespace
@@ -202,6 +208,7 @@ Report compute_figures(const Ledger& ledger, const FigureOptions& options, CostC
   r.books = ledger.book.books();
   r.cost = cost;
   r.guesses = ledger.guesses;
+  r.only_bills = !r.input.formats.empty() && std::ranges::all_of(r.input.formats, [](Format f) { return format_info(f).billing; });
   r.without_time = t.without_time;
   r.without_request = t.without_request;
   r.cache_hits = t.cache_hits;
@@ -238,7 +245,7 @@ Report compute_figures(const Ledger& ledger, const FigureOptions& options, CostC
     const Target& target = target_for(step, options, standard);
     const bool keep = target.kind == Target::kKeep || already_small(info);
     if (already_small(info)) step.on_specialist += cell.cost;
-    if (target.kind != Target::kKeep) step.target = target.text;
+    if (!keep) step.target = target.text;
     step.counterfactual += keep ? cell.cost : target_cost(target, cell);
 
     ModelFigure& model = totals.models[info.name];
@@ -306,11 +313,11 @@ Report compute_figures(const Ledger& ledger, const FigureOptions& options, CostC
   r.consumers = parties(t.by_consumer);
 
   compute_signals(ledger, r);
-  compute_weeks(ledger, options, r);
+  if (!r.only_bills) compute_weeks(ledger, options, r);
   compute_waterfall(ledger, r);
   compute_sisters(ledger, r);
   decide(r);
-  note_missing(ledger, r);
+  note_missing(ledger, options, r);
   if (options.users > 0) compute_projection(ledger, cells, options, r);
   if (options.reconcile) compute_reconcile(ledger, cells, r);
 

@@ -126,6 +126,7 @@ struct FigureOptions {
 struct Report {
   InputSummary input;
   std::string format;
+  bool only_bills = false;             ///< billing pages: they know no steps, so only Test 1 and the reconciliation speak
   std::vector<BookInfo> books;
   CostChoice cost = CostChoice::kBook;
   std::int64_t calls = 0, requests = 0, paid_requests = 0;
@@ -160,10 +161,11 @@ struct Report {
   std::vector<std::pair<std::string, Int128>> accounts, consumers;  ///< dearest first
   std::vector<TemplateGuess> guesses;
 
-  Share eligible() const { return {total - open - unattributed, total}; }
-  Share eligible_upper() const { return {total - open, total}; }
-  Share eligible_lower() const { return {total - open - unattributed - unknown_kind, total}; }
-  Share addressable() const { return {total - open - unattributed - on_specialist_eligible, total}; }
+  Int128 stepped() const { return only_bills ? 0 : total; }  ///< what shares of steps are taken of
+  Share eligible() const { return {total - open - unattributed, stepped()}; }
+  Share eligible_upper() const { return {total - open, stepped()}; }
+  Share eligible_lower() const { return {total - open - unattributed - unknown_kind, stepped()}; }
+  Share addressable() const { return {total - open - unattributed - on_specialist_eligible, stepped()}; }
   bool too_much_unpriced() const { return unpriced_tokens.compare_percent(1) > 0; }
 };
 

@@ -1,4 +1,5 @@
 // The two traces of the seed documents: every figure to the picodollar.
+#include <cstdlib>
 #include <sstream>
 
 #include "audit/audit_test_util.h"
@@ -96,6 +97,16 @@ TEST(SeedTraces, ProjectionScalesTheBill) {
   EXPECT_EQ(j.at("/projection/specialised_picousd"), "16831000000000000");
   // mini answers all (0.05/0.20 per 1M: 19.7 M tokens in, 0.75 M out = 1.135 USD), 30 % escalated, half of them left: 15 % of 70.35
   EXPECT_EQ(j.at("/projection/cascade_picousd"), "11687500000000000");
+}
+
+TEST(Golden, ExampleReportIsWhatIsPrinted) {
+  const std::string folder = std::string(UNDERSTUDY_SOURCE_DIR) + "/examples/audit/";
+  const test::Run run = test::audit({folder + "trace.jsonl.gz", "--now", "2026-02-01T00:00:00Z"});
+  ASSERT_EQ(run.status, 0) << run.err;
+  if (std::getenv("UNDERSTUDY_WRITE_EXAMPLES") != nullptr) std::ofstream(folder + "report.txt") << run.out;
+  std::ifstream in(folder + "report.txt");
+  const std::string example{std::istreambuf_iterator<char>(in), {}};
+  EXPECT_EQ(run.out, example) << "where the change is meant: UNDERSTUDY_WRITE_EXAMPLES=1, then read the difference";
 }
 
 }  // namespace

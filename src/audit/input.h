@@ -28,7 +28,7 @@ struct InputLimits {
 
 /// A stretch of whole records. The buffer has kPadding readable bytes behind `size`.
 struct Chunk {
-  static constexpr std::size_t kPadding = 64;
+  static constexpr std::size_t kPadding = 128;
   std::uint64_t sequence = 0;
   std::uint32_t file = 0;
   std::vector<char> buffer;

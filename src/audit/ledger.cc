@@ -161,7 +161,8 @@ void Tally::add(const Row& row, const ModelInfo& model, bool frontier_call) {
     note_request(row.request, counts, counts && frontier_call && model.frontier);
     if (counts) request_tokens += Int128{row.usage.input} + row.usage.output;
     if (row.latency_ms >= 0 && row.day != kNoDay) {
-      waterfall.add(row.request, {row.at_us, row.latency_ms, row.step, model.frontier, row.path == CallPath::kOffline, row.usage.input});
+      waterfall.add(row.request, {row.at_us, row.latency_ms, row.step, model.frontier, row.path == CallPath::kOffline,
+                                  model.prices != nullptr && model.tier == ModelTier::kSpecialist, row.usage.input});
     }
   }
 }

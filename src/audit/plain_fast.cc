@@ -20,7 +20,8 @@ namespace {
 bool scan_plain_avx2(const char* begin, const char* end, CallRecord& out);
 
 bool scan_plain(const char* begin, const char* end, CallRecord& out) {
-  static const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi");
+  static const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("popcnt") &&
+                           __builtin_cpu_supports("pclmul");
   return avx2 ? scan_plain_avx2(begin, end, out) : scan(begin, end, out);
 }
 #else

@@ -22,12 +22,12 @@ border-radius:999px;font-weight:600;border:1.5px solid currentColor}.healthy{col
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(148px,1fr));gap:12px;margin:16px 0}.tile{background:var(--card);border:1px solid var(--line);
 border-radius:10px;padding:10px 14px}.tile b{display:block;font-size:1.35rem;font-variant-numeric:tabular-nums}.tile span{color:var(--soft);font-size:.85rem}
 table{border-collapse:collapse;width:100%;font-size:.92rem;font-variant-numeric:tabular-nums}th{color:var(--soft);font-weight:500;text-align:left}
-td,th{padding:5px 10px 5px 0;border-bottom:1px solid var(--line);vertical-align:top}td.n,th.n{text-align:right;white-space:nowrap}tr:last-child td{border-bottom:0}
-svg{display:block;width:100%;height:auto}svg text{fill:var(--ink);font:13px system-ui,sans-serif}svg .s{fill:var(--soft);font-size:12px}
+td,th{padding:5px 10px 5px 0;border-bottom:1px solid var(--line);vertical-align:top}td.n,th.n{text-align:right;white-space:nowrap}tr:last-child td{border-bottom:0}td.n+td:not(.n),th.n+th:not(.n){padding-left:12px}
+svg{display:block;width:100%;height:auto}.narrow{display:none}svg text{fill:var(--ink);font:13px system-ui,sans-serif}svg .s{fill:var(--soft);font-size:12px}
 .key{display:flex;gap:16px;flex-wrap:wrap;font-size:.85rem;color:var(--soft);margin:4px 0 8px}.key i{display:inline-block;width:11px;height:11px;border-radius:3px;
 margin-right:6px;vertical-align:-1px}.warnbox{border-left:4px solid var(--warn);padding:6px 12px;background:var(--band2);border-radius:4px;margin:10px 0}
-ul{padding-left:20px;color:var(--soft)}footer{margin-top:48px;color:var(--soft);font-size:.82rem;overflow-wrap:anywhere}td.w{overflow-wrap:anywhere;min-width:90px}
-@media (max-width:480px){main{padding:16px 10px 48px}.card{padding:10px}td,th{padding-right:7px}table{font-size:.84rem}.tile b{font-size:1.15rem}}
+ul{padding-left:20px;color:var(--soft)}footer{margin-top:48px;color:var(--soft);font-size:.82rem;overflow-wrap:anywhere}td.w{white-space:nowrap}
+@media (max-width:560px){.wide,td.x,th.x{display:none}td.w{white-space:normal;overflow-wrap:anywhere}.narrow{display:block}main{padding:16px 10px 48px}.card{padding:10px}td,th{padding-right:7px}table{font-size:.84rem}.tile b{font-size:1.15rem}}
 )CSS";
 
 std::string escape(std::string_view text, std::size_t longest = 120) {
@@ -66,12 +66,26 @@ std::string count(std::int64_t n) {
 
 std::string percent(const Share& s) { return s.known() ? format_ratio(s.part * 100, s.whole, 1) + " %" : "?"; }
 
-constexpr double kWidth = 640;  ///< of every plot, in its own units; the page scales it
+/// Every plot is drawn twice, for wide and for narrow screens, so that its text stays readable; the page shows one.
+struct Room {
+  double width;
+  double label;  ///< for names on the left
+  double value;  ///< for amounts on the right
+  std::size_t letters;
+};
+constexpr Room kWide{640, 150, 150, 19};
+constexpr Room kNarrow{360, 104, 92, 13};
+
+template <typename Plot>
+std::string both(const Report& r, Plot plot) {
+  const std::string wide = plot(r, kWide);
+  return wide.empty() ? wide : "<div class=\"wide\">" + wide + "</div><div class=\"narrow\">" + plot(r, kNarrow) + "</div>";
+}
 
 /// Bars per step: spend now above spend after, in dollars on one scale.
-std::string plot_steps(const Report& r) {
+std::string plot_steps(const Report& r, const Room& room) {
   const std::size_t n = std::min<std::size_t>(r.steps.size(), 14);
-  const double left = 132, right = 96, row = 44, height = static_cast<double>(n) * row + 6;
+  const double kWidth = room.width, left = room.label, right = room.value, row = 44, height = static_cast<double>(n) * row + 6;
   double most = 0;
   for (std::size_t i = 0; i < n; ++i) most = std::max({most, static_cast<double>(r.steps[i].sums.cost), static_cast<double>(r.steps[i].counterfactual)});
   if (most <= 0) return "";
@@ -81,7 +95,7 @@ std::string plot_steps(const Report& r) {
     const double y = static_cast<double>(i) * row + 6;
     const auto length = [&](Int128 v) { return std::max(1.5, (kWidth - left - right) * static_cast<double>(v) / most); };
     out += fmt::format(R"X(<text x="{}" y="{}" text-anchor="end">{}</text><text class="s" x="{}" y="{}" text-anchor="end">{}</text>)X", left - 10, y + 13,
-                       escape(s.step, 17), left - 10, y + 29, percent({s.sums.cost, r.total}));
+                       escape(s.step, room.letters), left - 10, y + 29, percent({s.sums.cost, r.total}));
     const double now = length(s.sums.cost), after = length(s.counterfactual);
     out += fmt::format(R"X(<rect x="{0}" y="{1}" width="{2:.1f}" height="14" rx="3" fill="var(--now)"/><text class="s" x="{3:.1f}" y="{4}">{5}</text>)X", left, y + 2, now,
                        left + now + 6, y + 13, usd(s.sums.cost));
@@ -92,27 +106,29 @@ std::string plot_steps(const Report& r) {
 }
 
 /// What is left of the bill after each step has moved.
-std::string plot_ladder(const Report& r) {
+std::string plot_ladder(const Report& r, const Room& room) {
   const std::size_t n = std::min<std::size_t>(r.ladder.size(), 10);
   if (n == 0 || r.total <= 0) return "";
-  const double left = 150, right = 120, row = 30;
+  const double kWidth = room.width, left = room.label, right = room.value, row = 30;
   std::string out = fmt::format(R"X(<svg viewBox="0 0 {} {}" role="img" aria-label="Bill left after each step">)X", kWidth, static_cast<double>(n + 1) * row);
   const auto bar = [&](std::size_t i, std::string_view label, Int128 value, std::string_view colour) {
     const double y = static_cast<double>(i) * row;
     const double length = std::max(1.5, (kWidth - left - right) * Share{value, r.total}.value());
     out += fmt::format(R"X(<text x="{}" y="{}" text-anchor="end">{}</text><rect x="{}" y="{}" width="{:.1f}" height="18" rx="3" fill="{}"/>)X", left - 10, y + 18,
                        label, left, y + 4, length, colour);
-    out += fmt::format(R"X(<text class="s" x="{:.1f}" y="{}">{} ({})</text>)X", left + length + 6, y + 18, usd(value), percent({value, r.total}));
+    const std::string share = room.width > 400 && value != r.total ? fmt::format(" ({})", percent({value, r.total})) : std::string();
+    out += fmt::format(R"X(<text class="s" x="{:.1f}" y="{}">{}{}</text>)X", left + length + 6, y + 18, usd(value), share);
   };
   bar(0, "now", r.total, "var(--now)");
-  for (std::size_t i = 0; i < n; ++i) bar(i + 1, escape(fmt::format("then {}", r.ladder[i].step), 20), r.ladder[i].total_after, "var(--after)");
+  for (std::size_t i = 0; i < n; ++i) bar(i + 1, escape(fmt::format("then {}", r.ladder[i].step), room.letters), r.ladder[i].total_after, "var(--after)");
   return out + "</svg>";
 }
 
 /// The weekly fraction with its bands, interval and alarms.
-std::string plot_weeks(const Report& r) {
+std::string plot_weeks(const Report& r, const Room& room) {
   if (r.weeks.empty()) return "";
-  const double left = 44, right = 14, top = 14, bottom = 34, height = 250;
+  const double kWidth = room.width, left = 44, right = 14, top = 14, bottom = 34, height = 250;
+  const std::size_t most_labels = room.width > 400 ? 7 : 3;
   const std::size_t n = r.weeks.size();
   const auto x = [&](std::size_t i) { return n == 1 ? (left + kWidth - right) / 2 : left + (kWidth - left - right) * static_cast<double>(i) / static_cast<double>(n - 1); };
   const auto y = [&](double f) { return top + (height - top - bottom) * (1 - std::clamp(f, 0.0, 1.0)); };
@@ -141,13 +157,13 @@ std::string plot_weeks(const Report& r) {
     out += fmt::format(R"X(<path d="{}" fill="none" stroke="var(--soft)" stroke-dasharray="4 4"/>)X", up);
     out += fmt::format(R"X(<path d="{}" fill="none" stroke="var(--accent)" stroke-width="2.5"/>)X", path);
   }
-  const std::size_t every = std::max<std::size_t>(1, (n + 6) / 7);
+  const std::size_t every = std::max<std::size_t>(1, (n + most_labels - 1) / most_labels);
   for (std::size_t i = 0; i < n; ++i) {
     const WeekFigure& w = r.weeks[i];
     out += fmt::format(R"X(<circle cx="{:.1f}" cy="{:.1f}" r="4.5" fill="{}" stroke="var(--accent)" stroke-width="2"><title>{}: {}</title></circle>)X", x(i), y(w.fraction().value()),
                        w.partial || w.thin ? "var(--card)" : "var(--accent)", w.week, percent(w.fraction()));
     if (i % every == 0) {
-      const char* anchor = n == 1 ? "middle" : i == 0 ? "start" : i + 1 == n ? "end" : "middle";
+      const char* anchor = n > 1 && i + 1 == n ? "end" : "middle";
       out += fmt::format(R"X(<text class="s" x="{:.1f}" y="{}" text-anchor="{}">{}</text>)X", x(i), height - 10, anchor, w.week);
     }
     for (const Alarm& a : r.alarms) {
@@ -183,15 +199,18 @@ class Page {
 
  private:
   void head() {
-    out_ += fmt::format("<h1>Where the money goes <span class=\"verdict {0}\">{0}</span></h1>", r_.verdict);
+    out_ += fmt::format("<h1>Where the money goes <span class=\"verdict {0}\">verdict: {0}</span></h1>", r_.verdict);
     const std::string when = r_.first_day.empty() ? "" : r_.first_day == r_.last_day ? " on " + r_.first_day : " from " + r_.first_day + " to " + r_.last_day;
-    out_ += fmt::format("<p class=\"lead\">{} in {} calls{}. {} of it paid for steps that a small specialist can do; on specialists the same work would cost {}.</p>",
-                        usd(r_.total), count(r_.calls), when, percent(r_.eligible()), usd(r_.counterfactual));
+    out_ += fmt::format("<p class=\"lead\">{} in {} calls{}.", usd(r_.total), count(r_.calls), when);
+    if (r_.eligible().known()) {
+      out_ += fmt::format(" {} of it paid for steps that a small specialist can do; on specialists the same work would cost {}.", percent(r_.eligible()), usd(r_.counterfactual));
+    }
+    out_ += "</p>";
     out_ += "<div class=\"tiles\">";
     const auto tile = [&](std::string_view value, std::string_view name) { out_ += fmt::format("<div class=\"tile\"><b>{}</b><span>{}</span></div>", value, name); };
     tile(usd(r_.total), "spent");
-    tile(percent({r_.total - r_.counterfactual, r_.total}), "less on specialists");
-    tile(percent(r_.eligible()), r_.unattributed > 0 ? fmt::format("eligible (up to {})", percent(r_.eligible_upper())) : "specialist-eligible");
+    if (r_.eligible().known()) tile(percent({r_.total - r_.counterfactual, r_.total}), "less on specialists");
+    if (r_.eligible().known()) tile(percent(r_.eligible()), r_.unattributed > 0 ? fmt::format("eligible (up to {})", percent(r_.eligible_upper())) : "specialist-eligible");
     if (r_.frontier_calls.known()) tile(format_ratio(r_.frontier_calls.part, r_.frontier_calls.whole, 2), "frontier calls a request");
     out_ += "</div>";
     if (r_.unpriced.calls > 0) {
@@ -203,13 +222,13 @@ class Page {
   }
 
   void test_two_and_three() {
-    if (r_.steps.empty()) return;
+    if (r_.steps.empty() || r_.only_bills) return;
     out_ += "<h2>Spend per step, now and on specialists</h2><p>Open-ended steps stay where they are; every other step is priced at the target shown.</p>"
             "<div class=\"card\"><div class=\"key\"><span><i style=\"background:var(--now)\"></i>now</span><span><i style=\"background:var(--after)\"></i>after</span></div>";
-    out_ += plot_steps(r_) + "</div><div class=\"card\"><table><tr><th>step</th><th class=n>calls</th><th class=n>tokens</th><th class=n>now</th><th class=n>share</th>"
+    out_ += both(r_, plot_steps) + "</div><div class=\"card\"><table><tr><th>step</th><th class=\"n x\">calls</th><th class=\"n x\">tokens</th><th class=n>now</th><th class=n>share</th>"
             "<th class=n>saved</th><th>runs on</th></tr>";
     for (const StepFigure& s : r_.steps) {
-      out_ += fmt::format("<tr><td class=w>{}{}</td><td class=n>{}</td><td class=n>{}</td><td class=n>{}</td><td class=n>{}</td><td class=n>{}</td><td class=w>{}</td></tr>",
+      out_ += fmt::format("<tr><td class=w>{}{}</td><td class=\"n x\">{}</td><td class=\"n x\">{}</td><td class=n>{}</td><td class=n>{}</td><td class=n>{}</td><td class=w>{}</td></tr>",
                           escape(s.step, 60), s.candidate ? " <b>•</b>" : "", count(s.sums.calls), count(s.sums.tok_in + s.sums.tok_out), usd(s.sums.cost),
                           percent({s.sums.cost, r_.total}), usd(s.saved()), escape(s.target, 60));
     }
@@ -217,7 +236,7 @@ class Page {
   }
 
   void ladder() {
-    const std::string plot = plot_ladder(r_);
+    const std::string plot = both(r_, plot_ladder);
     if (!plot.empty()) out_ += "<h2>One step at a time</h2><p>The bill left as steps move, largest saving first.</p><div class=\"card\">" + plot + "</div>";
   }
 
@@ -225,16 +244,16 @@ class Page {
     if (r_.weeks.empty()) return;
     out_ += "<h2>Week by week</h2><p>Specialist-eligible fraction (line, with a 95 % interval by request where there are enough), its upper bound (dashed), the bands "
             "healthy, suspect and confirmed, and alarms (triangles). Hollow points are partial or thin weeks.</p><div class=\"card\">";
-    out_ += plot_weeks(r_);
+    out_ += both(r_, plot_weeks);
     for (const Alarm& a : r_.alarms) out_ += fmt::format("<p>{}: {} through {}</p>", a.week, a.up ? "up" : "down", a.threshold);
     out_ += "</div>";
   }
 
   void models() {
-    out_ += "<h2>Per model</h2><div class=\"card\"><table><tr><th>model</th><th>tier</th><th class=n>calls</th><th class=n>cost</th><th class=n>share</th><th class=n>logged gap</th></tr>";
+    out_ += "<h2>Per model</h2><div class=\"card\"><table><tr><th>model</th><th>tier</th><th class=\"n x\">calls</th><th class=n>cost</th><th class=n>share</th><th class=n>logged gap</th></tr>";
     for (std::size_t i = 0; i < r_.models.size() && i < 40; ++i) {
       const ModelFigure& m = r_.models[i];
-      out_ += fmt::format("<tr><td class=w>{}</td><td>{}</td><td class=n>{}</td><td class=n>{}</td><td class=n>{}</td><td class=n>{}</td></tr>", escape(m.model, 80),
+      out_ += fmt::format("<tr><td class=w>{}</td><td>{}</td><td class=\"n x\">{}</td><td class=n>{}</td><td class=n>{}</td><td class=n>{}</td></tr>", escape(m.model, 80),
                           m.tier ? tier_name(*m.tier) : "?", count(m.sums.calls), usd(m.sums.cost), percent({m.sums.cost, r_.total}),
                           m.logged_calls > 0 ? usd(m.logged - m.cost_where_logged) : "");
     }

@@ -131,8 +131,10 @@ void Text::verdict() {
   else if (r_.verdict == "healthy") what = "the money goes where a frontier model is needed";
   else what = "nothing here could be priced";
   line(fmt::format("  {}  {}", paint(r_.verdict, code), what));
-  line(fmt::format("  {} spent; {} of it on steps a specialist can do{}", bold(usd(r_.total)), percent(r_.eligible()),
-                   r_.unattributed > 0 ? fmt::format(" (up to {} if the unattributed spend is such)", percent(r_.eligible_upper())) : ""));
+  std::string eligible;
+  if (r_.eligible().known()) eligible = fmt::format("; {} of it on steps a specialist can do", percent(r_.eligible()));
+  if (r_.eligible().known() && r_.unattributed > 0) eligible += fmt::format(" (up to {} if the unattributed spend is such)", percent(r_.eligible_upper()));
+  line(fmt::format("  {} spent{}", bold(usd(r_.total)), eligible));
   if (r_.retry_spend > 0) line(fmt::format("  {} of it on retries", usd(r_.retry_spend)));
   if (r_.errors_billed + r_.errors_unbilled > 0) line(fmt::format("  {} failed calls, {} of them paid for", count(r_.errors_billed + r_.errors_unbilled), count(r_.errors_billed)));
   out_ += "\n";
@@ -153,12 +155,16 @@ void Text::verdict() {
 }
 
 void Text::concentration() {
+  if (r_.models.empty()) return;
   heading("Test 1. Which model gets the money");
   line(dim(fmt::format("  {}{:>12}{:>14}{:>9}", left("model", 36), "calls", "cost", "share")));
   for (std::size_t i = 0; i < r_.models.size() && i < 12; ++i) {
     const ModelFigure& m = r_.models[i];
     std::string gap;
-    if (m.logged_calls > 0 && m.logged != m.cost_where_logged) gap = fmt::format("  logged {} more", usd(m.logged - m.cost_where_logged));
+    if (m.logged_calls > 0 && m.logged != m.cost_where_logged) {
+      gap = fmt::format("  logged {} {}", usd(m.logged > m.cost_where_logged ? m.logged - m.cost_where_logged : m.cost_where_logged - m.logged),
+                        m.logged > m.cost_where_logged ? "more" : "less");
+    }
     line(fmt::format("  {}{:>12}{:>14}{:>9}  {}{}", left(fmt::format("{} ({})", m.model, m.tier ? tier_name(*m.tier) : "no price"), 36),
                      count(m.sums.calls), usd(m.sums.cost), percent({m.sums.cost, r_.total}), bar(Share{m.sums.cost, r_.total}.value(), 14), gap));
   }
@@ -169,7 +175,7 @@ void Text::concentration() {
 }
 
 void Text::steps() {
-  if (r_.steps.empty()) return;
+  if (r_.steps.empty() || r_.only_bills) return;
   heading("Test 2. Which step spends it");
   line(dim(fmt::format("  {}{:>12}{:>16}{:>14}{:>9}", left("step", 20), "calls", "tokens", "cost", "share")));
   for (std::size_t i = 0; i < r_.steps.size() && i < 20; ++i) {
@@ -191,7 +197,7 @@ void Text::steps() {
 }
 
 void Text::counterfactual() {
-  if (r_.steps.empty()) return;
+  if (r_.steps.empty() || r_.only_bills) return;
   heading("Test 3. What it would cost on specialists");
   line(dim(fmt::format("  {}{:>14}{:>14}{:>14}   {}", left("step", 20), "now", "after", "saved", "where")));
   for (const StepFigure& s : r_.steps) {
@@ -207,7 +213,7 @@ void Text::counterfactual() {
                        bar(Share{rung.total_after, r_.total}.value(), 30)));
     }
   }
-  line(dim("  a price is not a measurement: --backtest (later) says how often a specialist would have agreed"));
+  line(dim("  a price is not a measurement: how often a specialist would have agreed is not known from prices"));
 }
 
 void Text::weeks() {
@@ -256,6 +262,7 @@ void Text::extras() {
     heading("Against the bill");
     line(fmt::format("  bill {}, trace {}: {} covered", usd(c.bill), usd(c.trace), percent(c.coverage())));
     if (c.coverage().compare_percent(95) < 0) line(paint("  below 95 %: every share above is of a sample of the bill", 33));
+    if (c.coverage().compare_percent(105) > 0) line(paint("  the trace costs more than the bill: are account, days and prices the same?", 33));
     for (std::size_t i = 0; i < c.lines.size() && i < 10; ++i) {
       const ReconcileLine& l = c.lines[i];
       if (l.bill == l.trace) continue;
@@ -265,7 +272,7 @@ void Text::extras() {
   heading("Sister patterns");
   for (const Sister& s : r_.sisters) {
     const std::string mark = !s.fired ? dim("?") : *s.fired ? paint("!", 31) : paint("-", 32);
-    line(fmt::format("  {} {}{}", mark, left(s.title, 44), !s.fired ? dim("no data: " + s.message) : clean(s.message, 200)));
+    line(fmt::format("  {} {}{}", mark, left(s.title, 49), !s.fired ? dim("no data: " + s.message) : clean(s.message, 200)));
   }
   if (!r_.missing.empty()) {
     heading("What was missing");
@@ -279,7 +286,11 @@ void Text::next_step() {
   for (const StepFigure& s : r_.steps) {
     if (s.candidate && (best == nullptr || s.saved() > best->saved())) best = &s;
   }
-  if (best != nullptr) {
+  if (r_.verdict == "unknown") {
+    line("  give the prices of these models with --prices FILE (docs/formats/prices.md), or take the trace's own with --cost logged");
+  } else if (r_.only_bills) {
+    line("  export the calls too (docs/guide/audit.md): a bill cannot tell which step spent it");
+  } else if (best != nullptr) {
     line(fmt::format("  start with {}: {} of {} saved. Put the gateway in front of it in shadow mode:", bold(best->step), usd(best->saved()), usd(best->sums.cost)));
     line("    understudy serve --shadow");
   } else if (r_.unattributed * 2 > r_.total) {

@@ -55,6 +55,7 @@ void compute_waterfall(const Ledger& ledger, Report& r) {
 }
 
 void compute_sisters(const Ledger& ledger, Report& r) {
+  const bool own_log = ledger.input.formats.empty();
   // Frontier-model selection: one frontier model does steps that need none.
   {
     Sister s{"frontier_model_selection", "One frontier model for every step", std::nullopt, ""};
@@ -88,7 +89,7 @@ void compute_sisters(const Ledger& ledger, Report& r) {
         if (c.offline) continue;
         begin = std::min(begin, c.at_us);
         end = std::max(end, c.at_us + c.latency_ms * 1000);
-        if (c.step != 0 && ledger.steps.name(c.step) == "rerank" && !c.frontier) {
+        if (c.step != 0 && ledger.steps.name(c.step) == "rerank" && c.specialist) {
           latencies.push_back(c.latency_ms);
           mine += static_cast<double>(c.latency_ms);
         }
@@ -114,7 +115,8 @@ void compute_sisters(const Ledger& ledger, Report& r) {
   r.sisters.push_back({"distillation_drift", "Specialists that drift from the frontier model", std::nullopt,
                        "needs a specialist's and a frontier model's answers to the same requests: run the gateway with spot checks"});
   r.sisters.push_back({"cascade_saturation", "A cascade whose savings fall", std::nullopt,
-                       "needs the gateway's own log (--from), which tells stages and escalations"});
+                       own_log ? "the gateway's log has it; `understudy status` shows it, this report does not yet"
+                               : "needs the gateway's own log (--from), which tells stages and escalations"});
   // Eval-spend overrun.
   {
     Sister s{"eval_spend_overrun", "Evaluation spend out of hand", std::nullopt, ""};
@@ -140,7 +142,8 @@ void compute_sisters(const Ledger& ledger, Report& r) {
     r.sisters.push_back(std::move(s));
   }
   r.sisters.push_back({"threshold_by_feel", "A threshold set by feel", std::nullopt,
-                       "needs scores and thresholds beside calls: the gateway's own log (--from) has them"});
+                       own_log ? "the gateway's log has scores and thresholds; this report does not compare them yet"
+                               : "needs scores and thresholds beside calls: the gateway's own log (--from) has them"});
 }
 
 }  // namespace understudy::audit

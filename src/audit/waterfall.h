@@ -13,6 +13,7 @@ struct TimedCall {
   std::uint32_t step = 0;
   bool frontier = false;
   bool offline = false;
+  bool specialist = false;
   std::int64_t tok_in = 0;
 };
 

@@ -51,7 +51,7 @@ std::uint32_t LocalNames::find(std::string_view name, std::string_view second, I
   h |= 1;
   for (std::size_t i = h >> 40 & (slots_.size() - 1);; i = (i + 1) & (slots_.size() - 1)) {
     Slot& slot = slots_[i];
-    if (slot.hash == h && slot.name == name && slot.second == second) return slot.id;
+    if (slot.hash == h && slot.name.size() == name.size() && std::memcmp(slot.name.data(), name.data(), name.size()) == 0 && slot.second == second) return slot.id;
     if (slot.hash != 0) continue;
     const std::uint32_t id = intern();
     if (used_ * 2 >= slots_.size()) {  // a trace with very many names: start over rather than grow without bound
@@ -79,28 +79,36 @@ std::uint32_t Worker::step_id(std::string_view label, StepSource source) {
   return local_steps_.find(label, {}, [&] { return ledger_.steps.intern(ledger_.step_names.canonical(label)); });
 }
 
-Row Worker::resolve(const CallRecord& r) {
-  Row row;
+void Worker::resolve(const CallRecord& r, Row& row) {
+  // Every field is set here, one by one, also within `usage`: a copy of 16 bytes at once must wait until the stores of 8 that it
+  // covers have left the processor's store buffer, and with it waits the next line (a third of all time when it did).
   row.request = r.request_id.empty() ? 0 : id_hash(r.request_id);
   row.call = r.call_id.empty() ? 0 : id_hash(r.call_id);
   row.attempt = r.attempt;
+  row.day = r.at ? day_of(*r.at) : kNoDay;
+  row.at_us = r.at ? r.at->us : 0;
   row.source = r.step.empty() ? StepSource::kUnattributed : r.step_source;
   row.step = step_id(r.step, row.source);
   row.model = local_models_.find(r.model, r.provider, [&] { return ledger_.models.intern(r.provider, r.model); });
-  if (!r.account.empty()) row.account = local_parties_.find(r.account, {}, [&] { return ledger_.parties.intern(r.account); });
-  if (!r.consumer.empty()) row.consumer = local_parties_.find(r.consumer, {}, [&] { return ledger_.parties.intern(r.consumer); });
+  row.account = r.account.empty() ? 0 : local_parties_.find(r.account, {}, [&] { return ledger_.parties.intern(r.account); });
+  row.consumer = r.consumer.empty() ? 0 : local_parties_.find(r.consumer, {}, [&] { return ledger_.parties.intern(r.consumer); });
   row.path = r.path;
   row.failed = r.failed;
   row.cache_hit = r.cache_hit;
   row.calls = r.calls;
   row.queries = r.queries;
   row.latency_ms = r.latency_ms;
-  row.usage = r.usage;
-  row.logged = r.cost_logged;
-  if (r.at) {
-    row.at_us = r.at->us;
-    row.day = day_of(*r.at);
-  }
+  row.usage.input = r.usage.input;
+  row.usage.cached_input = r.usage.cached_input;
+  row.usage.cache_write_5m = r.usage.cache_write_5m;
+  row.usage.cache_write_1h = r.usage.cache_write_1h;
+  row.usage.output = r.usage.output;
+  row.usage.reasoning = r.usage.reasoning;
+  row.usage.estimated = r.usage.estimated;
+  row.cost.reset();
+  row.logged.reset();
+  if (r.cost_logged) row.logged = Picousd{r.cost_logged->value};
+  row.prompt_hash = 0;
   const ModelInfo& m = model(row.model);
   if (options_.cost == CostChoice::kLogged && r.cost_logged) {
     row.cost = r.cost_logged;
@@ -113,29 +121,30 @@ Row Worker::resolve(const CallRecord& r) {
       row.cost = prices->cost(r.usage, r.queries, r.web_searches);
     }
   }
-  return row;
 }
 
 void Worker::call(const CallRecord& record) {
   ++result_->rows;
-  Row row = resolve(record);
-  const bool infer = row.source == StepSource::kUnattributed && !record.prompt.empty();
-  if (row.call == 0 && record.prompt.empty()) {
-    tally_.add(row, model(row.model), true);
+  if (record.call_id.empty() && record.prompt.empty()) {
+    resolve(record, row_);
+    tally_.add(row_, model(row_.model), true);
     return;
   }
   Deferred& d = result_->deferred.emplace_back();
-  d.has_text = !record.prompt.empty();
-  if (d.has_text) {
-    d.sketch = templates::sketch(record.prompt);
-    row.prompt_hash = d.sketch.prompt_hash;
-    if (infer) {
-      d.answer.assign(record.answer.substr(0, kMostAnswerKept));
-    } else {
-      d.sketch = {};
-    }
+  resolve(record, d.row);
+  if (!record.prompt.empty()) take_text(record, d);
+}
+
+/// What the step is inferred from, where it was not told; else only what tells equal prompts.
+void Worker::take_text(const CallRecord& record, Deferred& d) {
+  d.has_text = true;
+  d.sketch = templates::sketch(record.prompt);
+  d.row.prompt_hash = d.sketch.prompt_hash;
+  if (d.row.source == StepSource::kUnattributed) {
+    d.answer.assign(record.answer.substr(0, kMostAnswerKept));
+  } else {
+    d.sketch = {};
   }
-  d.row = row;
 }
 
 void Worker::span(const SpanRecord& s) {
@@ -157,14 +166,9 @@ void Worker::span(const SpanRecord& s) {
   d.has_row = s.has_call;
   if (!s.has_call) return;
   ++result_->rows;
-  d.row = resolve(s.call);
+  resolve(s.call, d.row);
   d.has_text = !s.call.prompt.empty();
-  if (d.has_text && !s.wraps) {
-    d.sketch = templates::sketch(s.call.prompt);
-    d.row.prompt_hash = d.sketch.prompt_hash;
-    if (d.row.source == StepSource::kUnattributed) d.answer.assign(s.call.answer.substr(0, kMostAnswerKept));
-    else d.sketch = {};
-  }
+  if (d.has_text && !s.wraps) take_text(s.call, d);
 }
 
 void Worker::bill(const BillLine& line) {
@@ -199,7 +203,6 @@ void Worker::read_lines(const Chunk& chunk, Format format) {
     const auto* newline = static_cast<const char*>(std::memchr(p, '\n', static_cast<std::size_t>(end - p)));
     const char* stop = newline == nullptr ? end : newline;
     if (format == Format::kPlain) {
-      record = CallRecord{};
       if (scan_plain(p, stop, record) && !options_.adapter.cached_inside.has_value()) {
         call(record);
         p = stop + 1;

@@ -78,13 +78,15 @@ class Worker final : public RecordSink {
   void read_lines(const Chunk& chunk, Format format);
   void read_documents(const Chunk& chunk, Format format, const std::vector<std::string>* csv_columns);
   void document(const char* text, std::size_t size, Format format);
-  Row resolve(const CallRecord& record);
+  void resolve(const CallRecord& record, Row& row);
+  void take_text(const CallRecord& record, Deferred& to);
   const ModelInfo& model(std::uint32_t id);
   std::uint32_t step_id(std::string_view label, StepSource source);
 
   Ledger& ledger_;
   const EngineOptions& options_;
   Tally tally_;
+  Row row_;
   Scratch scratch_;
   dom::parser parser_;
   LocalNames local_steps_, local_models_, local_parties_;

@@ -21,6 +21,7 @@ inline constexpr std::string_view kShadow = "shadow";
 inline constexpr std::string_view kPinned = "pinned";                    ///< the task is pinned to the teacher
 inline constexpr std::string_view kNoStudent = "no_student";
 inline constexpr std::string_view kTeacherError = "teacher_error";       ///< on_teacher_failure = "student"
+inline constexpr std::string_view kClientGone = "client_gone";           ///< the client left before there was an answer
 inline constexpr std::string_view kDirect = "direct";                    ///< the client named a configured model
 }  // namespace reason
 
@@ -36,6 +37,7 @@ struct Decision {
   std::string_view reason;
   bool cost_final = false;             ///< false: not known yet (a stream's headers)
   std::optional<Picousd> cost;
+  bool cost_estimated = false;         ///< an upstream sent no usage: tokens were counted by us
   std::optional<Picousd> teacher_cost;
   bool teacher_cost_estimated = false;
   std::int64_t overhead_us = 0;
@@ -47,6 +49,7 @@ struct Decision {
     if (!cost || !teacher_cost) return std::nullopt;
     return *teacher_cost - *cost;
   }
+  bool saved_estimated() const { return cost_estimated || teacher_cost_estimated; }
 };
 
 }  // namespace understudy::cascade

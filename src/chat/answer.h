@@ -45,10 +45,12 @@ struct Completion {
 };
 
 /// Reads a plain reply. kUpstreamProtocol where it is not a completion (no choices, not an object, broken JSON).
-/// `series` (may be null) is cleared and filled. O(bytes).
+/// `series` (may be null) is cleared and filled. O(bytes). With it, of each token inside `logprobs` only the figures are
+/// checked, the rest must just be balanced: a full check took 164 us where this takes 65 (100 tokens, 5 alternatives each).
+/// parse_answer checks everything.
 Result<Completion> parse_completion(std::string_view json, LogprobSeries* series);
 
-/// Reads a usage object of any OpenAI-type server. nullopt where it holds no token counts.
+/// Reads a usage object of any OpenAI-type server. nullopt where it lacks one of the two token counts.
 std::optional<Usage> parse_usage(std::string_view usage_json);
 
 struct ToolCall {
@@ -99,7 +101,7 @@ std::string render_completion(const Answer& answer, const RenderOptions& options
 std::string render_stream(const Answer& answer, const RenderOptions& options);
 
 /// `{"prompt_tokens":..}` with `,"understudy":X` spliced in before its closing brace; `usage_raw` may be "" (then it is
-/// built from `usage`).
+/// built from `usage`, with `"estimated":true` where the tokens were counted by us).
 std::string usage_with_understudy(std::string_view usage_raw, const std::optional<Usage>& usage, std::string_view understudy);
 
 /// Tokens of a text by a rule of thumb (one per started six letters of a word, one per digit, mark and non-ASCII

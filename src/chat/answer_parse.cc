@@ -26,13 +26,15 @@ struct Counts {
   std::int64_t reasoning = -1;
 };
 
+/// A count that no call can have is none (-1): sums and prices of counts must not overflow.
 simdjson::error_code read_count(Document& document, od::value value, std::int64_t& count) {
+  constexpr double kMost = 1e12;
   std::int64_t whole = 0;
   double fractional = 0;
   if (value.get_int64().get(whole) == simdjson::SUCCESS) {
-    count = whole;
-  } else if (value.get_double().get(fractional) == simdjson::SUCCESS && std::abs(fractional) < 9e18) {
-    count = static_cast<std::int64_t>(fractional);
+    count = whole <= static_cast<std::int64_t>(kMost) ? whole : -1;
+  } else if (value.get_double().get(fractional) == simdjson::SUCCESS) {
+    count = fractional >= 0 && fractional <= kMost ? static_cast<std::int64_t>(fractional) : -1;
   } else {
     Span ignored;
     return walk(document, value, ignored);
@@ -75,7 +77,7 @@ simdjson::error_code read_counts(Document& document, od::object usage, Counts& c
 }
 
 std::optional<Usage> usage_of(const Counts& counts) {
-  if (counts.prompt < 0 && counts.completion < 0) return std::nullopt;
+  if (counts.prompt < 0 || counts.completion < 0) return std::nullopt;  // half a count would price the other half at zero
   Usage usage;
   usage.input = std::max<std::int64_t>(0, counts.prompt);
   usage.output = std::max<std::int64_t>(0, counts.completion);
@@ -128,7 +130,7 @@ class CompletionParser {
         if (value.get_int64().get(created) == simdjson::SUCCESS) {
           answer_->created = created;
         } else if (value.get_double().get(fractional) == simdjson::SUCCESS) {
-          answer_->created = static_cast<std::int64_t>(fractional);
+          if (std::abs(fractional) < 1e15) answer_->created = static_cast<std::int64_t>(fractional);
         } else {
           Span ignored;
           CHAT_JSON_TRY(walk(document_, value, ignored));

@@ -88,6 +88,7 @@ std::string usage_with_understudy(std::string_view usage_raw, const std::optiona
   if (usage) {
     w.field("prompt_tokens", usage->input).field("completion_tokens", usage->output).field("total_tokens", usage->input + usage->output);
     if (usage->cached_input > 0) w.key("prompt_tokens_details").begin_object().field("cached_tokens", usage->cached_input).end_object();
+    if (usage->estimated) w.field("estimated", true);
     if (usage->reasoning > 0) w.key("completion_tokens_details").begin_object().field("reasoning_tokens", usage->reasoning).end_object();
   }
   if (!understudy.empty()) w.key("understudy").raw(understudy);

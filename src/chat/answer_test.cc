@@ -1,5 +1,6 @@
 #include "chat/answer.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "base/random.h"
@@ -13,6 +14,17 @@ const char* const kPlain =
     R"("content":"Hi","refusal":null},"logprobs":{"content":[{"token":"H","logprob":-0.5,"bytes":[72],"top_logprobs":[{"token":"H","logprob":-0.5,"bytes":[72]},)"
     R"({"token":"Y","logprob":-2.25,"bytes":[89]}]},{"token":"i","logprob":-0.25,"bytes":[105],"top_logprobs":[]}],"refusal":null},"finish_reason":"stop"}],)"
     R"("usage":{"prompt_tokens":12,"completion_tokens":2,"total_tokens":14,"prompt_tokens_details":{"cached_tokens":4},"completion_tokens_details":{"reasoning_tokens":1}},"system_fingerprint":"fp"})";
+
+TEST(Answer, ACreationTimeBeyondIntegersIsLeftOut) {
+  for (const char* created : {"1e300", "-1e300", "44444444444444444444444444444444444444441"}) {
+    const auto answer = parse_answer(fmt::format(R"({{"created":{},"choices":[{{"message":{{"content":"x"}}}}]}})", created));
+    ASSERT_TRUE(answer) << created;
+    EXPECT_EQ(answer->created, 0) << created;
+    StreamAssembler assembler;
+    ASSERT_TRUE(assembler.add(fmt::format(R"({{"created":{},"choices":[{{"index":0,"delta":{{"content":"x"}}}}]}})", created), true));
+    EXPECT_EQ(assembler.answer().created, 0) << created;
+  }
+}
 
 TEST(Completion, GivesPlacesFiguresAndLogprobs) {
   LogprobSeries series;
@@ -89,6 +101,8 @@ TEST(Completion, RefusesWhatIsNone) {
 TEST(Usage, UnknownIsNotZero) {
   EXPECT_FALSE(parse_usage("{}"));
   EXPECT_FALSE(parse_usage("null"));
+  EXPECT_FALSE(parse_usage(R"({"prompt_tokens":5})")) << "the other half would be priced at zero";
+  EXPECT_FALSE(parse_usage(R"({"prompt_tokens":9223372036854775807,"completion_tokens":1e300})"));
   ASSERT_TRUE(parse_usage(R"({"completion_tokens":3,"prompt_tokens":5})"));
   EXPECT_EQ(parse_usage(R"({"completion_tokens":3,"prompt_tokens":5})")->output, 3);
 }
@@ -97,6 +111,8 @@ TEST(Usage, UnderstudyIsSplicedIn) {
   EXPECT_EQ(usage_with_understudy(R"({"prompt_tokens":1 })", std::nullopt, "[1]"), R"({"prompt_tokens":1,"understudy":[1]})");
   EXPECT_EQ(usage_with_understudy("{}", std::nullopt, "[1]"), R"({"understudy":[1]})");
   EXPECT_EQ(usage_with_understudy("", std::nullopt, ""), "");
+  EXPECT_EQ(usage_with_understudy("", Usage{.input = 3, .output = 2, .estimated = true}, ""),
+            R"({"prompt_tokens":3,"completion_tokens":2,"total_tokens":5,"estimated":true})");
 }
 
 /// Feeds SSE text as `render_stream` writes it.

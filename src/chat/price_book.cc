@@ -68,7 +68,7 @@ RateSet::Tier tier_of_service(std::string_view service_tier) {
 bool window_holds(const PriceEntry& entry, WallTime at) {
   if (!entry.window_s) return true;
   constexpr std::int64_t kDay = 86'400;
-  const std::int64_t seconds = at.us >= 0 ? at.us / 1'000'000 : (at.us - 999'999) / 1'000'000;
+  const std::int64_t seconds = at.us / 1'000'000 - (at.us % 1'000'000 < 0 ? 1 : 0);  // rounded down
   const std::int64_t of_day = ((seconds % kDay) + kDay) % kDay;
   const auto [from, to] = *entry.window_s;
   return from <= to ? of_day >= from && of_day < to : of_day >= from || of_day < to;
@@ -363,14 +363,14 @@ std::optional<Picousd> PriceBook::cost(const Usage& usage, const PriceQuery& que
 }
 
 const ModelPrices* PriceBook::representative(ModelTier tier) const {
-  const ModelPrices* cheapest = nullptr;
-  Int128 least = 0;
   for (const auto& book : books_) {
     if (const auto it = book->by_id.find(std::string(tier_name(tier))); it != book->by_id.end()) {
       return book->models[it->second.front()].get();
     }
   }
   for (const auto& book : books_) {
+    const ModelPrices* cheapest = nullptr;
+    Int128 least = 0;
     for (const auto& model : book->models) {
       if (model->tier != tier) continue;
       const CallPrices p = model->listed();
@@ -380,8 +380,9 @@ const ModelPrices* PriceBook::representative(ModelTier tier) const {
       cheapest = model.get();
       least = blended;
     }
+    if (cheapest != nullptr) return cheapest;
   }
-  return cheapest;
+  return nullptr;
 }
 
 std::vector<BookInfo> PriceBook::books() const {

@@ -158,7 +158,8 @@ class PriceBook {
   std::optional<Picousd> cost(const Usage& usage, const PriceQuery& query) const;
 
   /// The model that stands for a tier in a what-if: the one whose id is the tier's name, in the first book that has one,
-  /// else the cheapest by blended price (zero prices and models without both prices left out). nullptr where there is none.
+  /// else the cheapest by blended price of the first book that has any of the tier (zero prices and models without both
+  /// prices left out; the second embedded list prices image models by the token). nullptr where there is none.
   const ModelPrices* representative(ModelTier tier) const;
 
   /// The books in the order they are asked.

@@ -93,6 +93,9 @@ TEST(PriceBook, DailyWindowsAreHalfOpenAndMayWrapMidnight) {
   EXPECT_EQ(price("night", "2026-05-11T23:00:00Z"), 2);
   EXPECT_EQ(price("night", "2026-05-11T05:59:59Z"), 2);
   EXPECT_EQ(price("night", "2026-05-11T06:00:00Z"), 1);
+  // Before 1970 the second is rounded down, at the far end too.
+  EXPECT_EQ(price("day", "1969-12-31T00:29:59.9Z"), 1);
+  EXPECT_TRUE(b.find("", "night")->prices({INT64_MIN}, 0, ""));
 }
 
 TEST(PriceBook, ServiceTiersFallBackToStandard) {
@@ -164,6 +167,7 @@ TEST(PriceBook, TiersComeFromTheBlendedPrice) {
   EXPECT_EQ(b.find("openai", "text-embedding-3-small")->tier, ModelTier::kEmbed);
   EXPECT_EQ(b.find("cohere", "rerank-english-v3.0")->tier, ModelTier::kSpecialist);
   EXPECT_EQ(b.representative(ModelTier::kSpecialist)->tier, ModelTier::kSpecialist);
+  EXPECT_EQ(b.representative(ModelTier::kSpecialist)->book, "genai-prices");
   EXPECT_GT(*b.representative(ModelTier::kSpecialist)->listed().in, 0);
 }
 

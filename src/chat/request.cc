@@ -11,6 +11,7 @@ namespace understudy::chat {
 namespace {
 
 using internal::Document;
+using internal::is_null;
 using internal::json_error;
 using internal::walk;
 namespace od = simdjson::ondemand;
@@ -80,7 +81,7 @@ class RequestParser {
   template <typename Read>
   Result<void> scalar(std::string_view key, std::string_view expected, od::value value, Span& span, Read read) {
     span.begin = document_.start_of(value);
-    if (!value.is_null()) {
+    if (!is_null(value)) {
       if (read(value) != simdjson::SUCCESS) return wrong(fmt::format("Field '{}' must be {}.", key, expected), key);
     }
     span.end = document_.here();
@@ -228,7 +229,7 @@ class RequestParser {
 
   Result<void> read_stream_options(od::value value, Span& span) {
     span.begin = document_.start_of(value);
-    if (value.is_null()) {
+    if (is_null(value)) {
       span.end = document_.here();
       request_.stream_options_span = span;
       return {};
@@ -280,7 +281,7 @@ class RequestParser {
 
   Result<void> read_tools(od::value value, Span& span) {
     span.begin = document_.start_of(value);
-    if (value.is_null()) {
+    if (is_null(value)) {
       span.end = document_.here();
       return {};
     }

@@ -81,11 +81,23 @@ TEST(ChatRequest, RefusesWhatIsNotJson) {
                            "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"x\":[1,}"}) {
     EXPECT_FALSE(parse_chat_request(body)) << body;
   }
+  EXPECT_FALSE(parse_chat_request(std::string_view{}));
   std::string deep = R"({"model":"m","messages":[{"role":"user","content":"x"}],"x":)";
   deep += std::string(500, '[') + std::string(500, ']') + "}";
   const auto request = parse_chat_request(deep);
   ASSERT_FALSE(request);
   EXPECT_EQ(request.error().param, "x");
+}
+
+TEST(ChatRequest, ABrokenNullIsRefusedWhereverItStands) {
+  const std::string fields[] = {R"("x":nul1)",           R"("x":[{"y":nxll}])",  R"("temperature":nulll)", R"("stream":nul)",
+                                R"("top_logprobs":nope)", R"("tools":nil)",      R"("tools":[n])",         R"("stream_options":nan)",
+                                R"("stream_options":{"include_usage":none})",    R"("metadata":{"task":nu})"};
+  for (const std::string& field : fields) {
+    EXPECT_FALSE(parse_chat_request(R"({"model":"m","messages":[{"role":"user","content":"x"}],)" + field + "}")) << field;
+  }
+  EXPECT_FALSE(parse_chat_request(R"({"model":nul1,"messages":[{"role":"user","content":"x"}]})"));
+  EXPECT_FALSE(parse_chat_request(R"({"model":"m","messages":[{"role":"user","content":nul1}]})"));
 }
 
 TEST(ChatRequest, EveryPrefixOfAGoodBodyIsRefusedWithoutACrash) {

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "chat/internal/json.h"
 #include "chat/internal/logprobs.h"
 
@@ -51,7 +53,7 @@ class ChunkParser {
         od::value value = field.value();
         double created = 0;
         if (value.get_double().get(created) == simdjson::SUCCESS) {
-          answer.created = static_cast<std::int64_t>(created);
+          if (std::abs(created) < 1e15) answer.created = static_cast<std::int64_t>(created);
         } else {
           Span ignored;
           CHAT_JSON_TRY(walk(document_, value, ignored));

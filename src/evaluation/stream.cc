@@ -92,7 +92,7 @@ class PromiseRule {
 
   /// A training row as the newest fit saw it before it learnt it: says when a test is worth its share of delta.
   void foresee(const Guess& g, bool bad) {
-    recent_.push_back({g.confidence, bad});
+    recent_.emplace_back(g.confidence, bad);
     if (recent_.size() > 300) recent_.pop_front();
   }
 
@@ -121,9 +121,8 @@ class PromiseRule {
     std::size_t start = 0;
     if (model_) {
       for (const PoolRow& row : pool_) start += model_->guess(row.terms).confidence >= threshold_;
-    } else {
-      start = foreseen_start(now);
     }
+    if (start == 0) start = foreseen_start(now);
     if (start == 0) return;
     tested_at_ = pool_.size();
     ++retests_;
@@ -173,17 +172,11 @@ class PromiseRule {
     return start;
   }
 
-  struct Seen {
-    double confidence;
-    bool bad;
-    operator std::pair<double, bool>() const { return {confidence, bad}; }
-  };
-
   calibration::Promise promise_;
   Random& random_;
   calibration::RiskMonitor watch_;
   std::vector<PoolRow> pool_;
-  std::deque<Seen> recent_;
+  std::deque<std::pair<double, bool>> recent_;  // confidence, bad
   std::shared_ptr<const TextModel> model_;
   double threshold_ = std::numeric_limits<double>::infinity();
   std::size_t retests_ = 0, tested_at_ = 0, alarms_ = 0;

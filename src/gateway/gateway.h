@@ -35,6 +35,9 @@ struct GatewayOptions {
   std::uint64_t seed = 0;                  ///< of coins and request ids; 0: from the kernel
   std::int64_t label_grace_ms = 5'000;     ///< at shut-down, for calls off the path
   std::string version = "0";
+  /// Writes every recorded call as a line of the plain format of `understudy audit`, piece by piece, until `write` fails. Runs
+  /// on a thread of its own, one at a time. Empty: GET /admin/api/calls answers 404.
+  std::function<Result<void>(const std::function<Result<void>(std::string_view)>& write)> export_calls;
 };
 
 /// Everything that serves, over one store. Start it, drain it; reload in between.

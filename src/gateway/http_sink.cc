@@ -49,10 +49,10 @@ void DecisionFields::render(const cascade::Decision& decision, bool decided, std
     add("x-understudy-escalated", decision.escalated ? "1" : "0");
     if (!decision.reason.empty()) add("x-understudy-reason", decision.reason);
     if (content_type != kEventStream || decision.cost_final) {
-      const std::string cost = money(decision.cost, false);
+      const std::string cost = money(decision.cost, decision.cost_estimated);
       add("x-understudy-cost-usd", cost);
-      add("x-understudy-saved-usd", money(decision.saved(), decision.teacher_cost_estimated));
-      if (decision.cost) add("x-litellm-response-cost", cost);
+      add("x-understudy-saved-usd", money(decision.saved(), decision.saved_estimated()));
+      if (decision.cost) add("x-litellm-response-cost", std::string_view(cost).substr(decision.cost_estimated ? 1 : 0));
     }
     add("x-understudy-overhead-us", std::to_string(decision.overhead_us));
     if (decision.retry_after_ms) {

@@ -2,8 +2,6 @@
 /// Cancellation inside one reactor: a CancelSource is told once, everything that listens to its tokens hears it at
 /// once, in the order of registration. No allocation, no locks, not thread-safe: all of it stays on one reactor
 /// (`Reactor::post` brings a cancellation over from another thread).
-///
-/// Asio's own cancellation (`||` of awaitables, cancellation slots) is not heard by this module's waits.
 
 #include <functional>
 

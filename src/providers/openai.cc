@@ -17,7 +17,7 @@ std::optional<std::int64_t> read_retry_after_ms(const net::ClientResponse& respo
   const auto number = [](std::string_view text) -> std::optional<double> {
     double value = 0;
     const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (ec != std::errc{} || end != text.data() + text.size() || value < 0 || value > 86'400'000) return std::nullopt;
+    if (ec != std::errc{} || end != text.data() + text.size() || !(value >= 0 && value <= 86'400'000)) return std::nullopt;
     return value;
   };
   if (const auto field = response.find("retry-after-ms")) {

@@ -84,7 +84,7 @@ struct RequestEvent {
   bool streamed = false;
   bool client_gone = false;
   bool complete = false;            ///< the whole answer was handed to the client's socket
-  std::optional<Picousd> cost;      ///< everything spent on this request, off-path calls included
+  std::optional<Picousd> cost;      ///< everything spent on this request until its end; calls off the path come after it, with their own attempts
   std::optional<Picousd> teacher_cost;  ///< what the teacher alone would have cost
   bool teacher_cost_estimated = false;
   std::int64_t latency_us = 0;

@@ -219,7 +219,7 @@ TEST(Recovery, RequestsCutOffAreCountedWithTheirMoney) {
 }
 
 TEST(Migrations, VersionOneIsWhatTheFormatPageSays) {
-  // The first of the files that later versions must go on reading. Its text is fixed by this hash of the schema.
+  // A change of this version's tables needs a migration, not an edit: directories of it exist (tests/fixtures/store).
   TempDir dir;
   open_store(dir.data()).reset();
   auto db = Database::open(dir.data() / "store.sqlite", Database::Mode::kReadOnly);

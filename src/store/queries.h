@@ -113,7 +113,8 @@ struct RequestRecord {
   bool streamed = false;
   bool client_gone = false;
   bool complete = false;
-  std::optional<Picousd> cost;
+  std::optional<Picousd> cost;       ///< calls beside the user's path not included
+  bool cost_estimated = false;       ///< tokens of some attempt were counted by us
   std::optional<Picousd> teacher_cost;
   bool teacher_cost_estimated = false;
   std::int64_t latency_us = 0;
@@ -164,12 +165,12 @@ struct Totals {
   std::int64_t coins = 0;          ///< spot checks: heads
   std::int64_t client_gone = 0;
   std::int64_t teacher_calls = 0;  ///< attempts of the teacher for any reason, retries included
-  PicousdSum cost;                        ///< of requests, and of those that a crash cut off (not in `requests`)
+  PicousdSum cost;                        ///< of requests, of calls for labels beside them, and of requests that a crash cut off
   std::int64_t cost_unknown = 0;          ///< so many have a cost that is not known and not in `cost`
   PicousdSum teacher_cost;                ///< what always-teacher would have cost
   std::int64_t teacher_cost_unknown = 0;
   std::int64_t teacher_cost_estimated = 0;  ///< of those in `teacher_cost`, how many are estimates
-  PicousdSum saved;                       ///< teacher_cost - cost over the requests where both are known; may be negative
+  PicousdSum saved;                       ///< teacher_cost - cost over the requests where both are known, less calls for labels; may be negative
   std::int64_t saved_n = 0;               ///< that many
   std::int64_t latency_us = 0;
   std::int64_t overhead_us = 0;
@@ -208,6 +209,23 @@ struct ModelTotals {
   ModelSums last_24h;
 };
 
+/// What live mode would have done with the requests that shadow mode handled, from the student's answers beside them.
+/// Answers that the cache would have given are not among them.
+struct ShadowTotals {
+  std::string task;
+  std::int64_t requests = 0;       ///< the teacher served and the student was asked, too
+  std::int64_t would_serve = 0;    ///< the student's confidence reached the threshold in force
+  std::int64_t judged = 0;         ///< of those, how many were compared with the teacher's answer
+  std::int64_t agree = 0;          ///< and agreed
+  PicousdSum teacher_cost;         ///< over the requests where both costs are known: what the teacher cost
+  PicousdSum live_cost;            ///< what live mode would have cost: the student always, the teacher where it was unsure
+  std::int64_t cost_unknown = 0;   ///< so many are in neither sum
+  bool estimated = false;          ///< tokens of some call were counted by us
+
+  PicousdSum saved() const { return {teacher_cost.value - live_cost.value}; }
+  void add(const ShadowTotals& other);
+};
+
 struct AlarmRecord {
   WallTime time;
   std::string name;
@@ -222,6 +240,7 @@ struct Status {
   Totals last_24h;                         ///< the current hour (UTC) and the 23 before it
   std::vector<TaskTotals> tasks;           ///< most requests first
   std::vector<ModelTotals> models;         ///< most calls first
+  std::vector<ShadowTotals> shadow;        ///< by task, of the newest 100,000 requests; empty where shadow mode was not used
   std::int64_t unsettled_reservations = 0;
   PicousdSum unsettled;                    ///< money set aside by them, where known
   std::int64_t unfinished_requests = 0;    ///< running, or left by a writer that died and was not started again

@@ -189,6 +189,85 @@ TEST(Queries, AttemptBesideTheUsersPathMayComeAfterTheEnd) {
     EXPECT_EQ(reader.status()->all.requests, 1);
     EXPECT_EQ(reader.status()->tasks.at(0).all.teacher_calls, 1);
     EXPECT_EQ(reader.status()->unfinished_requests, 0);
+    EXPECT_EQ(reader.status()->all.cost.value, 2000) << "a label is paid for, too";
+    EXPECT_EQ(reader.status()->all.saved.value, 28000);
+    EXPECT_EQ(detail->request.cost, Picousd{1000});
+  }
+}
+
+TEST(Queries, ShadowTellsWhatLiveModeWouldHaveDone) {
+  // By number: 0 sure and agreeing, 1 sure and not agreeing, 2 unsure, 3 the student failed, 4 sure, of unknown cost; 5 is a live request.
+  const auto append = [](Fixture& f, std::uint64_t i) {
+    SampleRequest s(i, i % 2 == 0 ? "intent" : "rerank");
+    if (i == 5) {
+      ASSERT_TRUE(s.append_to(f.journal()));
+      return;
+    }
+    AttemptEvent teacher = s.attempt(0, Stage::kTeacher);
+    teacher.cost = Picousd{30000};
+    ASSERT_TRUE(f.journal().append(teacher));
+    RequestEvent r = s.request();
+    r.mode = r.reason = "shadow";
+    r.served_by = Stage::kTeacher;
+    r.confidence.reset();
+    r.coin = {1, true};
+    r.cost = r.teacher_cost = Picousd{30000};
+    ASSERT_TRUE(f.journal().append(r));
+    AttemptEvent student = s.attempt(1);
+    student.off_path = true;
+    student.served = false;
+    if (i == 2) student.confidence = 0.79;
+    if (i == 3) {
+      student.status = 500;
+      student.confidence.reset();
+      student.cost = Picousd{0};
+    }
+    if (i == 4) student.cost.reset();
+    ASSERT_TRUE(f.journal().append(student));
+    if (i == 3) return;
+    LabelEvent label;
+    label.request_id = s.id;
+    label.source = "shadow";
+    label.agrees = i != 1;
+    ASSERT_TRUE(f.journal().append(label));
+  };
+  in_every_place(6, append, [](Fixture&, StoreReader& reader) {
+    const auto status = reader.status();
+    ASSERT_TRUE(status) << status.error().message;
+    ASSERT_EQ(status->shadow.size(), 2u);
+    ShadowTotals t;
+    for (const ShadowTotals& task : status->shadow) t.add(task);
+    EXPECT_EQ(t.requests, 5);
+    EXPECT_EQ(t.would_serve, 3);
+    EXPECT_EQ(t.judged, 3);
+    EXPECT_EQ(t.agree, 2);
+    EXPECT_EQ(t.cost_unknown, 1);
+    EXPECT_EQ(t.teacher_cost.value, 4 * 30000);
+    EXPECT_EQ(t.live_cost.value, 1000 + 1000 + (1000 + 30000) + 30000);
+    EXPECT_EQ(t.saved().value, 2 * 29000 - 1000);
+    EXPECT_FALSE(t.estimated);
+    EXPECT_EQ(status->all.cost.value, 5 * 30000 + 3 * 1000 + 1000) << "the student's calls are spent, too; the last is the live request";
+  });
+}
+
+TEST(Queries, ARequestWhoseTokensWereCountedByUsHasAnEstimatedCost) {
+  Fixture f;
+  const SampleRequest exact(1), counted(2);
+  ASSERT_TRUE(exact.append_to(f.journal()));
+  AttemptEvent attempt = counted.attempt();
+  attempt.usage->estimated = true;
+  ASSERT_TRUE(f.journal().append(attempt));
+  ASSERT_TRUE(f.journal().append(counted.request()));
+  for (const bool stored : {false, true}) {
+    if (stored) {
+      ASSERT_TRUE(f.store->flush());
+    }
+    StoreReader reader = f.reader();
+    const auto page = reader.requests({});
+    ASSERT_EQ(page->requests.size(), 2u);
+    EXPECT_TRUE(page->requests[0].cost_estimated);
+    EXPECT_FALSE(page->requests[1].cost_estimated);
+    EXPECT_TRUE(reader.request(counted.id)->request.cost_estimated);
   }
 }
 

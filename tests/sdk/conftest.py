@@ -31,8 +31,9 @@ def make_gateway(tmp_path_factory, student, teacher):
         return started[-1]
 
     yield make
-    for gateway in started:
-        gateway.stop(seconds=10)
+    # A gateway that dies late, or is ended by a sanitizer or its leak check, fails the run.
+    ends = [(gateway.stop(), gateway.log_tail()) for gateway in started]
+    assert all(status == 0 for status, _ in ends), "\n".join(f"ended with {status}:\n{log}" for status, log in ends if status != 0)
 
 
 @pytest.fixture(scope="session")

@@ -121,3 +121,23 @@ def test_a_client_that_leaves_cancels_the_upstream_call(uncached, student, teach
     while imposter.cancelled == before and time.monotonic() < deadline:
         time.sleep(0.02)
     assert imposter.cancelled == before + 1, "the upstream call went on for nobody"
+
+
+def test_a_client_that_leaves_while_the_draft_is_held_is_no_case_for_the_teacher(make_gateway, student, teacher, message):
+    gateway = make_gateway(stages='["student", "teacher"]')
+    student.on(message, text="w " * 200, p=0.3, chunk_delay_s=0.02)
+    body = json.dumps({"model": "support", "messages": [{"role": "user", "content": message}], "stream": True}).encode()
+    with socket.create_connection(("127.0.0.1", gateway.port)) as s:
+        s.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nx-request-id: left-early\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+        deadline = time.monotonic() + 10
+        while not student.calls(message) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(0.2)
+    deadline = time.monotonic() + 10
+    while gateway.cli_json("status")["all"]["requests"] == 0 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    explained = gateway.cli_json("explain", "left-early")
+    assert explained["status"] == 499 and explained["reason"] == "client_gone" and explained["client_gone"] is True
+    assert [a["stage"] for a in explained["attempts"]] == ["student"] and not teacher.calls(message)
+    assert explained["escalated"] is False and float(explained["cost_usd"]) > 0
+    assert b"understudy_clients_gone_total 1\n" in gateway.raw("GET", "/metrics")[2]

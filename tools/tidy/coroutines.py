@@ -6,7 +6,8 @@
   #define TRY(e) ({ ... })                              a statement expression: co_await inside crashes the compiler
 
 The remedy is one for all: give the temporary a name on a line of its own, and move it in. Type() in round brackets is safe
-too. The text does not show whether a bare {} makes an aggregate, so it counts as one; std:: types with constructors do not.
+too. The text does not show whether a bare {} makes an aggregate, so it counts as one, except for the functions listed below;
+std:: types with constructors do not count.
 Braces and lambdas inside a nested lambda's body are that body's own business.
 """
 
@@ -17,6 +18,8 @@ from source import Problem, closing
 AWAIT = re.compile(r"\bco_await\b|\bUNDERSTUDY_AWAIT\w*(?=\()")
 DIRECTIVE = re.compile(r"^[ \t]*#[ \t]*(?:define[ \t]+\w+(?:\([^)\n]*\))?|(?!define)[^\n]*)", re.MULTILINE)
 STATEMENT_EXPRESSION = re.compile(r"^[ \t]*#[ \t]*define\b(?:\\\n|[^\n])*\(\{", re.MULTILINE)
+# Functions whose parameters that are passed as {} are spans: nothing to destroy.
+TAKES_EMPTY_SPANS = re.compile(r"\b(?:respond|respond_error)$")
 BEFORE_LAMBDA = re.compile(r"(?:[(,=&|?:{<>+;]|\breturn|\bco_await)\s*$")
 SAFE_BRACES = re.compile(r"\bstd::(?!array\b|vector\b|initializer_list\b|to_array\b)\w+(?:<[\w:\s,<>*&]*>)?\s*$")
 AFTER_CAPTURES = re.compile(r"\s*(?:<[^<>{};]*>\s*)?(?:\(|\{|mutable\b|->)")
@@ -79,6 +82,21 @@ def matching_open(code, position):
     return 0
 
 
+def is_empty_span(code, brace):
+    """True for the {} of respond(200, {}, body)."""
+    if not re.match(r"\{\s*\}", code[brace:]):
+        return False
+    depth = 0
+    for i in range(brace - 1, -1, -1):
+        if code[i] in ")]}":
+            depth += 1
+        elif code[i] in "([{;":
+            depth -= 1
+            if depth < 0:
+                return code[i] == "(" and bool(TAKES_EMPTY_SPANS.search(code[max(0, i - 40):i]))
+    return False
+
+
 def lambda_body(code, bracket):
     """(opening, closing) brace of the lambda whose capture list opens at `bracket`, or None if that is no lambda."""
     if not BEFORE_LAMBDA.search(code[max(0, bracket - 40):bracket]):
@@ -109,7 +127,7 @@ def traps_of(code, start, end):
                 i = body[1] + 1
                 continue
         elif c == "{":
-            if not SAFE_BRACES.search(code[max(0, i - 80):i]):
+            if not SAFE_BRACES.search(code[max(0, i - 80):i]) and not is_empty_span(code, i):
                 yield i, "braces inside a co_await expression:"
             i = closing(code, i) + 1
             continue

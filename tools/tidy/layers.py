@@ -104,12 +104,12 @@ def check_cmake(files):
         declared, declared_for_tests = ours(found[0]), ours(found[1])
         used, used_by_tests = set(), set()
         for file in files:
-            if file.module == module and file.path.endswith((".h", ".cc", ".inc")):
+            if file.module == module and file.path.endswith((".h", ".cc", ".cpp", ".inc")):
                 modules = {target.split("/")[0] for _, target in quoted_includes(file)} & LAYER_OF.keys() - {module}
                 (used_by_tests if file.is_test else used).update(modules)
         for missing in sorted(used - declared):
             yield Problem(path, 0, "deps", f"{module} includes headers of {missing}: add understudy_{missing} to DEPS")
-        for missing in sorted(used_by_tests - declared_for_tests):
+        for missing in sorted(used_by_tests - declared_for_tests - used):
             yield Problem(path, 0, "deps", f"tests of {module} include headers of {missing}: add understudy_{missing} to TEST_DEPS")
         for spare in sorted(declared - used):
             yield Problem(path, 0, "deps", f"{module} includes nothing of {spare}: remove understudy_{spare} from DEPS"

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-CPP_SUFFIXES = (".h", ".cc")
-SOURCE_SUFFIXES = (".h", ".cc", ".inc", ".py", ".sh", ".bash", ".cmake", ".ts", ".tsx", ".js", ".css")
+CPP_SUFFIXES = (".h", ".cc", ".cpp")
+SOURCE_SUFFIXES = (".h", ".cc", ".cpp", ".inc", ".py", ".sh", ".bash", ".cmake", ".ts", ".tsx", ".js", ".css")
 
 # Files whose bytes are data: inputs of parsers, recordings, expected output.
 DATA = re.compile(r"^(fuzz/corpus/|data/|tests/(golden|cassettes)/|bench/[^/]+/baselines/|LICENSE$|.*/NOTICE$)"

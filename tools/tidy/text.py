@@ -28,8 +28,9 @@ CODE_IN_COMMENT = re.compile(r"""^(?:
 )$""", re.VERBOSE)
 IF_ZERO = re.compile(r"^[ \t]*#[ \t]*if[ \t]+0\b", re.MULTILINE)
 
-PRINT = re.compile(r"\bstd::(?:cout|cerr|clog)\b|\b(?:fmt|std)::print(?:ln)?\s*\("
-                   r"|\b(?:std::)?(?:f?printf|f?puts|putchar)\s*\(")
+# A print to a stream that was passed in is a function's job; one to a stream that it takes for itself is a leftover.
+PRINT = re.compile(r"\bstd::(?:cout|cerr|clog)\b|\b(?:fmt|std)::print(?:ln)?\s*\(\s*(?:stderr|stdout|[\"{])"
+                   r"|\b(?:std::)?(?:printf|puts|putchar)\s*\(|\b(?:std::)?(?:fprintf|fputs)\s*\([^;]*\b(?:stderr|stdout)\b")
 
 
 def check_layout(files):

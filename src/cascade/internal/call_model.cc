@@ -180,8 +180,8 @@ void finish_stream(const CallSubject& subject, Attempt& attempt, chat::StreamAss
   add_confidence(subject, attempt, assembler.logprobs());
   attempt.answer = assembler.take();
   attempt.usage_raw = attempt.answer->usage_raw;
+  if (!attempt.answer->usage) attempt.answer->usage = estimate_usage(subject.body, chat::answer_text(*attempt.answer));
   attempt.usage = attempt.answer->usage;
-  if (!attempt.usage) attempt.usage = estimate_usage(subject.body, chat::answer_text(*attempt.answer));
   add_cost(subject, attempt);
 }
 

@@ -87,6 +87,7 @@ net::Awaitable<void> Flow::live() {
   const auto calls = subject();
   co_await internal::call_model(calls, student, request_.stream ? Delivery::kCollect : Delivery::kPlain);
   decision_.confidence = student.confidence;
+  if (client_left()) co_return;  // nobody waits for the teacher
   if (!student.ok()) {
     co_await escalate(reason::kStudentError);
   } else if (!student.confidence) {
@@ -111,7 +112,7 @@ net::Awaitable<void> Flow::escalate(std::string_view why) {
   } else if (route_.cascade->on_teacher_failure == OnTeacherFailure::kStudent && student.ok()) {
     decision_.reason = reason::kTeacherError;
     co_await serve_attempt(student);
-  } else {
+  } else if (!client_left()) {
     co_await serve_failure(teacher);
   }
 }
@@ -124,7 +125,7 @@ net::Awaitable<void> Flow::student_only() {
   decision_.confidence = student.confidence;
   if (student.ok()) {
     co_await serve_attempt(student);
-  } else {
+  } else if (!client_left()) {
     co_await serve_failure(student);
   }
 }
@@ -136,7 +137,7 @@ net::Awaitable<void> Flow::single(std::size_t model, Stage stage, std::string_vi
   decision_.confidence = attempt.confidence;
   if (!attempt.error && attempt.status == 200) {
     co_await serve_attempt(attempt);
-  } else {
+  } else if (!client_left()) {
     co_await serve_failure(attempt);
   }
 }
@@ -153,7 +154,18 @@ net::Awaitable<void> Flow::ask_with_retries(Stage stage, std::size_t model) {
   }
 }
 
+bool Flow::client_left() {
+  if (!sink_.client_gone()) return false;
+  settle_decision(nullptr);
+  decision_.served_by.reset();
+  decision_.reason = reason::kClientGone;
+  record(error_info(ErrorKind::kCancelled).http_status, error_info(ErrorKind::kCancelled).label);
+  return true;
+}
+
 net::Awaitable<void> Flow::refuse(const Error& error) {
+  // Nobody was asked, and the teacher would not have been either.
+  decision_.cost = decision_.teacher_cost = Picousd{0};
   record(error.http_status(), error_info(error.kind).label);
   auto sent = co_await sink_.fail(decision_, error);
   if (!sent) bump(deps_.counters.clients_gone);

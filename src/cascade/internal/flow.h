@@ -26,6 +26,8 @@ class Flow {
   /// Calls a model that has to answer, again where that can help and the budget allows. The last attempt counts.
   net::Awaitable<void> ask_with_retries(Stage stage, std::size_t model);
   net::Awaitable<void> refuse(const Error& error);
+  /// Where the client is gone: records that and what was spent until then. Nothing more is to be sent.
+  bool client_left();
   void toss_coin();
   double threshold() const;
   internal::CallSubject subject();

@@ -31,6 +31,7 @@ void Flow::record(int status, std::string_view error) {
   } else if (decision_.served_by) {
     bump(counters.served[static_cast<std::size_t>(*decision_.served_by)]);
   }
+  if (error == error_info(ErrorKind::kCancelled).label) bump(counters.clients_gone);
   if (decision_.escalated) bump(counters.escalated);
   if (decision_.cost) {
     counters.cost_nanousd.fetch_add(decision_.cost->value / 1000, std::memory_order_relaxed);
@@ -80,8 +81,9 @@ void Flow::record(int status, std::string_view error) {
   event.served_by = decision_.served_by;
   event.served_model = decision_.served_by ? std::string_view(decision_.model) : std::string_view{};
   event.confidence = decision_.confidence;
-  event.threshold = decision_.threshold;
-  event.threshold_by_hand = decision_.threshold.has_value();
+  // In shadow mode nothing is decided; what live would have decided by is kept, so that the store can tell what it would save.
+  event.threshold = mode_ == Mode::kShadow && !route_.direct_model ? std::optional(threshold()) : decision_.threshold;
+  event.threshold_by_hand = event.threshold.has_value();
   event.escalated = decision_.escalated;
   event.reason = decision_.reason;
   event.status = status;

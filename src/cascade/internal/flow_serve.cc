@@ -94,8 +94,9 @@ std::string Flow::decision_json() const {
   }
   w.field("escalated", decision_.escalated).field("reason", decision_.reason);
   write_cost(w, "cost_usd", decision_.cost);
+  if (decision_.cost_estimated) w.field("cost_estimated", true);
   write_cost(w, "saved_usd", decision_.saved());
-  if (decision_.teacher_cost_estimated) w.field("saved_estimated", true);
+  if (decision_.saved_estimated()) w.field("saved_estimated", true);
   w.end_object();
   return out;
 }
@@ -114,12 +115,17 @@ void Flow::settle_decision(const Attempt* served) {
   }
   decision_.cost = internal::total_cost(attempts_);
   decision_.cost_final = decision_.cost.has_value();
+  decision_.cost_estimated = false;
+  for (const Attempt& attempt : attempts_) decision_.cost_estimated |= attempt.usage && attempt.usage->estimated;
 
   // What the teacher alone would have cost: its own call where it was made, else its price for the tokens that served.
   const std::size_t teacher = route_.cascade->teacher;
   decision_.teacher_cost.reset();
+  decision_.teacher_cost_estimated = false;
   for (const Attempt& attempt : attempts_) {
-    if (attempt.model == teacher && attempt.ok()) decision_.teacher_cost = attempt.cost;
+    if (attempt.model != teacher || !attempt.ok()) continue;
+    decision_.teacher_cost = attempt.cost;
+    decision_.teacher_cost_estimated = attempt.usage && attempt.usage->estimated;
   }
   const std::optional<Usage> usage = served != nullptr ? served->usage : cached_ ? cached_->usage : std::nullopt;
   if (!decision_.teacher_cost && usage && (served == nullptr || served->model != teacher)) {
@@ -394,7 +400,7 @@ net::Awaitable<void> Flow::pass_stream(Attempt& attempt) {
     }
     settle_decision(&attempt);
     if (client_left || sink_.client_gone()) {
-      record(499, "cancelled");
+      record(error_info(ErrorKind::kCancelled).http_status, error_info(ErrorKind::kCancelled).label);
       co_return;
     }
     record(200, error_info(broken->kind).label);

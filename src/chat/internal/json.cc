@@ -32,14 +32,18 @@ thread_local Scratch scratch;
 }  // namespace
 
 Result<od::object> Document::open(std::string_view text) {
+  if (text.empty()) return json_error(simdjson::EMPTY, "body", 0);  // its data may be a null pointer
   char* buffer = scratch.reserve(text.size() + simdjson::SIMDJSON_PADDING);
   std::memcpy(buffer, text.data(), text.size());
   std::memset(buffer + text.size(), 0, simdjson::SIMDJSON_PADDING);
   base_ = buffer;
   const simdjson::padded_string_view padded(buffer, text.size(), text.size() + simdjson::SIMDJSON_PADDING);
-  if (const auto code = scratch.parser->iterate(padded).get(doc_)) return json_error(code, "body", 0);
+  if (const auto code = scratch.parser->iterate(padded).get(doc_)) return json_error(code, "the body", 0);
   od::object root;
-  if (const auto code = doc_.get_object().get(root)) return json_error(code, "a JSON object", 0);
+  if (const auto code = doc_.get_object().get(root)) {
+    if (code == simdjson::INCORRECT_TYPE) return fail(ErrorKind::kInvalidRequest, "The body is not a JSON object: it must begin with '{'.");
+    return json_error(code, "the body", 0);
+  }
   return root;
 }
 
@@ -94,7 +98,7 @@ simdjson::error_code walk(Document& document, od::value value, Span& span, int d
       break;
     }
     case od::json_type::null: {
-      if (!value.is_null()) return simdjson::N_ATOM_ERROR;
+      if (!is_null(value)) return simdjson::N_ATOM_ERROR;
       break;
     }
   }

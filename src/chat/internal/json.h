@@ -38,6 +38,12 @@ class Document {
   const char* base_ = nullptr;
 };
 
+/// True, and consumed, when `value` is the literal null. A broken one (`nul1`) is not: reading it as anything else fails.
+inline bool is_null(od::value& value) {
+  bool null = false;
+  return value.is_null().get(null) == simdjson::SUCCESS && null;
+}
+
 /// Consumes `value` wholly, checking every token inside. Gives the bytes it covers (trailing white space included).
 simdjson::error_code walk(Document& document, od::value value, Span& span, int depth = 1);
 

@@ -4,25 +4,35 @@
 
 namespace understudy::gateway::internal {
 
-Result<Caller> authenticate(const net::RequestHead& head, const KeyRing& keys) {
-  Caller caller;
+namespace {
+
+constexpr std::string_view kNoKey = "No API key was given: send it as 'Authorization: Bearer KEY' or 'x-api-key: KEY'.";
+constexpr std::string_view kUnknownKey = "This API key is not known here: check [[keys]] in the gateway's configuration.";
+
+std::string_view presented_key(const net::RequestHead& head) {
   if (const auto authorization = head.find("authorization")) {
     std::string_view value = *authorization;
     if (value.size() > 7 && net::equals_ignore_case(value.substr(0, 7), "bearer ")) value.remove_prefix(7);
-    caller.presented = value;
-  } else if (const auto key = head.find("x-api-key")) {
-    caller.presented = *key;
+    return value;
   }
+  return head.find("x-api-key").value_or("");
+}
+
+}  // namespace
+
+bool is_loopback(std::string_view peer) { return peer.starts_with("127.") || peer == "::1" || peer.starts_with("::ffff:127."); }
+
+Result<Caller> authenticate(const net::RequestHead& head, const KeyRing& keys) {
+  Caller caller;
+  caller.presented = presented_key(head);
   const auto named_tenant = head.find("x-understudy-tenant");
   if (keys.open()) {
     caller.tenant = named_tenant.value_or("");
     return caller;
   }
-  if (caller.presented.empty()) {
-    return fail(ErrorKind::kUnauthorized, "No API key was given: send it as 'Authorization: Bearer KEY' or 'x-api-key: KEY'.");
-  }
+  if (caller.presented.empty()) return fail(ErrorKind::kUnauthorized, std::string(kNoKey));
   caller.key = keys.find(caller.presented);
-  if (caller.key == nullptr) return fail(ErrorKind::kUnauthorized, "This API key is not known here: check [[keys]] in the gateway's configuration.");
+  if (caller.key == nullptr) return fail(ErrorKind::kUnauthorized, std::string(kUnknownKey));
   if (!caller.key->inference) return fail(ErrorKind::kForbidden, fmt::format("The key '{}' lacks the scope 'inference'.", caller.key->name));
   caller.tenant = caller.key->tenant;
   if (named_tenant) {
@@ -32,6 +42,19 @@ Result<Caller> authenticate(const net::RequestHead& head, const KeyRing& keys) {
     caller.tenant = *named_tenant;
   }
   return caller;
+}
+
+Result<void> authenticate_admin(const net::Exchange& exchange, const KeyRing& keys) {
+  if (keys.open()) {
+    if (is_loopback(exchange.peer())) return {};
+    return fail(ErrorKind::kForbidden, "Without keys, admin routes answer only callers on the gateway's own machine: configure a key with the scope 'admin'.");
+  }
+  const std::string_view presented = presented_key(exchange.head());
+  if (presented.empty()) return fail(ErrorKind::kUnauthorized, std::string(kNoKey));
+  const ApiKey* key = keys.find(presented);
+  if (key == nullptr) return fail(ErrorKind::kUnauthorized, std::string(kUnknownKey));
+  if (!key->admin) return fail(ErrorKind::kForbidden, fmt::format("The key '{}' lacks the scope 'admin'.", key->name));
+  return {};
 }
 
 Result<cascade::RequestContext> make_context(const net::Exchange& exchange, const Caller& caller) {

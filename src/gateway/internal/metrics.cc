@@ -2,6 +2,7 @@
 
 #include <iterator>
 
+#include "base/money.h"
 #include "gateway/internal/shared.h"
 
 namespace understudy::gateway::internal {
@@ -41,23 +42,31 @@ auto sum(const Shared& shared, Member member) {
   return total;
 }
 
-double usd(const Shared& shared, std::atomic<std::int64_t> Counters::*member) {
+/// `millionths` as a plain decimal: "0.00025", not the nearest double's digits.
+std::string decimal(std::int64_t millionths) {
+  std::string text = format_ratio(millionths, 1'000'000, 6);
+  text.erase(text.find_last_not_of('0') + 1);
+  if (text.ends_with('.')) text.pop_back();
+  return text;
+}
+
+std::string usd(const Shared& shared, std::atomic<std::int64_t> Counters::*member) {
   std::int64_t total = 0;
   for (const auto& counters : shared.counters) total += (counters.get()->*member).load(std::memory_order_relaxed);
-  return static_cast<double>(total) * 1e-9;
+  return format_usd(Int128{total} * 1000, 9);
 }
 
 void histogram(Exposition& out, const Shared& shared, std::string_view name, std::string_view help, cascade::Histogram Counters::*member) {
   out.head(name, "histogram", help);
   std::uint64_t cumulative = 0;
-  double sum_s = 0;
+  std::int64_t sum_us = 0;
   for (std::size_t i = 0; i <= cascade::kLatencyBucketsUs.size(); ++i) {
     for (const auto& counters : shared.counters) cumulative += (counters.get()->*member).buckets[i].load(std::memory_order_relaxed);
-    const std::string bound = i < cascade::kLatencyBucketsUs.size() ? fmt::format("{}", static_cast<double>(cascade::kLatencyBucketsUs[i]) * 1e-6) : "+Inf";
+    const std::string bound = i < cascade::kLatencyBucketsUs.size() ? decimal(static_cast<std::int64_t>(cascade::kLatencyBucketsUs[i])) : "+Inf";
     out.value(fmt::format("{}_bucket", name), fmt::format("le=\"{}\"", bound), cumulative);
   }
-  for (const auto& counters : shared.counters) sum_s += static_cast<double>((counters.get()->*member).sum_us.load(std::memory_order_relaxed)) * 1e-6;
-  out.value(fmt::format("{}_sum", name), "", sum_s);
+  for (const auto& counters : shared.counters) sum_us += static_cast<std::int64_t>((counters.get()->*member).sum_us.load(std::memory_order_relaxed));
+  out.value(fmt::format("{}_sum", name), "", decimal(sum_us));
   out.value(fmt::format("{}_count", name), "", cumulative);
 }
 
@@ -93,7 +102,7 @@ std::string metrics_text(const Shared& shared) {
   out.counter("cost_usd_total", "Spent on requests, calls off the path excluded; requests of unknown cost are not in it.", usd(shared, &Counters::cost_nanousd));
   out.counter("cost_unknown_total", "Requests whose cost is not known (no price or no usage).", sum(shared, &Counters::cost_unknown));
   out.gauge("saved_usd", "Saved against sending everything to the teacher, estimates included.", usd(shared, &Counters::saved_nanousd));
-  out.gauge("label_spent_today_usd", "Set aside or spent on labels since midnight UTC.", static_cast<double>(shared.label_budget.spent_today().value) * 1e-12);
+  out.gauge("label_spent_today_usd", "Set aside or spent on labels since midnight UTC.", format_usd(shared.label_budget.spent_today(), 12));
   histogram(out, shared, "request_seconds", "From the whole request to its record.", &Counters::latency);
   histogram(out, shared, "overhead_seconds", "Our own part of that time.", &Counters::overhead);
   out.gauge("cache_bytes", "Held by the answer cache.", shared.cache.bytes());

@@ -17,6 +17,7 @@ Matched match(std::string_view path) {
   if (path == "/health" || path == "/healthz") return {RouteName::kHealth, {}, "GET"};
   if (path == "/health/ready" || path == "/readyz") return {RouteName::kReady, {}, "GET"};
   if (path == "/metrics") return {RouteName::kMetrics, {}, "GET"};
+  if (path == "/admin/api/calls") return {RouteName::kAdminCalls, {}, "GET"};
   if (path.starts_with("/openai/")) path.remove_prefix(7);
   if (path.starts_with("/v1/")) path.remove_prefix(3);
   if (path == "/chat/completions") return {RouteName::kChat, {}, "POST"};
@@ -59,8 +60,6 @@ std::string percent_decoded(std::string_view text) {
   }
   return out;
 }
-
-bool is_loopback(std::string_view peer) { return peer.starts_with("127.") || peer == "::1" || peer.starts_with("::ffff:127."); }
 
 }  // namespace
 
@@ -144,24 +143,26 @@ net::Awaitable<void> ReactorService::handle(net::Exchange& exchange) {
 
 net::Awaitable<void> ReactorService::handle_small(net::Exchange& exchange, Matched matched) {
   const std::string_view method = exchange.head().method;
-  net::Field json("content-type", "application/json");
-  const std::span<const net::Field> json_fields(&json, 1);
+  const auto given = exchange.head().find("x-request-id");
+  const std::string request_id = given && is_acceptable_request_id(*given) ? std::string(*given) : ids_.next();
+  std::array<net::Field, 2> json_fields{net::Field("x-request-id", request_id), net::Field("content-type", "application/json")};
+  const std::span<const net::Field> id_field = std::span<const net::Field>(json_fields).first(1);
   if (matched.route == RouteName::kUnknown) {
     const Error error(ErrorKind::kNotFound, fmt::format("There is no route {} {}. Served here: POST /v1/chat/completions, GET /v1/models, /health, /health/ready, /metrics.",
                                                         method, exchange.head().path.substr(0, 200)));
-    [[maybe_unused]] auto sent = co_await exchange.respond_error(error);
+    [[maybe_unused]] auto sent = co_await exchange.respond_error(error, id_field);
     co_return;
   }
   if (method != matched.method && !(method == "HEAD" && matched.method == "GET")) {
-    net::Field allow("allow", matched.method);
+    const std::array<net::Field, 2> allow{id_field.front(), net::Field("allow", matched.method)};
     const Error error(ErrorKind::kMethodNotAllowed, fmt::format("{} takes {}, not {}.", exchange.head().path.substr(0, 200), matched.method, method.substr(0, 20)));
-    [[maybe_unused]] auto sent = co_await exchange.respond_error(error, std::span<const net::Field>(&allow, 1));
+    [[maybe_unused]] auto sent = co_await exchange.respond_error(error, allow);
     co_return;
   }
   switch (matched.route) {
     case RouteName::kModels:
     case RouteName::kModel: {
-      [[maybe_unused]] auto sent = co_await models(exchange, matched.id);
+      [[maybe_unused]] auto sent = co_await models(exchange, matched.id, json_fields);
       break;
     }
     case RouteName::kHealth: {
@@ -177,13 +178,17 @@ net::Awaitable<void> ReactorService::handle_small(net::Exchange& exchange, Match
     case RouteName::kMetrics: {
       if (!snapshot_.keys->open() && !is_loopback(exchange.peer())) {
         if (auto caller = authenticate(exchange.head(), *snapshot_.keys); !caller) {
-          [[maybe_unused]] auto sent = co_await exchange.respond_error(caller.error());
+          [[maybe_unused]] auto sent = co_await exchange.respond_error(caller.error(), id_field);
           break;
         }
       }
       net::Field text("content-type", "text/plain; version=0.0.4; charset=utf-8");
       const std::string body = metrics_text(*shared_);
       [[maybe_unused]] auto sent = co_await exchange.respond(200, std::span<const net::Field>(&text, 1), body);
+      break;
+    }
+    case RouteName::kAdminCalls: {
+      [[maybe_unused]] auto sent = co_await admin_calls(exchange, id_field);
       break;
     }
     case RouteName::kChat:
@@ -207,10 +212,11 @@ net::Awaitable<void> ReactorService::chat(net::Exchange& exchange) {
   co_await engine_.handle(std::move(*context), sink);
 }
 
-net::Task<void> ReactorService::models(net::Exchange& exchange, std::string_view raw_id) {
+net::Task<void> ReactorService::models(net::Exchange& exchange, std::string_view raw_id, std::span<const net::Field> json_fields) {
+  const auto id_field = json_fields.first(1);  // the server states the type of its own errors
   const std::string id = percent_decoded(raw_id);
   const auto keys = snapshot_.keys;
-  if (auto caller = authenticate(exchange.head(), *keys); !caller) co_return co_await exchange.respond_error(caller.error());
+  if (auto caller = authenticate(exchange.head(), *keys); !caller) co_return co_await exchange.respond_error(caller.error(), id_field);
   const auto names = model_names(*snapshot_.policy);
   const std::int64_t created = shared_->started.us / 1'000'000;
   std::string body;
@@ -222,12 +228,11 @@ net::Task<void> ReactorService::models(net::Exchange& exchange, std::string_view
   } else {
     if (std::find(names.begin(), names.end(), id) == names.end()) {
       const Error error(ErrorKind::kModelNotFound, fmt::format("There is no model '{}'; GET /v1/models lists them.", id.substr(0, 200)), "model");
-      co_return co_await exchange.respond_error(error);
+      co_return co_await exchange.respond_error(error, id_field);
     }
     write_model(w, id, created);
   }
-  net::Field json("content-type", "application/json");
-  co_return co_await exchange.respond(200, std::span<const net::Field>(&json, 1), body);
+  co_return co_await exchange.respond(200, json_fields, body);
 }
 
 net::Awaitable<void> ReactorService::shut_down() {

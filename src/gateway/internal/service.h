@@ -6,7 +6,7 @@
 
 namespace understudy::gateway::internal {
 
-enum class RouteName { kChat, kModels, kModel, kHealth, kReady, kMetrics, kUnknown };
+enum class RouteName { kChat, kModels, kModel, kHealth, kReady, kMetrics, kAdminCalls, kUnknown };
 
 struct Matched {
   RouteName route = RouteName::kUnknown;
@@ -34,7 +34,10 @@ class ReactorService final : public net::Service {
   /// Everything that is answered at once.
   net::Awaitable<void> handle_small(net::Exchange& exchange, Matched matched);
   net::Awaitable<void> hourly_probe();
-  net::Task<void> models(net::Exchange& exchange, std::string_view raw_id);
+  /// GET /admin/api/calls (admin_calls.cc).
+  net::Task<void> admin_calls(net::Exchange& exchange, std::span<const net::Field> id_field);
+  /// `json_fields`: the request's id, then the type.
+  net::Task<void> models(net::Exchange& exchange, std::string_view raw_id, std::span<const net::Field> json_fields);
 
   net::Reactor& reactor_;
   std::shared_ptr<Shared> shared_;

@@ -16,6 +16,7 @@ struct Shared {
   cascade::LabelBudget label_budget;
   std::vector<std::unique_ptr<cascade::Counters>> counters;   ///< one a reactor
   std::atomic<bool> draining{false};
+  std::atomic<bool> exporting{false};
   std::atomic<const net::Server*> server{nullptr};            ///< set once it is up
   WallTime started;
 

@@ -253,6 +253,7 @@ Result<void> ImporterImpl::on_attempt(std::string_view id, const JournalRecord& 
   STORE_TRY_ASSIGN(const AttemptFacts facts, rows_->attempt(row, record.wall_us, e));
   if (state.finished) {
     sums_->add(facts, state.task);
+    if (facts.off_path) sums_->add_off_path(facts, state.task, state.served_by);
   } else {
     facts_.push_back(facts);
   }
@@ -274,7 +275,10 @@ Result<void> ImporterImpl::on_request(const JournalRecord& record, RequestState&
   begins_from_parent(state);
   STORE_TRY_ASSIGN(const RequestFacts facts, rows_->request(state.row, state.stored, record.wall_us, e));
   sums_->add(facts);
-  for (const AttemptFacts& attempt : facts_) sums_->add(attempt, facts.task);
+  for (const AttemptFacts& attempt : facts_) {
+    sums_->add(attempt, facts.task);
+    if (attempt.off_path) sums_->add_off_path(attempt, facts.task, facts.served_by);
+  }
   facts_.clear();
   state.stored = true;
   state.finished = true;

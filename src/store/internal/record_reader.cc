@@ -27,7 +27,8 @@ std::string RecordReader::request_columns() {
          name_of("r.task") + ", r.tags, " + name_of("r.route") + ", " + name_of("r.cascade") + ", r.requested_model, " +
          name_of("r.mode") + ", " + name_of("r.policy_version") + ", r.coin_probability, " + name_of("r.label_source") +
          ", r.agrees, r.served_by, " + name_of("r.served_model") + ", r.confidence, r.threshold, " + name_of("r.reason") +
-         ", r.status, r.error, r.cost, r.teacher_cost, r.latency_us, r.overhead_us, r.input_hash";
+         ", r.status, r.error, r.cost, r.teacher_cost, r.latency_us, r.overhead_us, r.input_hash, "
+         "EXISTS(SELECT 1 FROM attempts e WHERE e.id >= r.id * 1024 AND e.id < (r.id + 1) * 1024 AND (e.flags & 9) = 8)";
 }
 
 RequestRecord RecordReader::request_of(const Statement& row, int first_column) {
@@ -73,6 +74,7 @@ RequestRecord RecordReader::request_of(const Statement& row, int first_column) {
   r.latency_us = row.integer(i++);
   r.overhead_us = row.integer(i++);
   r.input_hash = static_cast<std::uint64_t>(row.integer(i++));
+  r.cost_estimated = row.integer(i++) != 0;
   return r;
 }
 

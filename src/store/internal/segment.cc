@@ -18,6 +18,8 @@
 namespace understudy::store {
 namespace {
 
+constexpr std::size_t kSurplus = 4;
+
 /// Reserves the file's blocks, so that a full disk is an error here and never a SIGBUS under a reactor's write.
 int allocate(int fd, std::size_t bytes) {
   if (fallocate(fd, 0, 0, static_cast<off_t>(bytes)) == 0) return 0;
@@ -120,6 +122,8 @@ Result<void> SegmentPool::refill() {
       const std::size_t existing = (live_.size() + spares_.size() + released_.size()) * config_.segment_bytes;
       wanted = spares_.size() < config_.spares;
       if (!released_.empty()) {
+        // Used ones cost nothing to keep: under load they come back in bursts, and are needed again at once.
+        wanted = spares_.size() < config_.spares + kSurplus;
         used = std::move(released_.back());
         released_.pop_back();
       } else if (!wanted || existing + config_.segment_bytes > config_.max_bytes) {

@@ -8,6 +8,7 @@
 #include "store/internal/maintenance.h"
 #include "store/internal/reader.h"
 #include "store/internal/schema.h"
+#include "store/internal/shadow.h"
 #include "store/internal/sums.h"
 #include "store/internal/try.h"
 
@@ -221,6 +222,7 @@ Result<Status> StoreReader::status() {
     STORE_TRY(builder.add(*db));
     STORE_TRY(add_reservations(*db, db == &snapshot->main() ? settled : decltype(settled){}, status));
     STORE_TRY(add_alarms(*db, status));
+    STORE_TRY(add_shadow(*db, status.shadow));
     STORE_TRY_ASSIGN(const auto unfinished, db->integer("SELECT count(*) FROM requests WHERE (flags & 257) = 0"));
     status.unfinished_requests += unfinished.value_or(0);
     STORE_TRY_ASSIGN(const std::int64_t dropped, meta(*db, "records_dropped"));

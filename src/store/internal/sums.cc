@@ -113,6 +113,13 @@ void Sums::add(const AttemptFacts& f, std::int64_t task) {
   sum.latency_us += f.latency_us;
 }
 
+void Sums::add_off_path(const AttemptFacts& f, std::int64_t task, std::int64_t served_by) {
+  if (!f.cost) return;  // the model's own sums say that it is unknown
+  RequestSum& sum = requests_[{hour_of(f.time_us), task, served_by, 0, 0}];
+  sum.cost += f.cost->value;
+  sum.saved -= f.cost->value;
+}
+
 void Sums::add_label(std::int64_t time_us, std::int64_t task, std::int64_t source, bool of_served, bool agrees) {
   LabelSum& sum = labels_[{hour_of(time_us), task, source, of_served, 0}];
   ++sum.n;

@@ -122,6 +122,7 @@ Result<std::size_t> Writer::store_batch() {
     counters_.events_stored.fetch_add(batch_.records.size(), std::memory_order_relaxed);
     counters_.batches.fetch_add(1, std::memory_order_relaxed);
     const std::lock_guard lock(mutex_);
+    if (!last_error_.empty()) log::info("store: events are being moved to SQLite again");
     last_error_.clear();
   }
   held_.clear();

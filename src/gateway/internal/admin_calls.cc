@@ -1,0 +1,90 @@
+// GET /admin/api/calls: the gateway's own log as lines, for `understudy audit --from URL`.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "base/log.h"
+#include "gateway/internal/chat_route.h"
+#include "gateway/internal/service.h"
+
+namespace understudy::gateway::internal {
+namespace {
+
+constexpr std::size_t kPieceBytes = 64 * 1024;
+
+/// The log is read by a thread of its own (SQLite may block) into a nameless file; the reactor sends the file.
+struct Export {
+  explicit Export(net::Reactor& reactor) : done(reactor) {}
+  ~Export() {
+    if (file != nullptr) std::fclose(file);
+  }
+  std::FILE* file = nullptr;
+  Result<void> result;
+  net::Event done;
+};
+
+void run_export(Shared& shared, net::Reactor& reactor, Export& job) {
+  job.file = std::tmpfile();
+  if (job.file == nullptr) {
+    job.result = fail(ErrorKind::kIo, fmt::format("cannot make a temporary file: {}", std::strerror(errno)));
+  } else {
+    job.result = shared.options.export_calls([&](std::string_view piece) -> Result<void> {
+      if (shared.draining.load(std::memory_order_relaxed)) return fail(ErrorKind::kOverloaded, "The gateway is stopping.");
+      if (std::fwrite(piece.data(), 1, piece.size(), job.file) == piece.size()) return {};
+      return fail(ErrorKind::kIo, fmt::format("cannot write a temporary file: {}", std::strerror(errno)));
+    });
+    if (job.result && std::fflush(job.file) != 0) job.result = fail(ErrorKind::kIo, fmt::format("cannot write a temporary file: {}", std::strerror(errno)));
+  }
+  reactor.post([&job] { job.done.set(); });
+}
+
+}  // namespace
+
+net::Task<void> ReactorService::admin_calls(net::Exchange& exchange, std::span<const net::Field> id_field) {
+  const auto keys = snapshot_.keys;
+  if (auto allowed = authenticate_admin(exchange, *keys); !allowed) co_return co_await exchange.respond_error(allowed.error(), id_field);
+  if (!shared_->options.export_calls) {
+    const Error error(ErrorKind::kNotFound, "Nothing is recorded here.");
+    co_return co_await exchange.respond_error(error, id_field);
+  }
+  if (shared_->exporting.exchange(true)) {
+    Error error(ErrorKind::kOverloaded, "Another export of the log is running; try again when it has ended.");
+    error.retry_after_ms = 5'000;
+    co_return co_await exchange.respond_error(error, id_field);
+  }
+  Export job(reactor_);
+  std::thread reader([this, &job] { run_export(*shared_, reactor_, job); });
+  [[maybe_unused]] const bool ended = co_await job.done.wait();  // not cancelled: the thread uses this frame
+  reader.join();
+  shared_->exporting.store(false);
+  if (!job.result) {
+    log::warn("the log could not be exported: {}", job.result.error().message);
+    co_return co_await exchange.respond_error(job.result.error(), id_field);
+  }
+
+  const int fd = ::fileno(job.file);
+  std::vector<char> piece(kPieceBytes);
+  const std::array<net::Field, 2> fields{id_field.front(), net::Field("content-type", "application/x-ndjson")};
+  exchange.start_stream(200, fields);
+  for (off_t offset = 0;;) {
+    const ssize_t got = ::pread(fd, piece.data(), piece.size(), offset);
+    if (got < 0) {
+      exchange.abort();
+      co_return fail(ErrorKind::kIo, fmt::format("cannot read a temporary file: {}", std::strerror(errno)));
+    }
+    if (got == 0) break;
+    offset += got;
+    auto sent = co_await exchange.write(std::string_view(piece.data(), static_cast<std::size_t>(got)));
+    if (!sent) co_return fail(std::move(sent.error()));
+  }
+  co_return co_await exchange.finish(std::string_view());
+}
+
+}  // namespace understudy::gateway::internal
