@@ -43,7 +43,7 @@ HttpAnswer send(std::uint16_t port, std::string_view method, std::string_view pa
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   EXPECT_EQ(::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
   const std::string request =
-      fmt::format("{} {} HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Length: {}\r\n{}\r\n{}", method, path, body.size(), fields, body);
+      fmt::format("{} {} HTTP/1.1\r\n{}Connection: close\r\nContent-Length: {}\r\n{}\r\n{}", method, path, fields.find("Host:") == std::string_view::npos ? "Host: test\r\n" : "", body.size(), fields, body);
   EXPECT_EQ(::send(fd, request.data(), request.size(), 0), static_cast<ssize_t>(request.size()));
   std::string text;
   char buffer[8192];
@@ -320,6 +320,16 @@ TEST_F(GatewayTest, TheLogIsHandedToAdminKeysOnly) {
   EXPECT_TRUE(scope.has("'admin'")) << scope.body;
   EXPECT_EQ(get("/admin/api/calls", "x-api-key: admin-secret\r\n").status, 404) << "this gateway has no store";
   EXPECT_EQ(send(gateway_->port(), "POST", "/admin/api/calls").status, 405);
+}
+
+TEST_F(GatewayTest, WithoutKeysTheLogIsForCallersWhoMeanThisMachine) {
+  start({});
+  for (const std::string host : {"localhost:8080", "127.0.0.1:8080", "[::1]:8080", "LOCALHOST"}) {
+    EXPECT_EQ(get("/admin/api/calls", "Host: " + host + "\r\n").status, 404) << host << ": this gateway has no store";
+  }
+  for (const std::string host : {"attacker.example", "127.attacker.example:8080", "localhost.attacker.example"}) {
+    EXPECT_EQ(get("/admin/api/calls", "Host: " + host + "\r\n").status, 403) << host;
+  }
 }
 
 TEST_F(GatewayTest, MetricsCountWhatHappenedAndAreWellFormed) {

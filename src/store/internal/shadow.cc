@@ -50,7 +50,7 @@ Result<void> add_shadow(Database& db, std::vector<ShadowTotals>& totals) {
     t.estimated = t.estimated || (row.integer(3) & kTeacherCostEstimated) != 0 || (row.integer(7) & kUsageEstimated) != 0;
   }
   for (auto& [task, found] : tasks) {
-    const auto it = std::find_if(totals.begin(), totals.end(), [&](const ShadowTotals& t) { return t.task == task; });
+    const auto it = std::find_if(totals.begin(), totals.end(), [&name = task](const ShadowTotals& t) { return t.task == name; });
     if (it != totals.end()) {
       it->add(found);
     } else {
