@@ -158,7 +158,7 @@ std::string policy_version(const cascade::Policy& policy) {
 }
 
 bool listens_on_loopback(const std::string& listen) {
-  return listen.starts_with("127.") || listen.starts_with("[::1]") || listen.starts_with("localhost:");
+  return net::is_loopback_host(std::string_view(listen).substr(0, listen.rfind(':')));
 }
 
 }  // namespace

@@ -52,8 +52,7 @@ Result<void> check_not_itself(const Config& config, const std::string& listening
     if (model.config.api != providers::Api::kOpenai) continue;
     const auto url = net::parse_url(model.config.url);
     if (!url || std::to_string(url->port) != own_port) continue;  // load_config has parsed them all
-    const bool local = url->host == "localhost" || url->host == "::1" || url->host.starts_with("127.") || listening.starts_with(url->host + ":");
-    if (local) {
+    if (net::is_loopback_host(url->host) || listening.starts_with(url->host + ":")) {
       return fail(ErrorKind::kConfig, fmt::format("model '{}' is at {}, which is this gateway's own address: give the gateway another port with --listen, or the model its right URL",
                                                   model.config.name, model.config.url));
     }

@@ -1,20 +1,10 @@
 #include "audit/call_lines.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
-#include <array>
-#include <cerrno>
-#include <cstdlib>
-#include <cstring>
-#include <utility>
 
 #include "audit/store_source.h"
 #include "base/json_writer.h"
 #include "base/time_format.h"
-#include "net/client.h"
 
 namespace understudy::audit {
 namespace {
@@ -44,52 +34,13 @@ class LineSink final : public RecordSink {
     lines_.clear();
     return result_;
   }
-  bool failed() const { return !result_; }
+  bool full() const override { return !result_; }
 
  private:
   const std::function<Result<void>(std::string_view)>& write_;
   std::string lines_;
   Result<void> result_;
 };
-
-Result<void> write_all(int fd, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(fd, bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return fail(ErrorKind::kIo, fmt::format("cannot keep the calls in {}: {}", "a temporary file", std::strerror(errno)));
-    bytes.remove_prefix(static_cast<std::size_t>(written));
-  }
-  return {};
-}
-
-net::Task<void> download(net::ClientPool& pool, net::ClientTarget& target, std::string_view key, int fd) {
-  std::array<net::Field, 1> fields;
-  const std::string bearer = "Bearer " + std::string(key);
-  fields[0] = {"authorization", bearer};
-  net::ClientRequest request("GET", "/admin/api/calls", std::span(fields.data(), key.empty() ? 0 : 1));
-  UNDERSTUDY_AWAIT(response, pool.send(target, request));
-  if (response.status() != 200) {
-    UNDERSTUDY_AWAIT(body, response.read_all(64 * 1024));
-    co_return fail(ErrorKind::kUsage, fmt::format("the gateway answered {}: {}", response.status(), std::string(body.substr(0, 500))));
-  }
-  if (!response.find("content-type").value_or("").starts_with("application/x-ndjson")) {
-    co_return fail(ErrorKind::kUsage, "what answers there is no understudy gateway");
-  }
-  while (true) {
-    UNDERSTUDY_AWAIT(slice, response.next());
-    if (!slice) co_return Result<void>();
-    if (auto written = write_all(fd, *slice); !written) co_return fail(std::move(written.error()));
-  }
-}
-
-Result<int> nameless_file() {
-  const char* folder = std::getenv("TMPDIR");
-  std::string name = fmt::format("{}/understudy-calls-XXXXXX", folder != nullptr && *folder != '\0' ? folder : "/tmp");
-  const int fd = ::mkostemp(name.data(), O_CLOEXEC);
-  if (fd < 0) return fail(ErrorKind::kIo, fmt::format("cannot make a temporary file {}: {}; set TMPDIR to a folder with room", name, std::strerror(errno)));
-  ::unlink(name.c_str());
-  return fd;
-}
 
 }  // namespace
 
@@ -124,34 +75,5 @@ Result<void> export_calls(const std::filesystem::path& data, const std::function
   if (!read) return fail(std::move(read.error()));
   return sink.flush();
 }
-
-Result<FetchedCalls> FetchedCalls::fetch(const std::string& url, std::string_view key) {
-  const auto named = [&](Error error) {
-    error.message = fmt::format("--from {}: {}", url, error.message);
-    error.kind = ErrorKind::kUsage;
-    return fail(std::move(error));
-  };
-  auto parsed = net::parse_url(url);
-  if (!parsed) return named(std::move(parsed.error()));
-  auto fd = nameless_file();
-  if (!fd) return fail(std::move(fd.error()));
-  FetchedCalls calls(*fd);
-  auto reactor = net::Reactor::create();
-  if (!reactor) return fail(std::move(reactor.error()));
-  net::ClientOptions options;
-  options.max_body_bytes = std::uint64_t{1} << 50;
-  net::ClientPool pool(**reactor, options);
-  auto done = net::block_on(**reactor, download(pool, pool.target(*parsed), key, calls.fd_));
-  if (!done) return named(std::move(done.error()));
-  return calls;
-}
-
-FetchedCalls::FetchedCalls(FetchedCalls&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-
-FetchedCalls::~FetchedCalls() {
-  if (fd_ >= 0) ::close(fd_);
-}
-
-std::string FetchedCalls::path() const { return fmt::format("/proc/self/fd/{}", fd_); }
 
 }  // namespace understudy::audit

@@ -10,7 +10,7 @@
 #include <iterator>
 #include <mutex>
 
-#include "audit/call_lines.h"
+#include "audit/gateway_source.h"
 #include "audit/report.h"
 #include "audit/store_source.h"
 #include "base/clock.h"
@@ -114,6 +114,13 @@ void declare(CLI::App& app, Arguments& a) {
   app.add_flag("--no-colour", a.no_colour, "plain text");
 }
 
+/// `--from`: a data directory, or a gateway's address.
+Result<std::unique_ptr<RecordSource>> open_own_log(const Arguments& a) {
+  if (!a.from.starts_with("http://") && !a.from.starts_with("https://")) return open_store_source(a.from);
+  const char* key = std::getenv(a.key_env.c_str());
+  return open_gateway_source(a.from, key != nullptr ? key : "");
+}
+
 struct Prepared {
   PriceBook book;
   StepNames names;
@@ -208,16 +215,7 @@ int run_audit_command(int argc, const char* const* argv, std::ostream& out, std:
   prepared->engine.progress = [&](std::uint64_t bytes, std::uint64_t total_bytes) { progress.step(bytes, total_bytes); };
   const auto read = [&]() -> Result<std::unique_ptr<Ledger>> {
     if (a.from.empty()) return read_traces(a.traces, prepared->book, prepared->names, prepared->engine);
-    if (a.from.starts_with("http://") || a.from.starts_with("https://")) {
-      const char* key = std::getenv(a.key_env.c_str());
-      auto calls = FetchedCalls::fetch(a.from, key != nullptr ? key : "");
-      if (!calls) return fail(std::move(calls.error()));
-      prepared->engine.format = Format::kPlain;
-      auto fetched = read_traces({calls->path()}, prepared->book, prepared->names, prepared->engine);
-      if (fetched) (*fetched)->input.formats.clear();  // as with --from DIR: the gateway's own log is no foreign format
-      return fetched;
-    }
-    auto source = environment.open_source ? environment.open_source(a.from) : open_store_source(a.from);
+    auto source = open_own_log(a);
     if (!source) return fail(std::move(source.error()));
     return read_source(**source, prepared->book, prepared->names, prepared->engine);
   };

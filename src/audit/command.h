@@ -12,8 +12,6 @@ namespace understudy::audit {
 
 /// What the command needs from the rest of the program.
 struct CommandEnvironment {
-  /// Opens `--from`. Empty: open_store_source (a data directory).
-  std::function<Result<std::unique_ptr<RecordSource>>(const std::string& from)> open_source;
   bool stderr_is_terminal = false;  ///< a progress bar for work over a second
   bool colour = false;              ///< of the text on standard output
 };

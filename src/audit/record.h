@@ -79,6 +79,8 @@ class RecordSink {
   virtual void malformed(std::string_view why) = 0;
   /// The record at hand is no model call by design (a database row of another kind, a tool span): counted, not an error.
   virtual void not_a_call() = 0;
+  /// True once nothing more is wanted: a source that can stop does.
+  virtual bool full() const { return false; }
 };
 
 }  // namespace understudy::audit

@@ -18,7 +18,7 @@ class StoreSource final : public RecordSource {
     options.unfinished = true;  // what was paid is paid, also where the client got nothing
     auto visited = reader_.scan(options, [&](const store::RequestDetail& detail) {
       for (const store::AttemptRecord& attempt : detail.attempts) emit(detail.request, attempt, sink);
-      return true;
+      return !sink.full();
     });
     if (!visited) return fail(std::move(visited.error()));
     return true;

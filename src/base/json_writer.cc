@@ -89,6 +89,12 @@ void append_json_string(std::string& out, std::string_view text) {
   out.push_back('"');
 }
 
+void append_fixed(std::string& out, double value, int decimals) {
+  std::array<char, 400> digits;  // the largest double has 309 before the point
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), value, std::chars_format::fixed, std::clamp(decimals, 0, 60)).ptr;
+  out.append(digits.data(), end);
+}
+
 void JsonWriter::comma() {
   if (need_comma_) out_.push_back(',');
   need_comma_ = true;
@@ -143,9 +149,7 @@ JsonWriter& JsonWriter::number(double value) {
 JsonWriter& JsonWriter::fixed(double value, int decimals) {
   if (!std::isfinite(value)) return null();
   comma();
-  std::array<char, 400> digits;  // the largest double has 309 before the point
-  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), value, std::chars_format::fixed, std::min(decimals, 60)).ptr;
-  out_.append(digits.data(), end);
+  append_fixed(out_, value, decimals);
   return *this;
 }
 

@@ -12,6 +12,9 @@ namespace understudy {
 /// Appends `text` as a JSON string with quotes. Bytes that are not valid UTF-8 become U+FFFD.
 void append_json_string(std::string& out, std::string_view text);
 
+/// Appends a finite `value` with a fixed number of decimals, 0 to 60.
+void append_fixed(std::string& out, double value, int decimals);
+
 class JsonWriter {
  public:
   explicit JsonWriter(std::string& out) : out_(out) {}

@@ -55,7 +55,7 @@ class AnswerCache {
   std::size_t entries() const;
 
  private:
-  /// One allocation holds the answer, its place in the order of use, and what tells it from others of the same hash.
+  /// The answer, its place in the order of use, and what tells it from others of the same hash: one allocation beside the texts.
   struct Entry : CachedAnswer, boost::intrusive::list_base_hook<> {
     explicit Entry(CachedAnswer answer) : CachedAnswer(std::move(answer)) {}
     Hash128 hash;

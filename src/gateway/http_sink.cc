@@ -1,9 +1,7 @@
 #include "gateway/http_sink.h"
 
-#include <array>
-#include <charconv>
-
 #include "base/assert.h"
+#include "base/json_writer.h"
 #include "base/money.h"
 #include "net/sse.h"
 
@@ -15,8 +13,9 @@ constexpr std::string_view kJson = "application/json";
 
 std::string four_decimals(std::optional<double> value) {
   if (!value) return "none";
-  std::array<char, 400> digits;
-  return std::string(digits.data(), std::to_chars(digits.data(), digits.data() + digits.size(), *value, std::chars_format::fixed, 4).ptr);
+  std::string text;
+  append_fixed(text, *value, 4);
+  return text;
 }
 
 std::string money(std::optional<Picousd> amount, bool estimated) {

@@ -77,6 +77,13 @@ bool is_forbidden_address(const sockaddr* address) {
   return true;
 }
 
+bool is_loopback_host(std::string_view host) {
+  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+  if (equals_ignore_case(host, "localhost") || host == "::1") return true;
+  if (host.starts_with("::ffff:")) host.remove_prefix(7);
+  return host.starts_with("127.") && host.find_first_not_of("0123456789.") == std::string_view::npos;
+}
+
 Result<Url> parse_url(std::string_view text) {
   Url url;
   std::string_view rest = text;

@@ -50,6 +50,13 @@ TEST(Url, RefusesWhatAnUpstreamMustNotBe) {
   }
 }
 
+TEST(Url, KnowsWhatCanOnlyMeanThisMachine) {
+  for (const char* local : {"localhost", "LocalHost", "127.0.0.1", "127.1.2.3", "::1", "[::1]", "::ffff:127.0.0.1"}) EXPECT_TRUE(is_loopback_host(local)) << local;
+  for (const char* other : {"", "0.0.0.0", "10.127.0.1", "127.example.com", "localhost.example.com", "::", "[::]", "::ffff:10.0.0.1"}) {
+    EXPECT_FALSE(is_loopback_host(other)) << other;
+  }
+}
+
 bool forbidden(const char* text) {
   sockaddr_storage storage{};
   auto& v4 = reinterpret_cast<sockaddr_in&>(storage);

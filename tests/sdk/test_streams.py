@@ -104,19 +104,25 @@ def test_a_students_stream_that_breaks_off_is_the_teachers_case(uncached, studen
     assert not [word for word in SECRET if word.encode() in body] and b"[DONE]" in body
 
 
+def ask_and_leave(gateway, imposter, message, request_id="left"):
+    """Asks for a stream and hangs up once `imposter` has been asked for a while."""
+    body = json.dumps({"model": "support", "messages": [{"role": "user", "content": message}], "stream": True}).encode()
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nx-request-id: {request_id}\r\nContent-Length: {len(body)}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", gateway.port)) as s:
+        s.sendall(head.encode() + body)
+        deadline = time.monotonic() + 10
+        while not imposter.calls(message) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(0.2)
+
+
 @pytest.mark.parametrize("who", ["student", "teacher"])
 def test_a_client_that_leaves_cancels_the_upstream_call(uncached, student, teacher, message, who):
     imposter = student if who == "student" else teacher
     student.on(message, text="w " * 200, p=0.3, chunk_delay_s=0.02 if who == "student" else 0)
     teacher.on(message, text="w " * 200, chunk_delay_s=0.02)
     before = imposter.cancelled
-    body = json.dumps({"model": "support", "messages": [{"role": "user", "content": message}], "stream": True}).encode()
-    with socket.create_connection(("127.0.0.1", uncached.port)) as s:
-        s.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
-        deadline = time.monotonic() + 10
-        while not imposter.calls(message) and time.monotonic() < deadline:
-            time.sleep(0.01)
-        time.sleep(0.1)
+    ask_and_leave(uncached, imposter, message)
     deadline = time.monotonic() + 3
     while imposter.cancelled == before and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -126,13 +132,7 @@ def test_a_client_that_leaves_cancels_the_upstream_call(uncached, student, teach
 def test_a_client_that_leaves_while_the_draft_is_held_is_no_case_for_the_teacher(make_gateway, student, teacher, message):
     gateway = make_gateway(stages='["student", "teacher"]')
     student.on(message, text="w " * 200, p=0.3, chunk_delay_s=0.02)
-    body = json.dumps({"model": "support", "messages": [{"role": "user", "content": message}], "stream": True}).encode()
-    with socket.create_connection(("127.0.0.1", gateway.port)) as s:
-        s.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nx-request-id: left-early\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
-        deadline = time.monotonic() + 10
-        while not student.calls(message) and time.monotonic() < deadline:
-            time.sleep(0.01)
-        time.sleep(0.2)
+    ask_and_leave(gateway, student, message, request_id="left-early")
     deadline = time.monotonic() + 10
     while gateway.cli_json("status")["all"]["requests"] == 0 and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -19,7 +19,9 @@ namespace {
 
 constexpr std::size_t kPieceBytes = 64 * 1024;
 
-/// The log is read by a thread of its own (SQLite may block) into a nameless file; the reactor sends the file.
+/// The log is read by a thread of its own (SQLite may block) into a nameless file; the reactor sends the file, whose pages were just
+/// written and so are in memory. Not handed over piece by piece: a client that reads slowly would hold a read transaction open,
+/// and with it SQLite's write-ahead log.
 struct Export {
   explicit Export(net::Reactor& reactor) : done(reactor) {}
   ~Export() {

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "net/url.h"
+
 namespace understudy::gateway::internal {
 
 namespace {
@@ -18,15 +20,13 @@ std::string_view presented_key(const net::RequestHead& head) {
   return head.find("x-api-key").value_or("");
 }
 
-bool names_this_machine(std::string_view host) {
+/// The host of a Host field, without its port.
+std::string_view without_port(std::string_view host) {
   const std::size_t colon = host.rfind(':');
-  if (colon != std::string_view::npos && host.find(']', colon) == std::string_view::npos) host = host.substr(0, colon);
-  return net::equals_ignore_case(host, "localhost") || (host.starts_with("127.") && host.find_first_not_of("0123456789.") == std::string_view::npos) || host == "[::1]";
+  return colon == std::string_view::npos || host.find(']', colon) != std::string_view::npos ? host : host.substr(0, colon);
 }
 
 }  // namespace
-
-bool is_loopback(std::string_view peer) { return peer.starts_with("127.") || peer == "::1" || peer.starts_with("::ffff:127."); }
 
 Result<Caller> authenticate(const net::RequestHead& head, const KeyRing& keys) {
   Caller caller;
@@ -53,7 +53,8 @@ Result<Caller> authenticate(const net::RequestHead& head, const KeyRing& keys) {
 Result<void> authenticate_admin(const net::Exchange& exchange, const KeyRing& keys) {
   if (keys.open()) {
     // The host as well: a page in a browser on this machine reaches loopback under a name of its own (DNS rebinding).
-    if (is_loopback(exchange.peer()) && names_this_machine(exchange.head().find("host").value_or(""))) return {};
+    const std::string_view host = without_port(exchange.head().find("host").value_or(""));
+    if (net::is_loopback_host(exchange.peer()) && net::is_loopback_host(host)) return {};
     return fail(ErrorKind::kForbidden, "Without keys, admin routes answer only callers on the gateway's own machine: configure a key with the scope 'admin'.");
   }
   const std::string_view presented = presented_key(exchange.head());

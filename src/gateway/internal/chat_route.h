@@ -19,8 +19,6 @@ Result<Caller> authenticate(const net::RequestHead& head, const KeyRing& keys);
 /// The same for admin routes: without keys the caller must be on this machine, with keys the key needs the scope admin.
 Result<void> authenticate_admin(const net::Exchange& exchange, const KeyRing& keys);
 
-bool is_loopback(std::string_view peer);
-
 /// Fills the context from head and body. kInvalidRequest for an unknown x-understudy-mode.
 Result<cascade::RequestContext> make_context(const net::Exchange& exchange, const Caller& caller);
 

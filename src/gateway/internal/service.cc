@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "gateway/http_sink.h"
 #include "gateway/internal/chat_route.h"
+#include "net/url.h"
 #include "providers/factory.h"
 #include "providers/probe.h"
 
@@ -138,13 +139,17 @@ net::Awaitable<void> ReactorService::probe() {
 net::Awaitable<void> ReactorService::handle(net::Exchange& exchange) {
   const Matched matched = match(exchange.head().path);
   if (matched.route == RouteName::kChat && exchange.head().method == "POST") return chat(exchange);
-  return handle_small(exchange, matched);
+  return handle_other(exchange, matched);
 }
 
-net::Awaitable<void> ReactorService::handle_small(net::Exchange& exchange, Matched matched) {
-  const std::string_view method = exchange.head().method;
+std::string ReactorService::request_id_of(const net::Exchange& exchange) {
   const auto given = exchange.head().find("x-request-id");
-  const std::string request_id = given && is_acceptable_request_id(*given) ? std::string(*given) : ids_.next();
+  return given && is_acceptable_request_id(*given) ? std::string(*given) : ids_.next();
+}
+
+net::Awaitable<void> ReactorService::handle_other(net::Exchange& exchange, Matched matched) {
+  const std::string_view method = exchange.head().method;
+  const std::string request_id = request_id_of(exchange);
   std::array<net::Field, 2> json_fields{net::Field("x-request-id", request_id), net::Field("content-type", "application/json")};
   const std::span<const net::Field> id_field = std::span<const net::Field>(json_fields).first(1);
   if (matched.route == RouteName::kUnknown) {
@@ -176,7 +181,7 @@ net::Awaitable<void> ReactorService::handle_small(net::Exchange& exchange, Match
       break;
     }
     case RouteName::kMetrics: {
-      if (!snapshot_.keys->open() && !is_loopback(exchange.peer())) {
+      if (!snapshot_.keys->open() && !net::is_loopback_host(exchange.peer())) {
         if (auto caller = authenticate(exchange.head(), *snapshot_.keys); !caller) {
           [[maybe_unused]] auto sent = co_await exchange.respond_error(caller.error(), id_field);
           break;
@@ -197,8 +202,7 @@ net::Awaitable<void> ReactorService::handle_small(net::Exchange& exchange, Match
 }
 
 net::Awaitable<void> ReactorService::chat(net::Exchange& exchange) {
-  const auto given = exchange.head().find("x-request-id");
-  std::string request_id = given && is_acceptable_request_id(*given) ? std::string(*given) : ids_.next();
+  std::string request_id = request_id_of(exchange);
   const auto keys = snapshot_.keys;  // stays valid over a reload
   auto caller = authenticate(exchange.head(), *keys);
   Result<cascade::RequestContext> context = caller ? make_context(exchange, *caller) : Result<cascade::RequestContext>(fail(caller.error()));

@@ -8,6 +8,7 @@ namespace understudy::gateway::internal {
 
 enum class RouteName { kChat, kModels, kModel, kHealth, kReady, kMetrics, kAdminCalls, kUnknown };
 
+/// The route that a path names.
 struct Matched {
   RouteName route = RouteName::kUnknown;
   std::string_view id;          ///< of /v1/models/{id}
@@ -30,9 +31,11 @@ class ReactorService final : public net::Service {
 
  private:
   ReactorService(net::Reactor& reactor, std::shared_ptr<Shared> shared);
+  /// The client's own where it is fit to be one, else a new one.
+  std::string request_id_of(const net::Exchange& exchange);
   net::Awaitable<void> chat(net::Exchange& exchange);
-  /// Everything that is answered at once.
-  net::Awaitable<void> handle_small(net::Exchange& exchange, Matched matched);
+  /// Every other route, and what is none.
+  net::Awaitable<void> handle_other(net::Exchange& exchange, Matched matched);
   net::Awaitable<void> hourly_probe();
   /// GET /admin/api/calls (admin_calls.cc).
   net::Task<void> admin_calls(net::Exchange& exchange, std::span<const net::Field> id_field);
