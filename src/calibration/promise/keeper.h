@@ -1,0 +1,177 @@
+#pragma once
+/// Keeps the promise of one task: P(disagree | served by a cheap stage) <= alpha with confidence 1 - delta.
+///
+/// The keeper is a state machine without threads, clocks or disk: labelled rows and time go in, a frozen policy, a coin
+/// and events come out. The gateway, the simulation (`understudy eval deployments`) and the tests drive this same code.
+///
+///   warming --a version passes the exact test--> proven --alarm, shift, stale evidence, new ladder--> warming
+///   warming --enough labels, and nothing can pass--> never --more labels, and something can--> warming
+///
+/// *Epochs.* Evidence counts only while the world stays what it was. An alarm, a shift of the input, a new ladder (models,
+/// comparator, rungs) or too old evidence ends an epoch: its test rows are dropped and delta is whole again, for the next
+/// epoch's tests see only rows that came after. Within an epoch delta is spent over the tests (delta_for_retest).
+///
+/// *Write-ahead.* Everything that must survive a crash goes to `KeeperLog` before it takes effect: a test's share of delta
+/// before its outcome is looked at, a switch before the policy is handed out. Where the log refuses, it does not happen.
+/// `restore` brings a keeper back from its events and rows; a crash between a test and its switch leaves the old policy in
+/// force and the share of delta spent.
+///
+/// Deterministic for a seed. Not thread-safe. docs/maths/promise.md has the proof, docs/operate/promise.md the alarms.
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "base/random.h"
+#include "calibration/promise/input_shift.h"
+#include "calibration/promise/ladder.h"
+#include "calibration/promise/threshold_path.h"
+#include "calibration/risk_control.h"
+#include "calibration/sequential.h"
+
+namespace understudy::calibration {
+
+/// What the operator asks for.
+struct KeeperOptions {
+  Promise promise{0.05, 0.10};
+  double spot_check = 0.02;        ///< least probability of the coin
+  std::int64_t max_age_us = std::int64_t{30} * 24 * 3600 * 1'000'000;  ///< evidence older than this is stale
+  std::uint64_t seed = 1;          ///< of folds
+  std::size_t max_rows = 6'000;    ///< kept for fits, and as many for tests; the oldest go first
+};
+
+enum class PromiseState : std::uint8_t { kWarming, kProven, kNever };
+std::string_view promise_state_name(PromiseState state);   ///< "warming", "proven", "never"
+
+enum class KeeperEventKind : std::uint8_t {
+  kEpoch,     ///< a new epoch began; `why`: start, alarm, input_shift, stale, ladder
+  kTest,      ///< a test is about to look at its rows; `number` counts from 0 in its epoch
+  kOutcome,   ///< and what it found
+  kSwitch,    ///< `policy` is in force from now on
+  kAlarm,     ///< `why`: promise, input_shift, stale; always followed by kEpoch
+  kSuspect,   ///< nothing is shown yet, but the coin is raised; `why` says what looks wrong
+};
+std::string_view keeper_event_name(KeeperEventKind kind);
+
+struct KeeperEvent {
+  KeeperEventKind kind = KeeperEventKind::kEpoch;
+  std::int64_t at_us = 0;
+  std::uint32_t epoch = 0;
+  std::uint32_t number = 0;      ///< of the test within its epoch
+  double delta = 0;              ///< that it spends
+  std::string why;
+  std::string message;           ///< for people: one sentence
+  std::optional<LadderPolicy> policy;   ///< kSwitch
+  bool passed = false;           ///< kOutcome
+  std::string ladder;            ///< kEpoch
+};
+std::string keeper_event_json(const KeeperEvent& event);
+Result<KeeperEvent> parse_keeper_event(std::string_view json);
+
+/// Where events must be safe before they take effect.
+class KeeperLog {
+ public:
+  virtual ~KeeperLog() = default;
+  /// False: it could not be written; the keeper then acts as if it had never thought of it.
+  [[nodiscard]] virtual bool write(const KeeperEvent& event) = 0;
+};
+
+/// What `understudy tasks show` tells.
+struct PromiseReport {
+  PromiseState state = PromiseState::kWarming;
+  std::string why;                        ///< one sentence: why this state
+  std::uint32_t epoch = 0, tests = 0;
+  double delta_left = 0;                  ///< of this epoch
+  std::size_t fit_rows = 0, test_rows = 0;
+  double coin = 1;
+  bool suspect = false;
+  double e_value = 1;                     ///< of the watch on the policy in force; an alarm at 1 / delta
+  std::uint64_t watched = 0, watched_bad = 0;   ///< its labels since the switch
+  std::optional<std::size_t> labels_needed;   ///< until the first pass, as far as it can be foreseen; nullopt: no number would do
+  bool labels_guessed = false;            ///< too few rows to foresee: a figure from the promise alone
+  std::optional<double> foreseen_share;   ///< share of requests that would be served cheaply then
+};
+
+class PromiseKeeper {
+ public:
+  PromiseKeeper(KeeperOptions options, std::vector<RungSpec> rungs, std::string ladder, std::int64_t now_us);
+
+  /// Brings back a keeper from what its log and its rows hold, oldest first. Rows of other ladders and of ended epochs are ignored.
+  static PromiseKeeper restore(KeeperOptions options, std::vector<RungSpec> rungs, std::string ladder, std::int64_t now_us,
+                               const std::vector<KeeperEvent>& events, std::vector<LabelledRow> rows);
+
+  /// The probability of the coin for the next requests: 1 while the task is new, `spot_check` in the end.
+  double coin() const;
+  /// Whether a coin row that is drawn now is to be a test row: a second coin, tossed by the caller with this probability before
+  /// the row's answers are known.
+  double test_share() const;
+
+  /// The policy in force; null: the teacher serves. Shared and immutable: requests keep it while they run.
+  std::shared_ptr<const LadderPolicy> policy() const { return policy_; }
+
+  /// A labelled row. Rows of another ladder's width are refused by an assertion. Alarms are raised from here.
+  void add(LabelledRow row, std::int64_t now_us, KeeperLog& log);
+
+  /// What all requests looked like lately, labelled or not (input_shift.h).
+  void observe(const ShiftWindow& window, std::int64_t now_us, KeeperLog& log);
+  /// What `observe` wants to have counted for the policy in force; null where there is none.
+  std::shared_ptr<const ShiftBaseline> baseline() const { return baseline_; }
+
+  /// True when `advance` would do something worth its time: enough new rows since the last look.
+  bool wants_advance(std::int64_t now_us) const;
+  /// Fits, chooses candidates, tests, switches; looks at the age of the evidence. Up to a second: not for a reactor's thread.
+  void advance(std::int64_t now_us, KeeperLog& log);
+
+  PromiseReport report(std::int64_t now_us) const;
+  PromiseState state() const { return state_; }
+  std::uint32_t epoch() const { return epoch_; }
+  const std::vector<RungSpec>& rungs() const { return rungs_; }
+  const std::string& ladder() const { return ladder_; }
+  const KeeperOptions& options() const { return options_; }
+
+ private:
+  struct Plan;
+  bool begin_epoch(std::string_view why, std::string message, std::int64_t now_us, KeeperLog& log, std::int64_t keep_since_us);
+  void alarm(std::string_view why, std::string message, std::int64_t now_us, KeeperLog& log, std::int64_t keep_since_us);
+  void apply_epoch(const KeeperEvent& event);
+  void apply_switch(const KeeperEvent& event);
+  void watch(const LabelledRow& row, std::int64_t now_us, KeeperLog& log);
+  void drop_old(std::int64_t now_us);
+  bool stale(std::int64_t row_us, std::int64_t now_us) const;
+  Plan make_plan(double delta) const;
+  void test(const Plan& plan, std::int64_t now_us, KeeperLog& log);
+  void foresee(const Plan& plan);
+
+  KeeperOptions options_;
+  std::vector<RungSpec> rungs_;
+  std::string ladder_;
+
+  PromiseState state_ = PromiseState::kWarming;
+  std::string why_;
+  std::uint32_t epoch_ = 0;
+  std::uint32_t tests_ = 0;              ///< begun in this epoch
+  std::int64_t epoch_since_us_ = 0;
+  std::deque<LabelledRow> fit_rows_, test_rows_;
+  std::shared_ptr<const LadderPolicy> policy_;
+  std::shared_ptr<const ShiftBaseline> baseline_;
+  std::size_t rows_since_look_ = 0;      ///< fit and test rows since the last advance
+  std::size_t next_look_ = 0;
+
+  RiskMonitor watch_;
+  std::uint64_t watched_ = 0, watched_bad_ = 0;
+  double least_wealth_ = 1;
+  std::int64_t calm_until_us_ = 0;       ///< time of the label at which the watch's evidence was least
+  bool suspect_ = false;
+
+  std::optional<std::size_t> labels_needed_;
+  bool labels_guessed_ = true;
+  std::optional<double> foreseen_share_;
+};
+
+}  // namespace understudy::calibration

@@ -1,0 +1,29 @@
+#pragma once
+/// Candidates for the thresholds of a whole ladder, ordered from conservative to bold, chosen jointly for least cost.
+
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "calibration/promise/ladder.h"
+
+namespace understudy::calibration {
+
+/// One setting of all thresholds, and what it does on the rows that it was chosen on.
+struct ThresholdCandidate {
+  std::vector<std::optional<double>> thresholds;  ///< by rung; nullopt: not asked
+  double served = 0;       ///< share of rows that a rung serves
+  double bad = 0;          ///< share of rows that a rung serves and that are bad, expected by the held-back probabilities
+  std::size_t served_rows = 0, bad_rows = 0;      ///< as counted
+  double cost_usd = 0;     ///< mean a row, the teacher's calls included
+};
+
+/// For a price on a bad answer that falls step by step, the thresholds that minimise mean cost + price x bad rate, found by
+/// coordinate descent over the quantiles of each rung's confidence. A rung that does not pay for itself gets no threshold
+/// (escalation on benefit). Rows where costs are unknown count a teacher call as 1 and a rung as 0.
+/// @param rows         n rows @param probability by rung, n held-back probabilities each (NaN: not usable)
+/// @return by served rows, rising, each once; empty where nothing can serve. Cost O(48 rungs 64 n rungs).
+/// Pure; uses no test row.
+std::vector<ThresholdCandidate> threshold_path(std::span<const LabelledRow* const> rows, std::span<const std::vector<double>> probability);
+
+}  // namespace understudy::calibration
