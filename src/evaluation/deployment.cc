@@ -366,10 +366,12 @@ class Run {
 }  // namespace
 
 Population with_meaningless_confidence(Population population, Random& random) {
-  for (std::size_t i = population.rows.size(); i > 1; --i) {
-    auto& a = population.rows[i - 1].rungs[0];
-    auto& b = population.rows[random.below(i)].rungs[0];
-    std::swap(a.bad, b.bad);  // confidence and features stay together, the outcome is another's
+  for (std::size_t r = 0; r < population.rows.front().rungs.size(); ++r) {
+    for (std::size_t i = population.rows.size(); i > 1; --i) {
+      auto& a = population.rows[i - 1].rungs[r];
+      auto& b = population.rows[random.below(i)].rungs[r];
+      std::swap(a.bad, b.bad);  // confidence and features stay together, the outcome is another's
+    }
   }
   return population;
 }

@@ -28,7 +28,7 @@ struct Population {
   std::vector<calibration::LabelledRow> rows;
 };
 
-/// The same requests with the first rung's confidences dealt out anew: they mean nothing.
+/// The same requests with each rung's outcomes dealt out anew: confidence means nothing.
 Population with_meaningless_confidence(Population population, Random& random);
 
 /// Largest share that a threshold on the first rung's raw confidence can serve at a true risk of at most alpha, and the

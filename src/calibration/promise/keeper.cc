@@ -8,12 +8,12 @@
 
 #include "base/assert.h"
 #include "calibration/promise/internal/plan.h"
-#include "calibration/promise/internal/tune.h"
 
 namespace understudy::calibration {
 namespace {
 
 constexpr double kSuspectWealth = 3;        // evidence at which the coin is raised
+constexpr double kTestShare = 0.8, kTestShareProven = 0.85;
 constexpr std::size_t kLookWhileOpen = 5, kLook = 20;  // labels between looks
 
 }  // namespace
@@ -165,15 +165,15 @@ double PromiseKeeper::coin() const {
   if (state_ == PromiseState::kWarming) return 1;
   if (state_ == PromiseState::kNever) return std::max(floor, 0.25);
   const std::size_t wanted = pool_wanted();
-  double coin = test_rows_.size() < wanted ? tune("COIN", 0.10) : test_rows_.size() < wanted + wanted / 2 ? 0.05 : 0.0;
+  double coin = test_rows_.size() < wanted ? 0.10 : test_rows_.size() < wanted + wanted / 2 ? 0.05 : 0.0;
   if (suspect_risk_ || suspect_input_) coin = std::max(coin, 0.25);
   return std::max(floor, coin);
 }
 
 double PromiseKeeper::test_share() const {
   switch (state_) {
-    case PromiseState::kWarming: return fit_rows_.size() < fit_wanted() ? tune("EARLY", 0) : tune("SHARE", 0.75);
-    case PromiseState::kProven: return tune("PSHARE", 0.85);
+    case PromiseState::kWarming: return fit_rows_.size() < fit_wanted() ? 0 : kTestShare;
+    case PromiseState::kProven: return kTestShareProven;
     case PromiseState::kNever: return 0.25;  // hope is looked for on fit rows
   }
   return 1;
@@ -181,12 +181,12 @@ double PromiseKeeper::test_share() const {
 
 /// Coin rows that the first fit gets before any go to a test: the stricter the promise, the more.
 std::size_t PromiseKeeper::fit_wanted() const {
-  return std::max<std::size_t>(20, static_cast<std::size_t>(tune("FIT", 1.0) * static_cast<double>(least_rows(options_.promise.alpha, options_.promise.delta))));
+  return std::max<std::size_t>(20, least_rows(options_.promise.alpha, options_.promise.delta));
 }
 
 /// Test rows from which on more add little: about sixteen times what a flawless policy would need.
 std::size_t PromiseKeeper::pool_wanted() const {
-  return std::min(options_.max_rows, static_cast<std::size_t>(tune("POOL", 16)) * least_rows(options_.promise.alpha, options_.promise.delta));
+  return std::min(options_.max_rows, 16 * least_rows(options_.promise.alpha, options_.promise.delta));
 }
 
 bool PromiseKeeper::stale(std::int64_t then_us, std::int64_t now_us) const {
@@ -207,6 +207,8 @@ void PromiseKeeper::drop_old(std::int64_t now_us) {
 
 void PromiseKeeper::keep(LabelledRow row) {
   const bool fair = row.source != LabelSource::kEscalation;
+  // A label that comes late, of a request that an earlier epoch decided: it is of the world that ended, and may not test.
+  if (!row.version.empty() && !row.version.starts_with(fmt::format("{}.", epoch_))) row.use = RowUse::kFit;
   if (fair && policy_) watch(row);
   if (fair && row.use == RowUse::kTest) {
     for (Running& run : running_) run.contest.add(row);
@@ -278,10 +280,10 @@ void PromiseKeeper::observe(const ShiftWindow& window, std::int64_t now_us, Keep
     return;
   }
   const auto worst = [&] {
-    const double bytes = population_stability(baseline_->bytes, window.bytes);
+    const double bytes = shift_beyond_chance(baseline_->bytes, window.bytes);
     std::uint64_t asked = 0;
     for (const std::uint64_t n : window.confidence) asked += n;
-    const double confidence = asked * 2 >= kShiftWindow ? population_stability(baseline_->confidence, window.confidence) : 0;
+    const double confidence = asked * 2 >= kShiftWindow ? shift_beyond_chance(baseline_->confidence, window.confidence) : 0;
     return confidence > bytes ? std::pair(confidence, "the student's confidence") : std::pair(bytes, "the size of requests");
   }();
   if (worst.first >= kShiftAlarm) {
@@ -318,7 +320,7 @@ void PromiseKeeper::advance(std::int64_t now_us, KeeperLog& log) {
 
   const auto coin_rows = static_cast<std::size_t>(std::count_if(fit_rows_.begin(), fit_rows_.end(), [](const LabelledRow& row) { return row.source != LabelSource::kEscalation; }));
   const bool renewal = renewal_due(now_us) && !renewing();
-  const std::size_t grown = std::max(planned_at_ + planned_at_ / 5 + 5, running_.empty() ? 0 : static_cast<std::size_t>(tune("RELIST", 2) * static_cast<double>(listed_at_)));
+  const std::size_t grown = std::max(planned_at_ + planned_at_ / 5 + 5, running_.empty() ? 0 : 2 * listed_at_);
   if (coin_rows >= fit_wanted() && (renewal || coin_rows >= grown || (state_ == PromiseState::kNever && rows_since_plan_ >= 20))) {
     planned_at_ = coin_rows;
     rows_since_plan_ = 0;

@@ -8,7 +8,6 @@
 
 #include "calibration/binomial.h"
 #include "calibration/promise/internal/plan.h"
-#include "calibration/promise/internal/tune.h"
 #include "calibration/promise/rung_fit.h"
 
 namespace understudy::calibration {
@@ -17,6 +16,10 @@ namespace {
 constexpr double kLeastShare = 0.02;       // a candidate that serves less is not worth a test
 constexpr double kLeastGain = 0.03;        // of the bill, for a switch to a bolder version or another list
 constexpr double kMostRows = 20'000;       // labels that anybody would wait for
+// Tuned on bench/quality/curves_main.cc alone: synthetic risk curves, no recorded file.
+constexpr double kCounted = 0.8;           // weight of counted bad fit rows against expected ones
+constexpr double kErrors = 0.3;            // standard errors added to a foreseen risk
+constexpr double kLeastStep = 0.02;        // of the requests, between candidates
 constexpr std::size_t kMostCandidates = 24;
 constexpr std::size_t kMostTests = 12;     // of an epoch, at a time: later ones have too little delta to show anything
 
@@ -53,9 +56,8 @@ namespace internal {
 double foreseen_risk(const ThresholdCandidate& c) {
   const auto n = static_cast<double>(c.served_rows);
   const double expected = c.served > 0 ? c.bad / c.served * n : 0;
-  const double w = tune("COUNTED", 0.5);
-  const double risk = (w * static_cast<double>(c.bad_rows) + (1 - w) * expected + tune("PRIOR", 0.5)) / (n + 1);
-  return std::min(1.0, risk + tune("SE", 0.5) * std::sqrt(risk * (1 - risk) / (n + 1)));
+    const double risk = (kCounted * static_cast<double>(c.bad_rows) + (1 - kCounted) * expected + 0.5) / (n + 1);
+  return std::min(1.0, risk + kErrors * std::sqrt(risk * (1 - risk) / (n + 1)));
 }
 
 ShiftBaseline shift_baseline(const LadderPolicy& policy, const std::deque<LabelledRow>& fit, const std::deque<LabelledRow>& test) {
@@ -78,12 +80,10 @@ ShiftBaseline shift_baseline(const LadderPolicy& policy, const std::deque<Labell
 }  // namespace internal
 
 double delta_for_test(double delta, std::size_t k) {
-  const double first = tune("D0", 0.4), second = tune("D1", 0.2);
+  const double first = 0.7, rest = (1 - first) * 0.9;
   if (k == 0) return first * delta;
-  if (k == 1) return second * delta;
-  const double rest = 1 - first - second;
-  if (k < 8) return rest * 0.75 / 6 * delta;
-  return rest * 0.25 * delta * std::ldexp(1.0, -static_cast<int>(k - 7));
+  if (k < 7) return rest / 6 * delta;
+  return (1 - first) * 0.1 * delta * std::ldexp(1.0, -static_cast<int>(k - 6));
 }
 
 PromiseKeeper::Plan PromiseKeeper::make_plan(double delta) const {
@@ -123,7 +123,7 @@ PromiseKeeper::Plan PromiseKeeper::make_plan(double delta) const {
   plan.rows_missing = least;
   plan.share = path[start].served;
   plan.cost_usd = boldest_cost;
-  const double step = std::max((path.back().served - path[start].served) / static_cast<double>(kMostCandidates), tune("STEP", 0.02));
+  const double step = std::max((path.back().served - path[start].served) / static_cast<double>(kMostCandidates), kLeastStep);
   double last = -1;
   for (std::size_t i = start; i < path.size(); ++i) {
     if (last >= 0 && path[i].served < last + step && i + 1 < path.size()) continue;
@@ -141,8 +141,7 @@ bool PromiseKeeper::wants_test(const Plan& plan, std::int64_t now_us) const {
   if (plan.candidates.empty() || tests_in_force(now_us) >= kMostTests) return false;
   if (running_.empty() || state_ == PromiseState::kNever) return true;
   if (renewal_due(now_us) && !renewing()) return true;
-  if (static_cast<double>(plan.fit_rows) < tune("RELIST", 2) * static_cast<double>(listed_at_)) return false;
-  return !policy_ || plan.cost_usd < mean_cost(*policy_, fit_rows_) * (1 - kLeastGain);
+  return plan.fit_rows >= 2 * listed_at_;  // whatever serves by now: what test labels have shown may not steer what is tested on them
 }
 
 void PromiseKeeper::begin_test(const Plan& plan, double delta, std::int64_t now_us, KeeperLog& log) {
@@ -154,8 +153,9 @@ void PromiseKeeper::begin_test(const Plan& plan, double delta, std::int64_t now_
   event.delta = delta;
   event.candidates = plan.candidates;
   event.fit_rows = plan.fit_rows;
-  // What decided that this test is made must not have seen its rows: once outcomes of tests steer the keeper, only new rows count.
-  event.fresh = policy_ != nullptr || switches_ > 0 || state_ == PromiseState::kNever;
+  // A test made because the fit rows have doubled owes nothing to test labels, and counts all test rows. One that renews a proof or
+  // leaves `never` counts rows to come only: what made it necessary were the ones seen.
+  event.fresh = renewal_due(now_us) || state_ == PromiseState::kNever;
   event.message = fmt::format("test {} of this epoch: {} candidates from {} fit rows, {:.4f} of delta", tests_ + 1, plan.candidates.size(), plan.fit_rows, delta);
   if (!log.write(event)) return;
   apply(event);

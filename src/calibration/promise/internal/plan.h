@@ -29,7 +29,7 @@ namespace internal {
 
 ShiftBaseline shift_baseline(const LadderPolicy& policy, const std::deque<LabelledRow>& fit, const std::deque<LabelledRow>& test);
 
-/// Risk of what a candidate serves, from fit rows: half counted, half expected by the held-back probabilities, and some more for what so
+/// Risk of what a candidate serves, from fit rows: mostly counted, in part expected by the held-back probabilities, and some more for what so
 /// few rows cannot tell.
 double foreseen_risk(const ThresholdCandidate& candidate);
 
