@@ -46,6 +46,10 @@ class Search {
     }
   }
 
+  /// With one rung there is nothing to weigh: every threshold of its grid, each in turn.
+  std::size_t grid_size() const { return columns_.front().grid.size(); }
+  void choose(std::size_t g) { chosen_.front() = g; }
+
   ThresholdCandidate candidate() const {
     ThresholdCandidate c;
     for (std::size_t r = 0; r < columns_.size(); ++r) {
@@ -147,7 +151,11 @@ std::vector<ThresholdCandidate> threshold_path(std::span<const LabelledRow* cons
   std::vector<ThresholdCandidate> path;
   if (rows.empty()) return path;
   Search search(rows, probability);
-  for (std::size_t k = 0; k < kPrices; ++k) {
+  for (std::size_t g = 0; probability.size() == 1 && g < search.grid_size(); ++g) {
+    search.choose(g);
+    path.push_back(search.candidate());
+  }
+  for (std::size_t k = 0; probability.size() > 1 && k < kPrices; ++k) {
     search.descend(kDearest * std::pow(kCheapest / kDearest, static_cast<double>(k) / (kPrices - 1)));
     ThresholdCandidate c = search.candidate();
     if (c.served_rows > 0) path.push_back(std::move(c));
