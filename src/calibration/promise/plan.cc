@@ -15,6 +15,7 @@ namespace {
 
 constexpr double kLeastShare = 0.02;       // a candidate that serves less is not worth a test
 constexpr double kLeastGain = 0.03;        // of the bill, for a switch to a bolder version or another list
+constexpr double kMostRowsAfterNever = 1'000;
 constexpr double kMostRows = 20'000;       // labels that anybody would wait for
 // Tuned on bench/quality/curves_main.cc alone: synthetic risk curves, no recorded file.
 constexpr double kCounted = 0.8;           // weight of counted bad fit rows against expected ones
@@ -139,7 +140,9 @@ bool PromiseKeeper::renewing() const {
 
 bool PromiseKeeper::wants_test(const Plan& plan, std::int64_t now_us) const {
   if (plan.candidates.empty() || tests_in_force(now_us) >= kMostTests) return false;
-  if (running_.empty() || state_ == PromiseState::kNever) return true;
+  // Hope that comes and goes with chance must not spend delta: `never` is left for what would be shown soon.
+  if (state_ == PromiseState::kNever) return *plan.rows_missing <= kMostRowsAfterNever;
+  if (running_.empty()) return true;
   if (renewal_due(now_us) && !renewing()) return true;
   return plan.fit_rows >= 2 * listed_at_;  // whatever serves by now: what test labels have shown may not steer what is tested on them
 }
