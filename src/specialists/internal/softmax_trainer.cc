@@ -35,10 +35,13 @@ void train(const SparseRows& rows, std::span<const std::uint32_t> labels, std::s
   std::vector<float> z(w.stride), keep, step;
   SeededRandom random(options.seed);
   float bias_squares = 0;
+  const double steps = static_cast<double>(order.size()) * options.epochs;
+  double done = 0;
   for (int epoch = 0; epoch < options.epochs; ++epoch) {
     for (std::size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[static_cast<std::size_t>(random.below(i))]);
     for (const std::uint32_t i : order) {
       const auto row = rows[i];
+      const float pace = options.step * static_cast<float>(1 - done++ / steps);  // falls to 0, so that the last rows have no more say
       w.logits(row, z.data());
       softmax(z.data(), w.stride, 1);
       z[labels[i]] -= 1;
@@ -52,13 +55,13 @@ void train(const SparseRows& rows, std::span<const std::uint32_t> labels, std::s
         const float v = row[j].value;
         float& s = squares[row[j].column];
         s += v * v * norm;
-        const float rate = options.step / std::sqrt(s + 1e-8f);
+        const float rate = pace / std::sqrt(s + 1e-8f);
         keep[j] = 1 / (1 + rate * share[row[j].column]);
         step[j] = rate * v * weight;
       }
       update_rows(row, keep.data(), step.data(), z.data(), w.stride, w.weights.data());
       bias_squares += 0.01f * norm;
-      const float rate = 0.1f * weight * options.step / std::sqrt(bias_squares + 1e-8f);
+      const float rate = 0.1f * weight * pace / std::sqrt(bias_squares + 1e-8f);
       for (std::size_t c = 0; c < w.classes; ++c) w.bias[c] -= rate * z[c];
     }
   }
