@@ -15,6 +15,8 @@ constexpr std::uint32_t kSeparator = 0;
 constexpr std::uint32_t kSkip = 1;  // an apostrophe: neither a letter nor an end of a word
 constexpr std::uint32_t kNotUtf8 = 0x110000;
 constexpr std::size_t kShortest = 3, kLongest = 5;
+constexpr std::size_t kMarked = 2;                 // so many first words count once more by their place
+constexpr std::uint64_t kPlace = 11, kEnd = 13;  // never the hash of a word but by chance
 
 constexpr std::array<std::uint8_t, 128> kAscii = [] {
   std::array<std::uint8_t, 128> table{};
@@ -114,16 +116,17 @@ void TermExtractor::extract(std::string_view text, Terms& out) {
   }
   normalise(text);
   std::uint64_t previous = 0;
-  bool first = true;
+  std::size_t words = 0;
   for (std::size_t start = 1; start < letters_.size();) {
     std::size_t end = start;
-    std::uint64_t word = 1;
+    std::uint64_t word = 1;  // seeds 1 and 2 keep a word and an n-gram of the same letters apart
     for (; letters_[end] != kSeparator; ++end) word = mix(word, letters_[end]);
     if (end == start) break;
     count(word, 0, out);
-    if (!first) count(mix(previous, word), 0, out);
+    if (words > 0) count(mix(previous, word), 0, out);
+    if (words < kMarked) count(mix(kPlace + words, word), 0, out);
     previous = word;
-    first = false;
+    ++words;
     // " word ": n-grams see where it begins and ends.
     for (std::size_t from = start - 1; from < end; ++from) {
       const std::size_t shortest = writes_no_spaces(letters_[from]) ? 1 : kShortest;
@@ -135,6 +138,7 @@ void TermExtractor::extract(std::string_view text, Terms& out) {
     }
     start = end + 1;
   }
+  if (words > 0) count(mix(kEnd, previous), 0, out);
 }
 
 // ---------------------------------------------------------------------------------------------------- space

@@ -26,9 +26,10 @@ struct TermCount {
 using Terms = std::vector<TermCount>;
 
 /// Cuts texts into terms. Letters are lower-cased by Unicode's simple mapping; a word is a run of letters, marks and digits, and an
-/// apostrophe inside it is dropped ("don't" is "dont"); everything else separates. Character n-grams stay inside a word and see
-/// its two ends; those that begin with a character of East Asian scripts, which write no spaces, start at one character. A byte that
-/// is not UTF-8 counts as a letter of its own, so texts in old encodings are still told apart.
+/// apostrophe inside it is dropped ("don't" is "dont"); everything else separates. The first two words and the last one count once
+/// more by their place. Character n-grams stay inside a word and see its two ends; those that begin with a character of East Asian
+/// scripts, which write no spaces, start at one character. A byte that is not UTF-8 counts as a letter of its own, so texts in old
+/// encodings are still told apart.
 ///
 /// Not thread-safe: owns scratch memory, so that a text costs no allocation once the buffers have grown. About 2 us for 60 bytes.
 class TermExtractor {

@@ -17,7 +17,7 @@ namespace understudy::specialists {
 
 struct FitOptions {
   std::uint64_t seed = 1;
-  int epochs = 8;
+  int epochs = 6;
   /// Penalties on squared weights. Several: the one with the least log loss on held-back rows.
   std::vector<float> penalties{0.1f};
   /// One row of so many is held back from a trial fit, on which the calibration is then measured; the fit itself has all rows.

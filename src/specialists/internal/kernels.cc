@@ -12,9 +12,19 @@ using Entry = TermSpace::Entry;
 #define UNDERSTUDY_INLINE [[gnu::always_inline]] inline
 
 UNDERSTUDY_INLINE void add_floats(std::span<const Entry> row, const float* weights, std::size_t stride, float* __restrict logits) {
-  for (const Entry& e : row) {
-    const float* __restrict w = weights + e.column * stride;
-    for (std::size_t c = 0; c < stride; ++c) logits[c] += e.value * w[c];
+  // Four rows of weights at a time, so that logits are read and written a quarter as often; the order of the sums stays.
+  std::size_t i = 0;
+  for (; i + 4 <= row.size(); i += 4) {
+    const float* __restrict a = weights + row[i].column * stride;
+    const float* __restrict b = weights + row[i + 1].column * stride;
+    const float* __restrict c = weights + row[i + 2].column * stride;
+    const float* __restrict d = weights + row[i + 3].column * stride;
+    const float va = row[i].value, vb = row[i + 1].value, vc = row[i + 2].value, vd = row[i + 3].value;
+    for (std::size_t k = 0; k < stride; ++k) logits[k] = (((logits[k] + va * a[k]) + vb * b[k]) + vc * c[k]) + vd * d[k];
+  }
+  for (; i < row.size(); ++i) {
+    const float* __restrict w = weights + row[i].column * stride;
+    for (std::size_t k = 0; k < stride; ++k) logits[k] += row[i].value * w[k];
   }
 }
 

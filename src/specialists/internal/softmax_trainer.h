@@ -23,7 +23,7 @@ struct SparseRows {
 
 struct TrainOptions {
   std::uint64_t seed = 1;
-  int epochs = 8;
+  int epochs = 6;
   float l2 = 0.1f;     ///< of: sum of losses + l2 / 2 * sum of squared weights
   float step = 4.0f;    ///< of the first row; falls linearly to 0
 };
