@@ -21,6 +21,7 @@ struct Attempt {
   std::uint8_t number = 0;
   bool off_path = false;
   bool served = false;
+  std::optional<std::size_t> rung;    ///< of the task's ladder, that this call was made for; nullopt: the teacher's, or a model named by the client
 
   int status = 0;
   std::optional<Error> error;

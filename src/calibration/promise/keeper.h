@@ -137,6 +137,8 @@ class PromiseKeeper {
   /// Fits, chooses candidates, tests, switches; looks at the age of the evidence. Up to a second: not for a reactor's thread.
   void advance(std::int64_t now_us, KeeperLog& log);
 
+  /// The part of `advance` that tests nothing: what `report` foresees, also after a restart.
+  void look_ahead(std::int64_t now_us);
   PromiseReport report(std::int64_t now_us) const;
   PromiseState state() const { return state_; }
   std::uint32_t epoch() const { return epoch_; }
