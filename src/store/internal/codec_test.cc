@@ -31,6 +31,7 @@ struct RandomFill {
   void text(int, std::string_view& s) { s = any_text(); }
   void long_text(int, std::string_view& s) { s = any_text(); }
   void private_text(int, std::string_view& s) { s = any_text(); }
+  void whole(int, std::string_view& s) { s = any_text(); }
   void body(int, std::string_view& s, int, std::uint64_t& full) {
     s = any_text();
     full = random.coin(0.5) ? 0 : random.next();
@@ -60,6 +61,7 @@ struct Describe {
   void text(int n, std::string_view s) { add(n, std::string(s)); }
   void long_text(int n, std::string_view s) { text(n, s); }
   void private_text(int n, std::string_view s) { text(n, s); }
+  void whole(int n, std::string_view s) { text(n, s); }
   void body(int n, std::string_view s, int full_n, std::uint64_t full) { text(n, s), add(full_n, std::to_string(full)); }
   void integer(int n, auto value) { add(n, std::to_string(value)); }
   void flag(int n, bool value) { add(n, value ? "yes" : "no"); }
@@ -92,7 +94,8 @@ std::string encoded(const Event& event, const FieldLimits& limits = kLimits) {
 
 template <typename Event>
 class Codec : public testing::Test {};
-using Events = testing::Types<ReservationEvent, AttemptEvent, RequestEvent, LabelEvent, FeedbackEvent, AlarmEvent, GapEvent>;
+using Events = testing::Types<ReservationEvent, AttemptEvent, RequestEvent, LabelEvent, FeedbackEvent, AlarmEvent, GapEvent, PromiseRowEvent,
+                              PromiseEvent>;
 TYPED_TEST_SUITE(Codec, Events);
 
 TYPED_TEST(Codec, RandomEventsComeBackAsTheyWere) {
@@ -161,6 +164,7 @@ struct OrderCheck {
   void text(int n, auto&) { next(n); }
   void long_text(int n, auto&) { next(n); }
   void private_text(int n, auto&) { next(n); }
+  void whole(int n, auto&) { next(n); }
   void body(int n, auto&, int full_n, auto&) { next(n), next(full_n); }
   void integer(int n, auto&) { next(n); }
   void flag(int n, auto&) { next(n); }

@@ -60,6 +60,7 @@ class ImporterImpl final : public Importer {
   Result<void> on_request(const JournalRecord& record, RequestState& state);
   Result<void> on_label(const JournalRecord& record, const RequestState& state);
   Result<void> on_feedback(const JournalRecord& record);
+  Result<void> on_promise_row(const JournalRecord& record);
   Result<void> on_other(const JournalRecord& record);
   Result<void> settle(std::string_view id, const AttemptEvent& event);
   Result<void> store_unfinished(std::string_view id, RequestState& state, std::int64_t time_us);
@@ -220,6 +221,7 @@ Result<void> ImporterImpl::import_group(const Batch& batch, const Group& group) 
       case EventType::kRequest: STORE_TRY(on_request(record, state)); break;
       case EventType::kLabel: STORE_TRY(on_label(record, state)); break;
       case EventType::kFeedback: STORE_TRY(on_feedback(record)); break;
+      case EventType::kPromiseRow: STORE_TRY(on_promise_row(record)); break;
       default: ++unreadable_;
     }
   }
@@ -304,8 +306,9 @@ Result<void> ImporterImpl::on_label(const JournalRecord& record, const RequestSt
     if (found) judged = *found;
   }
   STORE_TRY_ASSIGN(const auto source, rows_->names().id(e.source));
-  const bool of_served = e.stage != Stage::kTeacher && judged.served_by == static_cast<std::int64_t>(e.stage);
-  sums_->add_label(record.wall_us, judged.task, source, of_served, e.agrees);
+  const bool served = judged.served_by == static_cast<std::int64_t>(e.stage);
+  const std::int64_t whose = e.stage == Stage::kTeacher ? kJudgedTeacher : served ? kJudgedServed : kJudgedOther;
+  sums_->add_label(record.wall_us, judged.task, source, whose, e.agrees);
   return rows_->label(record.wall_us, e);
 }
 
@@ -318,10 +321,24 @@ Result<void> ImporterImpl::on_feedback(const JournalRecord& record) {
   return rows_->feedback(record.wall_us, e);
 }
 
+Result<void> ImporterImpl::on_promise_row(const JournalRecord& record) {
+  PromiseRowEvent e;
+  if (!decode(record.payload, e, features_)) {
+    ++unreadable_;
+    return {};
+  }
+  return rows_->promise_row(record.wall_us, e);
+}
+
 Result<void> ImporterImpl::on_other(const JournalRecord& record) {
   if (record.type == EventType::kAlarm) {
     AlarmEvent e;
     if (decode(record.payload, e, features_)) return rows_->alarm(record.wall_us, e);
+  } else if (record.type == EventType::kPromise) {
+    PromiseEvent e;
+    if (decode(record.payload, e, features_)) return rows_->promise_event(record.wall_us, e);
+  } else if (record.type == EventType::kPromiseRow) {
+    return on_promise_row(record);  // of no request
   } else if (record.type == EventType::kGap) {
     GapEvent e;
     if (decode(record.payload, e, features_)) {

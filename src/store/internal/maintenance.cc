@@ -155,7 +155,7 @@ Result<void> remove_rows(Database& db, const std::vector<Doomed>& doomed, Remove
     STORE_TRY_ASSIGN([[maybe_unused]] const auto attempts, run_with(db, "DELETE FROM attempts WHERE id >= ? AND id < ?",
                                                                     {d.row * kAttemptsPerRequest, (d.row + 1) * kAttemptsPerRequest}));
     // Labels and feedback belong to the id; another request may have had the same from its client.
-    for (const char* table : {"labels", "feedback", "reservations"}) {
+    for (const char* table : {"labels", "feedback", "reservations", "promise_rows"}) {
       const std::string sql = fmt::format(
           "DELETE FROM {} WHERE request_id = ?1 AND NOT EXISTS (SELECT 1 FROM requests WHERE request_id = ?1)", table);
       STORE_TRY_ASSIGN(const auto n, run_with(db, sql, d.request_id));
@@ -168,17 +168,18 @@ Result<void> remove_rows(Database& db, const std::vector<Doomed>& doomed, Remove
 /// Names that nothing refers to any more.
 Result<void> remove_unused_names(Database& db) {
   std::string used;
-  for (const char* column : {"tenant", "key", "task", "route", "cascade", "mode", "policy_version", "label_source", "served_model", "reason"}) {
+  for (const char* column : {"tenant", "key", "task", "route", "cascade", "mode", "policy_version", "label_source", "served_model", "reason", "promise_version"}) {
     used += fmt::format("SELECT DISTINCT {0} FROM requests WHERE {0} > 0 UNION ", column);
   }
-  for (const char* column : {"model", "upstream_model", "provider", "error", "finish_reason"}) {
+  for (const char* column : {"model", "upstream_model", "provider", "error", "finish_reason", "rung"}) {
     used += fmt::format("SELECT DISTINCT {0} FROM attempts WHERE {0} > 0 UNION ", column);
   }
   used +=
       "SELECT model FROM reservations WHERE model > 0 UNION SELECT source FROM labels WHERE source > 0 UNION "
       "SELECT comparator FROM labels WHERE comparator > 0 UNION SELECT task FROM request_sums UNION SELECT task FROM attempt_sums UNION "
       "SELECT model FROM attempt_sums UNION SELECT provider FROM attempt_sums UNION SELECT task FROM label_sums UNION "
-      "SELECT source FROM label_sums";
+      "SELECT source FROM label_sums UNION SELECT rung FROM labels WHERE rung > 0 UNION SELECT task FROM promise_rows UNION "
+      "SELECT task FROM promise_events UNION SELECT kind FROM promise_events UNION SELECT version FROM promise_events";
   return db.exec(("DELETE FROM names WHERE id NOT IN (" + used + ")").c_str());
 }
 

@@ -54,7 +54,8 @@ class Sums {
   void add(const AttemptFacts& facts, std::int64_t task);
   /// A call beside the user's path is paid for all the same: it adds to what was spent and takes from what was saved.
   void add_off_path(const AttemptFacts& facts, std::int64_t task, std::int64_t served_by);
-  void add_label(std::int64_t time_us, std::int64_t task, std::int64_t source, bool of_served, bool agrees);
+  /// `judged`: kJudgedOther, kJudgedServed or kJudgedTeacher.
+  void add_label(std::int64_t time_us, std::int64_t task, std::int64_t source, std::int64_t judged, bool agrees);
 
   /// Adds what was gathered to the tables, inside a write transaction, and starts from nothing again.
   Result<void> flush();
