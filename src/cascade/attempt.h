@@ -34,7 +34,8 @@ struct Attempt {
   std::optional<Usage> usage;
   std::optional<Picousd> cost;
   std::optional<calibration::LogprobFeatures> features;
-  std::optional<double> confidence;
+  double raw_confidence = 0;             ///< by the policy's raw model; meant only where there are features
+  std::optional<double> confidence;      ///< calibrated where a version is in force, else the raw one
   MonoTime started;
   MonoTime finished;
   std::int64_t first_byte_us = 0;

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "store/queries.h"
 
 namespace understudy::cascade {
 

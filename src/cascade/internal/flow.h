@@ -41,6 +41,9 @@ class Flow {
   std::optional<double> threshold_of(std::size_t rung) const;
   /// A student's calibrated confidence under the version in force; its raw one where there is none.
   std::optional<double> confidence_of(const Attempt& attempt, std::size_t rung) const;
+  std::optional<double> shadow_threshold() const;
+  /// Tokens of the answer that was served, as far as they are known.
+  std::optional<Usage> decision_usage() const;
   void look_into_cache();
   void observe();
   internal::CallSubject subject();

@@ -3,6 +3,7 @@
 
 #include <functional>
 
+#include "calibration/promise/ladder.h"
 #include "cascade/attempt.h"
 #include "cascade/internal/call_model.h"
 #include "cascade/ladder.h"
@@ -21,5 +22,8 @@ struct SignalReading {
 /// @param comparator of the task; null: by the answer's shape
 net::Awaitable<SignalReading> read_signal(const CallSubject& subject, const Rung& rung, const chat::Answer& answer, const TaskConfig* task,
                                           std::function<Attempt&()> next);
+
+/// Calibrated confidence of a rung with a signal: features of the judged answer and the signal's number.
+double signal_confidence(const calibration::LadderPolicy& policy, std::size_t rung, const Attempt& judged, const SignalReading& reading, std::size_t request_bytes);
 
 }  // namespace understudy::cascade::internal
