@@ -123,6 +123,7 @@ struct RequestRecord {
   std::int64_t overhead_us = 0;
   std::uint64_t input_hash = 0;
   std::string promise_version;    ///< "": none was in force
+  std::string served_rung;
   std::uint64_t prompt_hash = 0;  ///< 0: unknown
 };
 

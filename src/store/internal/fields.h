@@ -84,7 +84,8 @@ void visit_fields(EventOf<RequestEvent> auto& e, V& v) {
   v.fixed(34, e.input_hash);
   v.body(35, e.body, 36, e.body_full_bytes);
   v.text(37, e.promise_version);
-  v.fixed(38, e.prompt_hash);
+  v.text(38, e.served_rung);
+  v.fixed(39, e.prompt_hash);
 }
 
 template <typename V>

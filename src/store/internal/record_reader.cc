@@ -28,7 +28,7 @@ std::string RecordReader::request_columns() {
          name_of("r.mode") + ", " + name_of("r.policy_version") + ", r.coin_probability, " + name_of("r.label_source") +
          ", r.agrees, r.served_by, " + name_of("r.served_model") + ", r.confidence, r.threshold, " + name_of("r.reason") +
          ", r.status, r.error, r.cost, r.teacher_cost, r.latency_us, r.overhead_us, r.input_hash, " +
-         name_of("r.promise_version") +
+         name_of("r.promise_version") + ", " + name_of("r.served_rung") +
          ", r.prompt_hash, "
          "EXISTS(SELECT 1 FROM attempts e WHERE e.id >= r.id * 1024 AND e.id < (r.id + 1) * 1024 AND (e.flags & 9) = 8)";
 }
@@ -77,6 +77,7 @@ RequestRecord RecordReader::request_of(const Statement& row, int first_column) {
   r.overhead_us = row.integer(i++);
   r.input_hash = static_cast<std::uint64_t>(row.integer(i++));
   r.promise_version = row.text(i++);
+  r.served_rung = row.text(i++);
   r.prompt_hash = static_cast<std::uint64_t>(row.integer(i++));
   r.cost_estimated = row.integer(i++) != 0;
   return r;

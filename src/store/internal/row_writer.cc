@@ -8,13 +8,13 @@ namespace {
 
 constexpr std::string_view kInsertRequest =
     "INSERT INTO requests VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?26,"
-    "?27,?28,?29,?30,?31,?32,?33,?34,?35,?36)";
+    "?27,?28,?29,?30,?31,?32,?33,?34,?35,?36,?37)";
 constexpr std::string_view kUpdateRequest =
     "UPDATE requests SET request_id=?2,time_us=?3,flags=?4,session=?5,consumer=?6,tenant=?7,key=?8,task=?9,tags=?10,route=?11,"
     "cascade=?12,requested_model=?13,mode=?14,policy_version=?15,coin_probability=?16,label_source=?17,agrees=?18,served_by=?19,"
     "served_model=?20,confidence=?21,threshold=?22,reason=?23,status=?24,error=?25,cost=?26,teacher_cost=?27,latency_us=?28,"
     "overhead_us=?29,input_hash=?30,body_block=?31,body_offset=?32,body_bytes=?33,body_full_bytes=?34,"
-    "promise_version=?35,prompt_hash=?36 WHERE id=?1";
+    "promise_version=?35,served_rung=?36,prompt_hash=?37 WHERE id=?1";
 constexpr std::string_view kInsertAttempt =
     "INSERT INTO attempts VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?26,"
     "?27,?28,?29)";
@@ -130,6 +130,7 @@ Result<RequestFacts> RowWriter::request(std::int64_t id, bool exists, std::int64
   STORE_TRY_ASSIGN(const auto served_model, name(kServedModel, e.served_model));
   STORE_TRY_ASSIGN(const auto reason, name(kReason, e.reason));
   STORE_TRY_ASSIGN(const auto promise, name(kPromiseVersion, e.promise_version));
+  STORE_TRY_ASSIGN(facts.served_rung, name(kServedRung, e.served_rung));
   STORE_TRY_ASSIGN(const BodyRef body, bodies_.add(e.body, time_us));
   const std::int64_t flags = kFinished | flag_if(e.escalated, kEscalated) | flag_if(e.streamed, kStreamed) |
                              flag_if(e.client_gone, kClientGone) | flag_if(e.complete, kComplete) |
@@ -144,7 +145,7 @@ Result<RequestFacts> RowWriter::request(std::int64_t id, bool exists, std::int64
   e.served_by ? row.value(facts.served_by) : row.null();
   row.name(served_model).real(e.confidence).real(e.threshold).name(reason).value(e.status).text(e.error).money(e.cost);
   row.money(e.teacher_cost).value(e.latency_us).value(e.overhead_us).value(static_cast<std::int64_t>(e.input_hash));
-  row.body(body, e.body_full_bytes).name(promise).name(static_cast<std::int64_t>(e.prompt_hash));
+  row.body(body, e.body_full_bytes).name(promise).name(facts.served_rung).name(static_cast<std::int64_t>(e.prompt_hash));
   STORE_TRY(statement.run());
   return facts;
 }
@@ -152,7 +153,7 @@ Result<RequestFacts> RowWriter::request(std::int64_t id, bool exists, std::int64
 Result<void> RowWriter::unfinished_request(std::int64_t id, std::int64_t time_us, std::string_view request_id) {
   Row row(insert_request_);
   row.value(id).text(request_id).value(time_us).value(0);
-  for (int column = 5; column <= 36; ++column) row.null();
+  for (int column = 5; column <= 37; ++column) row.null();
   return insert_request_.run();
 }
 

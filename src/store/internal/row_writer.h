@@ -41,7 +41,7 @@ class RowWriter {
  private:
   enum Column {
     kTenant, kKey, kTask, kRoute, kCascade, kMode, kPolicy, kLabelSource, kServedModel, kReason, kModel, kUpstreamModel, kProvider,
-    kError, kFinish, kAttemptRung, kLabelRung, kPromiseVersion, kPromiseTask, kColumns
+    kError, kFinish, kAttemptRung, kLabelRung, kPromiseVersion, kServedRung, kPromiseTask, kColumns
   };
   Result<std::int64_t> name(Column column, std::string_view text) { return columns_[column].id(names_, text); }
 
