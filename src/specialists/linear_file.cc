@@ -19,7 +19,6 @@ namespace {
 constexpr std::string_view kMagic = "USLINEAR";
 constexpr std::uint32_t kVersion = 1;
 constexpr std::size_t kHeadBytes = 40, kChecksumBytes = 4;
-constexpr std::uint32_t kLongestLabel = 1 << 16;
 
 template <typename T>
 void put(std::string& out, const T& value) {
@@ -116,7 +115,7 @@ Result<LinearModel> LinearModel::load(std::string_view bytes) {
   if (parts.labels.size() != classes) return corrupt("its labels are missing");
   for (std::string& label : parts.labels) {
     std::uint32_t size = 0;
-    if (!body.get(size) || size > kLongestLabel || !body.get(label, size)) return corrupt("a label is cut or too long");
+    if (!body.get(size) || size > LinearModel::kLongestLabel || !body.get(label, size)) return corrupt("a label is cut or too long");
   }
   std::vector<std::uint32_t> buckets;
   std::vector<float> rarity;

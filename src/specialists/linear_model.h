@@ -46,11 +46,12 @@ struct LinearParts {
   float sharpness = 1;  ///< probabilities are softmax(sharpness * logits): the inverse of a temperature
 };
 
-/// Frozen, immutable, thread-safe. A guess about 60 characters takes about 15 us.
+/// Frozen, immutable, thread-safe. A guess about 60 characters takes about 10 us, of which 2 cut the text.
 class LinearModel {
  public:
   /// Labels on which a model may be fitted, and which a file may hold.
   static constexpr std::size_t kMostLabels = 1 << 14;
+  static constexpr std::size_t kLongestLabel = 1 << 16;  ///< in bytes
 
   LinearModel() = default;  ///< has learnt nothing
   explicit LinearModel(LinearParts parts);

@@ -4,8 +4,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <utility>
+
+#include "base/assert.h"
 
 namespace understudy::specialists {
 
@@ -15,6 +18,8 @@ void OnlineTextLearner::see(const Terms& terms) {
 }
 
 void OnlineTextLearner::learn(Terms terms, std::string_view label, float weight) {
+  UNDERSTUDY_ASSERT(std::isfinite(weight) && weight >= 0);
+  if (label.size() > LinearModel::kLongestLabel) return;
   auto row = std::make_shared<Row>();
   row->terms = std::move(terms);
   row->terms.shrink_to_fit();
@@ -39,9 +44,10 @@ std::shared_ptr<const TextModel> OnlineTextLearner::fit(const Snapshot& s) const
   std::vector<std::uint32_t> chosen(s.names.size());
   std::iota(chosen.begin(), chosen.end(), 0u);
   std::erase_if(chosen, [&](std::uint32_t l) { return count[l] == 0; });
-  if (chosen.size() > options_.most_labels) {
+  const std::size_t most = std::min(options_.most_labels, LinearModel::kMostLabels);
+  if (chosen.size() > most) {
     std::stable_sort(chosen.begin(), chosen.end(), [&](std::uint32_t a, std::uint32_t b) { return count[a] > count[b]; });
-    chosen.resize(options_.most_labels);
+    chosen.resize(most);
     std::sort(chosen.begin(), chosen.end());
   }
   constexpr std::uint32_t kLeftOut = ~0u;

@@ -18,7 +18,7 @@ namespace understudy::specialists {
 struct OnlineOptions {
   FitOptions fit;
   std::size_t most_rows = 100'000;  ///< beyond, the oldest rows are forgotten
-  std::size_t most_labels = 1'000;  ///< a fit takes the labels with the most rows and leaves the rows of the others out
+  std::size_t most_labels = 1'000;  ///< a fit takes the labels with the most rows, at most LinearModel::kMostLabels, and leaves the others' rows out
 };
 
 /// Thread-safe; see and learn take a lock for a copy of the terms, also while a fit runs. Each fit is from scratch, so that a proof about it
@@ -33,7 +33,8 @@ class OnlineTextLearner {
 
   /// Counts a text for the rarity of its terms. Once for every text, labelled or not.
   void see(const Terms& terms);
-  /// A row to train on. `weight`: how much it counts, >= 0.
+  /// A row to train on. `weight`: how much it counts, finite and >= 0. A label longer than LinearModel::kLongestLabel is left out: it is a
+  /// text, no label.
   void learn(Terms terms, std::string_view label, float weight = 1);
 
   /// Fits on all rows so far, on this thread. Has learnt nothing where there are no rows.

@@ -167,6 +167,23 @@ TEST(Kernels, SoftmaxIsCloseToTheLibrarysAndPaddingIsZero) {
   }
 }
 
+TEST(Kernels, WithAndWithoutAvx2GiveTheSameBits) {
+  const Toy toy(200, 20, 0.1, 4);
+  std::string bytes[2];
+  for (const bool avx2 : {false, true}) {
+    internal::use_avx2(avx2);
+    OnlineTextLearner learner(with_neighbours());
+    toy.teach(learner, 0, 200);
+    const auto model = learner.fit();
+    bytes[avx2] = model->linear().save();
+    for (const std::string& text : toy.texts) {
+      const float p = model->guess(text).probability;
+      bytes[avx2].append(reinterpret_cast<const char*>(&p), sizeof p);
+    }
+  }
+  EXPECT_EQ(bytes[0], bytes[1]);
+}
+
 TEST(Trainer, ReachesTheOptimumThatGradientDescentReaches) {
   // Two columns, two classes, l2 1: the objective's gradient at the result is near 0.
   internal::SparseRows rows;
@@ -444,6 +461,9 @@ TEST(OnlineTextLearner, ForgetsTheOldestRowsAndTheRarestLabels) {
   ASSERT_EQ(model->labels().size(), 2u);
   EXPECT_EQ(model->labels()[0], "bread");
   EXPECT_EQ(model->labels()[1], "milk");
+  learner.learn(terms_of("essay"), std::string(LinearModel::kLongestLabel + 1, 'x'));
+  EXPECT_EQ(learner.rows(), 50u);
+  EXPECT_EQ(learner.labels(), 4u);
 }
 
 TEST(OnlineTextLearner, FitsInTheBackgroundWhileRowsComeIn) {

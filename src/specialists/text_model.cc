@@ -5,6 +5,7 @@
 #include <limits>
 #include <numeric>
 
+#include "base/assert.h"
 #include "base/random.h"
 #include "specialists/internal/calibrate.h"
 #include "specialists/internal/kernels.h"
@@ -19,6 +20,7 @@ using internal::SoftmaxWeights;
 using internal::SparseRows;
 
 constexpr std::size_t kFewestRows = 20;  // below: nothing is held back, the usual calibration is taken
+constexpr std::size_t kMostHeldBack = 4096;  // a fold: more would cost memory and hardly move two numbers
 constexpr float kVoteFloor = 0.02f;
 
 /// One penalty's fit on some of the rows.
@@ -62,6 +64,7 @@ float vote_logit(float share) { return std::log(share + kVoteFloor); }
 std::shared_ptr<const TextModel> TextModel::fit(const LabelledRows& given, const TermFrequencies& frequencies, const FitOptions& options) {
   auto model = std::make_shared<TextModel>();
   const std::size_t n = given.terms.size(), classes = given.names.size();
+  UNDERSTUDY_ASSERT(classes <= LinearModel::kMostLabels && given.labels.size() == n && options.folds >= 2 && !options.penalties.empty());
   model->report_.rows = n;
   if (n == 0 || classes == 0) return model;
   LinearParts parts;
@@ -91,6 +94,7 @@ std::shared_ptr<const TextModel> TextModel::fit(const LabelledRows& given, const
       for (std::size_t f = 0; f < std::min(options.folds_used, options.folds); ++f) {
         std::vector<std::uint32_t> fit_on, rest;
         for (std::size_t i = 0; i < n; ++i) (i % options.folds == f ? rest : fit_on).push_back(order[i]);
+        if (rest.size() > kMostHeldBack) rest.resize(kMostHeldBack);
         const SoftmaxWeights w = fit_weights(rows, given, weights, fit_on, columns, candidate, options);
         NeighbourIndex index;
         if (options.neighbours) index = index_of(rows, given, fit_on, columns);

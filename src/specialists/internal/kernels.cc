@@ -1,6 +1,7 @@
 #include "specialists/internal/kernels.h"
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 
 namespace understudy::specialists::internal {
@@ -100,16 +101,24 @@ UNDERSTUDY_KERNELS(plain, )
 UNDERSTUDY_KERNELS(avx2, [[gnu::target("avx2")]])
 #endif
 
-const Kernels& kernels() {
+const Kernels* choose(bool wanted) {
 #if defined(__x86_64__)
-  static const Kernels& chosen = __builtin_cpu_supports("avx2") ? kernels_avx2 : kernels_plain;
-  return chosen;
-#else
-  return kernels_plain;
+  if (wanted && __builtin_cpu_supports("avx2")) return &kernels_avx2;
 #endif
+  static_cast<void>(wanted);
+  return &kernels_plain;
 }
 
+std::atomic<const Kernels*>& chosen() {
+  static std::atomic<const Kernels*> kernels = choose(true);
+  return kernels;
+}
+
+const Kernels& kernels() { return *chosen().load(std::memory_order_relaxed); }
+
 }  // namespace
+
+void use_avx2(bool wanted) { chosen().store(choose(wanted)); }
 
 void add_rows(std::span<const Entry> row, const float* weights, std::size_t stride, float* logits) { kernels().add_floats(row, weights, stride, logits); }
 void add_rows(std::span<const Entry> row, const std::int8_t* weights, const float* scales, std::size_t stride, float* logits) {

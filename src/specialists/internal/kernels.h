@@ -1,6 +1,6 @@
 #pragma once
-/// The inner loops of the softmax regression. Every sum runs in one order, without fused multiply-add, so that results are the same
-/// bits on every processor; on those with AVX2 eight classes advance at a time.
+/// The inner loops of the softmax regression. Every sum runs in one order, without fused multiply-add, so that they give the same bits
+/// on every processor; on those with AVX2 eight classes advance at a time.
 
 #include <cstddef>
 #include <cstdint>
@@ -13,6 +13,9 @@ namespace understudy::specialists::internal {
 /// Classes in memory: a multiple of 16; the logits of those beyond the last class must be kNever.
 inline std::size_t padded(std::size_t classes) { return (classes + 15) / 16 * 16; }
 constexpr float kNever = -1e30f;
+
+/// For tests: whether AVX2 is used where the processor has it (the default). Not while other threads compute.
+void use_avx2(bool wanted);
 
 /// logits[0..stride) += sum over the row of value * weights[column * stride ...].
 void add_rows(std::span<const TermSpace::Entry> row, const float* weights, std::size_t stride, float* logits);
