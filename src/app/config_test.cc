@@ -50,8 +50,8 @@ TEST_F(ConfigTest, TwoModelsAreEnough) {
   ASSERT_EQ(policy.cascades.size(), 1u);
   EXPECT_EQ(policy.models[*policy.cascades[0].student].config.name, "student");
   EXPECT_EQ(policy.models[policy.cascades[0].teacher].config.name, "teacher");
-  EXPECT_EQ(policy.cascades[0].escalate_below, 0.8);
-  EXPECT_FALSE(policy.cascades[0].escalate_below_given);
+  EXPECT_FALSE(policy.cascades[0].escalate_below) << "without a threshold by hand the promise decides";
+  EXPECT_EQ(policy.cascades[0].alpha, 0.05);
   EXPECT_TRUE(policy.cascades[0].cache);
   EXPECT_TRUE(config->warnings.empty());
 }
