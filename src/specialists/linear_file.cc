@@ -130,7 +130,7 @@ Result<LinearModel> LinearModel::load(std::string_view bytes) {
     taken[b] = true;
   }
   if (classes == 0) {
-    if (columns != 0) return corrupt("columns without labels");
+    if (columns != 0 || words_share != 0.5f || unseen_rarity != 1 || parts.sharpness != 1) return corrupt("it has no labels, yet columns or numbers");
     return LinearModel();
   }
   parts.space = TermSpace::restore(std::move(buckets), std::move(rarity), unseen_rarity, words_share);
