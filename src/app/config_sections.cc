@@ -246,9 +246,6 @@ Result<void> read_cascade(TableReader table, const std::string& name, SectionCon
   if (max_age) cascade.max_age_ms = *max_age;
   APP_TRY(spot_check, table.number("spot_check", 0, 1));
   if (spot_check) cascade.spot_check = *spot_check;
-  if (cascade.spot_check == 0 && !cascade.escalate_below) {
-    return table.wrong("spot_check", "= 0 leaves a promise that nobody watches: give it at least 0.001, or set escalate_below by hand");
-  }
   APP_TRY(budget, table.number("label_budget_usd_per_day", 0, 1e6));
   cascade.label_budget_per_day = Picousd{static_cast<std::int64_t>(budget.value_or(5.0) * static_cast<double>(kPicousdPerUsd))};
   APP_TRY(cache_age, table.duration_ms("cache_max_age"));
@@ -263,6 +260,9 @@ Result<void> read_cascade(TableReader table, const std::string& name, SectionCon
   APP_CHECK(refuse_future(table, {"escalate_between"}));
   warn_future(table, context, {"lesson_budget_usd_per_day", "retrain", "hedge_above"});
   APP_CHECK(table.finish());
+  if (cascade.spot_check == 0 && !cascade.escalate_below) {
+    return table.wrong("spot_check", "= 0 leaves a promise that nobody watches: give it at least 0.001, or set escalate_below by hand");
+  }
   context.policy.cascades.push_back(std::move(cascade));
   return {};
 }
