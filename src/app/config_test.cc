@@ -178,6 +178,7 @@ TEST_F(ConfigTest, EveryKeyChangesSomething) {
   changed("", "", "mode = \"shadow\"", [&](const Config& c) { return cascade(c).mode; });
   changed("", "", "escalate_below = 0.5", [&](const Config& c) { return cascade(c).escalate_below; });
   changed("", "", "alpha = 0.03", [&](const Config& c) { return cascade(c).alpha; });
+  changed("", "", "bad = \"worse\"", [&](const Config& c) { return cascade(c).forgive_harmless; });
   changed("", "", "delta = 0.2", [&](const Config& c) { return cascade(c).delta; });
   changed("", "", "max_age = \"7d\"", [&](const Config& c) { return cascade(c).max_age_ms; });
   changed("", "", "alpha = 0.04", [](const Config& c) { return c.snapshot.policy->version; });
