@@ -335,4 +335,9 @@ void PromiseKeeper::advance(std::int64_t now_us, KeeperLog& log) {
   next_look_ = policy_ || running_.empty() ? kLook : kLookWhileOpen;
 }
 
+void PromiseKeeper::look_ahead(std::int64_t now_us) {
+  const double delta = delta_for_retest(options_.promise.delta, tests_in_force(now_us));
+  foresee(make_plan(delta, now_us), delta);
+}
+
 }  // namespace understudy::calibration

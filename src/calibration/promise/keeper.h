@@ -140,6 +140,11 @@ class PromiseKeeper {
   /// A labelled row. Rows of another ladder's width are refused by an assertion. Alarms are raised from here.
   void add(LabelledRow row, std::int64_t now_us, KeeperLog& log);
 
+  /// The truth about a labelled request has come (feedback): rungs whose disagreement did no harm are not bad any more. Counts in
+  /// the fits and tests to come; what was tested or watched before stays as it was, which errs on the safe side. Returns the
+  /// corrected row, to be kept; nullopt where the row is not here (any more) or nothing changes.
+  std::optional<LabelledRow> forgive(std::string_view request_id, const std::vector<bool>& harmless);
+
   /// What all requests looked like lately, labelled or not (input_shift.h).
   void observe(const ShiftWindow& window, std::int64_t now_us, KeeperLog& log);
   /// What `observe` wants to have counted for the policy in force; null where there is none.
@@ -150,6 +155,8 @@ class PromiseKeeper {
   /// Fits, chooses candidates, tests, switches; looks at the age of the evidence. Up to a second: not for a reactor's thread.
   void advance(std::int64_t now_us, KeeperLog& log);
 
+  /// The part of `advance` that tests nothing: what `report` foresees, also after a restart.
+  void look_ahead(std::int64_t now_us);
   PromiseReport report(std::int64_t now_us) const;
   PromiseState state() const { return state_; }
   std::uint32_t epoch() const { return epoch_; }
