@@ -22,6 +22,7 @@
 #include "cascade/policy.h"
 #include "cascade/retry.h"
 #include "chat/answer.h"
+#include "net/deadline.h"
 #include "net/reactor.h"
 #include "net/timer.h"
 #include "providers/provider.h"
@@ -45,6 +46,7 @@ struct RequestContext {
   bool debug = false;
   std::string_view body;
   MonoTime started;
+  net::Deadline deadline;           ///< x-understudy-max-latency-ms; no call is made or goes on after it
 };
 
 /// A policy with one provider per model on one reactor; requests in flight keep theirs over a reload.

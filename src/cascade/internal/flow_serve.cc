@@ -397,6 +397,7 @@ net::Awaitable<void> Flow::pass_stream(Attempt& attempt) {
     if (broken) {
       attempt.error = *broken;
       deps_.counters.attempt_errors[stage].fetch_add(1, std::memory_order_relaxed);
+      internal::report_outcome(calls, attempt);
     }
     settle_decision(&attempt);
     if (client_left || sink_.client_gone()) {
@@ -412,6 +413,7 @@ net::Awaitable<void> Flow::pass_stream(Attempt& attempt) {
     co_return;
   }
 
+  internal::report_outcome(calls, attempt);
   settle_decision(&attempt);
   compare_with_teacher();
   if (may_cache()) {
