@@ -257,6 +257,11 @@ def _(call):
     call.whole(content_type="text/plain")
 
 
+@fault("content-type-in-capitals")
+def _(call):
+    call.whole(content_type="Text/Event-Stream;Charset=UTF-8" if call.streamed else "Application/JSON")
+
+
 @fault("length-too-short")
 def _(call):
     data = b"".join(call.payload())
