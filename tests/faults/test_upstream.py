@@ -16,7 +16,7 @@ ROWS = table.read("upstream-faults.md", "fault")
 COLUMNS = {"student, plain": ("student", False), "student, streamed": ("student", True), "teacher, plain": ("teacher", False), "teacher, streamed": ("teacher", True)}
 CASES = [(row["fault"].strip("`"), column) for row in ROWS for column in COLUMNS]
 WITHOUT_SERVER = {"refuse", "no-accept"}
-LIMITS = 'timeout = "3s"\nidle_timeout = "1s"\nconnect_timeout = "1s"\n'
+LIMITS = 'timeout = "6s"\nidle_timeout = "2s"\nconnect_timeout = "2s"\n'
 
 
 def model_of(name, column):
@@ -110,7 +110,7 @@ def test_the_table_holds_every_fault_that_the_imposter_can_play():
 def test_upstream_fault(results, row, column):
     got, reply, seconds = results[row["fault"].strip("`"), column].result()
     assert got == row[column], reply.body[-1000:]
-    assert seconds < 12, "time-outs end it"
+    assert seconds < 19, "time-outs end it"
 
 
 @pytest.mark.parametrize("case", CASES, ids=["-".join(case) for case in CASES])
