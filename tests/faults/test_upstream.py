@@ -16,7 +16,8 @@ ROWS = table.read("upstream-faults.md", "fault")
 COLUMNS = {"student, plain": ("student", False), "student, streamed": ("student", True), "teacher, plain": ("teacher", False), "teacher, streamed": ("teacher", True)}
 CASES = [(row["fault"].strip("`"), column) for row in ROWS for column in COLUMNS]
 WITHOUT_SERVER = {"refuse", "no-accept"}
-LIMITS = 'timeout = "6s"\nidle_timeout = "2s"\nconnect_timeout = "2s"\n'
+LIMITS = 'timeout = "6s"\nidle_timeout = "2s"\nconnect_timeout = "1s"\n'
+ROOMY = 'timeout = "60s"\n'     # 100 MB take a while on a busy machine
 
 
 def model_of(name, column):
@@ -48,10 +49,10 @@ def gateway(make_gateway, bad):
     more = []
     for name, column in CASES:
         model = model_of(name, column)
-        more.append(f'[models."m_{model}"]\nurl = "{urls.get(name) or bad.url(name)}"\nmodel = "x"\nprice = {{ input = "1", output = "2" }}\n{LIMITS}')
+        more.append(f'[models."m_{model}"]\nurl = "{urls.get(name) or bad.url(name)}"\nmodel = "x"\nprice = {{ input = "1", output = "2" }}\n{ROOMY if name.startswith("100") else LIMITS}')
         who = COLUMNS[column][0]
         more.append(f'[cascade."{model}"]\nstages = ["student", "teacher"]\nspot_check = 0.0\nescalate_below = 0.8\n{who} = "m_{model}"\n')
-    yield make_gateway(more="\n".join(more))
+    yield make_gateway(more="\n".join(more), heartbeat_s=60)  # so that a status is a status
     no_accept.listener.close()
 
 
@@ -96,8 +97,12 @@ def results(gateway, bad):
     quick = [case for case in CASES if case not in slow]
     with concurrent.futures.ThreadPoolExecutor(len(slow) + 1) as waiting, concurrent.futures.ThreadPoolExecutor(4) as busy:
         futures = {case: waiting.submit(run, case) for case in slow}
-        futures.update({case: busy.submit(run, case) for case in quick})
+        futures.update({case: busy.submit(run, case) for case in quick if case[0] not in WARM_UP})
         concurrent.futures.wait(futures.values())
+        for case in quick:
+            if case[0] in WARM_UP:   # one after the other: the columns share an address, and with it kept connections
+                futures[case] = busy.submit(run, case)
+                concurrent.futures.wait([futures[case]])
         return futures
 
 
@@ -110,7 +115,7 @@ def test_the_table_holds_every_fault_that_the_imposter_can_play():
 def test_upstream_fault(results, row, column):
     got, reply, seconds = results[row["fault"].strip("`"), column].result()
     assert got == row[column], reply.body[-1000:]
-    assert seconds < 19, "time-outs end it"
+    assert seconds < 19 or row["fault"].startswith("`100"), "time-outs end it"
 
 
 @pytest.mark.parametrize("case", CASES, ids=["-".join(case) for case in CASES])
