@@ -275,6 +275,7 @@ TEST_F(EngineTest, WhileTheTeacherIsNotAskedOnlySureStudentsAnswer) {
   EXPECT_GT(refused.error->retry_after_ms.value_or(0), 0);
   policy_->cascades[0].on_teacher_failure = OnTeacherFailure::kStudent;
   EXPECT_EQ(answer_in(ask(request())).content, "student says");
+  EXPECT_EQ(cache_.entries(), 0u) << "a draft that served for want of better must not be remembered";
   policy_->cascades[0].on_teacher_failure = OnTeacherFailure::kError;
   script(says(recorded("sure student", -0.01)), breaks(500, "down"));
   EXPECT_EQ(answer_in(ask(request())).content, "sure student");

@@ -82,7 +82,8 @@ TEST(RetryBudget, BoundsRetriesToAShareOfTheRequests) {
   now = now.plus_ms(1'000);
   int in_a_second = 0;
   while (budget.take(now)) ++in_a_second;
-  EXPECT_EQ(in_a_second, 3);
+  EXPECT_GE(in_a_second, 3);
+  EXPECT_LE(in_a_second, 4) << "three, and what was left of one";
 }
 
 }  // namespace

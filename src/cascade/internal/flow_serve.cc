@@ -152,6 +152,7 @@ void Flow::settle_decision(const Attempt* served) {
 }
 
 bool Flow::may_cache() const {
+  if (decision_.reason == reason::kTeacherError) return false;  // a draft that served for want of better is nobody's answer tomorrow
   return route_.cascade != nullptr && route_.cascade->cache && mode_ == Mode::kLive && !canonical_.empty();
 }
 
