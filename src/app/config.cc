@@ -147,12 +147,14 @@ std::string policy_version(const cascade::Policy& policy) {
   std::string text = fmt::format("{}|{}|{}|", policy.confidence->id(), policy.top_logprobs, static_cast<int>(policy.unknown_model));
   for (const auto& model : policy.models) text += fmt::format("m {} {} {} {}|", model.config.name, static_cast<int>(model.config.api), model.config.url, model.config.upstream_model);
   for (const auto& c : policy.cascades) {
-    text += fmt::format("c {} {} {} {} {} {} {} {} {}|", c.name, c.cache, c.student ? static_cast<int>(*c.student) : -1, c.teacher, c.escalate_below,
-                        static_cast<int>(c.mode), c.spot_check, c.cache_max_age_ms, static_cast<int>(c.on_teacher_failure));
+    text += fmt::format("c {} {} {} {} {} {} {} {} {} {} {} {} {}|", c.name, c.cache, c.student ? static_cast<int>(*c.student) : -1, fmt::join(c.more_students, ","), c.teacher,
+                        c.escalate_below.value_or(-1), c.alpha, c.delta, c.max_age_ms, static_cast<int>(c.mode), c.spot_check, c.cache_max_age_ms,
+                        static_cast<int>(c.on_teacher_failure));
+    for (const auto& signal : c.signals) text += fmt::format("s {} {} {}|", static_cast<int>(signal.kind), signal.samples, signal.peer);
   }
   for (const auto& t : policy.tasks) {
-    text += fmt::format("t {} {} {} {} {} {} {}|", t.name, t.pin_teacher, t.match_header, t.match_model, t.escalate_below.value_or(-1), t.spot_check.value_or(-1),
-                        t.compare ? calibration::comparator_name(t.compare->comparator) : "");
+    text += fmt::format("t {} {} {} {} {} {} {} {} {}|", t.name, t.pin_teacher, t.match_header, t.match_model, t.escalate_below.value_or(-1), t.spot_check.value_or(-1),
+                        t.alpha.value_or(-1), t.delta.value_or(-1), t.compare ? calibration::comparator_name(t.compare->comparator) : "");
   }
   return fmt::format("p{:012x}", hash64(text) >> 16);
 }
@@ -229,7 +231,7 @@ Result<Config> load_config(const ServeFlags& flags, const Environment& environme
   }
   if (flags.workers) config.server.workers = *flags.workers;
   if (config.server.workers == 0) config.server.workers = std::max(1U, std::thread::hardware_concurrency());
-  config.store.reactors = config.server.workers;
+  config.store.reactors = config.server.workers + 1;  // the last one is the promises'
   if (config.server.listen.find(':') == std::string::npos) {
     return fail(ErrorKind::kConfig, fmt::format("'{}' is no address to listen on: write ADDRESS:PORT, e.g. 127.0.0.1:8080.", config.server.listen));
   }

@@ -75,7 +75,10 @@ void add_defaults(const Config& config, std::vector<Origin>& origins) {
     add(path + ".teacher", policy.models[cascade.teacher].config.name);
     add(path + ".student", cascade.student ? policy.models[*cascade.student].config.name : "none");
     add(path + ".mode", std::string(cascade::mode_name(cascade.mode)));
-    add(path + ".escalate_below", fmt::format("{}", cascade.escalate_below));
+    add(path + ".escalate_below", cascade.escalate_below ? fmt::format("{}", *cascade.escalate_below) : "none: the promise decides");
+    add(path + ".alpha", fmt::format("{}", cascade.alpha));
+    add(path + ".delta", fmt::format("{}", cascade.delta));
+    add(path + ".max_age", duration(cascade.max_age_ms));
     add(path + ".spot_check", fmt::format("{}", cascade.spot_check));
     add(path + ".label_budget_usd_per_day", cascade.label_budget_per_day ? format_usd(*cascade.label_budget_per_day, 2) : "none");
     add(path + ".cache_max_age", duration(cascade.cache_max_age_ms));

@@ -211,8 +211,16 @@ Result<void> read_cascade(TableReader table, const std::string& name, SectionCon
   if (stages) {
     std::vector<std::string_view> order;
     for (const std::string& stage : *stages) {
+      if (std::find(order.begin(), order.end(), stage) != order.end()) return table.wrong("stages", fmt::format("holds '{}' twice", stage));
       if (std::find(kStageNames.begin(), kStageNames.end(), stage) == kStageNames.end()) {
-        return table.wrong("stages", fmt::format("holds '{}'{}; stages are {}", stage, did_you_mean(stage, kStageNames), fmt::join(kStageNames, ", ")));
+        // A further student goes by its model's name.
+        const auto model = std::find_if(context.policy.models.begin(), context.policy.models.end(), [&](const auto& m) { return m.config.name == stage; });
+        if (model == context.policy.models.end()) {
+          return table.wrong("stages", fmt::format("holds '{}'{}; stages are {}, or a further student's [models.NAME]", stage, did_you_mean(stage, kStageNames),
+                                                   fmt::join(kStageNames, ", ")));
+        }
+        if (std::find(order.begin(), order.end(), "student") == order.end()) return table.wrong("stages", fmt::format("holds '{}' before \"student\": the first student is called \"student\"", stage));
+        cascade.more_students.push_back(static_cast<std::size_t>(model - context.policy.models.begin()));
       }
       if (stage == "knn" || stage == "specialist") context.config.warnings.push_back(fmt::format("{}.stages: '{}' has no effect in this version", table.path(), stage));
       order.push_back(stage);
@@ -236,9 +244,18 @@ Result<void> read_cascade(TableReader table, const std::string& name, SectionCon
     cascade.mode = *mode == "shadow" ? cascade::Mode::kShadow : cascade::Mode::kLive;
   }
   if (context.shadow) cascade.mode = cascade::Mode::kShadow;
+  for (const std::size_t model : cascade.more_students) {
+    if (model == cascade.teacher || model == cascade.student) return table.wrong("stages", fmt::format("holds '{}', which is the teacher or the first student already", context.policy.models[model].config.name));
+  }
   APP_TRY(below, table.number("escalate_below", 0, 1));
-  if (below) cascade.escalate_below = *below;
-  cascade.escalate_below_given = below.has_value();
+  cascade.escalate_below = below;
+  APP_TRY(alpha, table.number("alpha", 0.0001, 0.9999));
+  if (alpha) cascade.alpha = *alpha;
+  APP_TRY(delta, table.number("delta", 0.0001, 0.9999));
+  if (delta) cascade.delta = *delta;
+  APP_TRY(max_age, table.duration_ms("max_age"));
+  if (max_age && *max_age < 60'000) return table.wrong("max_age", "must be at least a minute: it is how old evidence may be");
+  if (max_age) cascade.max_age_ms = *max_age;
   APP_TRY(spot_check, table.number("spot_check", 0, 1));
   if (spot_check) cascade.spot_check = *spot_check;
   APP_TRY(budget, table.number("label_budget_usd_per_day", 0, 1e6));
@@ -253,8 +270,11 @@ Result<void> read_cascade(TableReader table, const std::string& name, SectionCon
   APP_TRY(early, table.boolean("early_reject"));
   if (early && *early) return table.wrong("early_reject", "= true is not available in this version");
   APP_CHECK(refuse_future(table, {"escalate_between"}));
-  warn_future(table, context, {"alpha", "delta", "lesson_budget_usd_per_day", "retrain", "max_age", "hedge_above"});
+  warn_future(table, context, {"lesson_budget_usd_per_day", "retrain", "hedge_above"});
   APP_CHECK(table.finish());
+  if (cascade.spot_check == 0 && !cascade.escalate_below) {
+    return table.wrong("spot_check", "= 0 leaves a promise that nobody watches: give it at least 0.001, or set escalate_below by hand");
+  }
   context.policy.cascades.push_back(std::move(cascade));
   return {};
 }
@@ -285,6 +305,11 @@ Result<void> read_task(TableReader table, const std::string& name, SectionContex
   task.escalate_below = below;
   APP_TRY(spot_check, table.number("spot_check", 0, 1));
   task.spot_check = spot_check;
+  APP_TRY(alpha, table.number("alpha", 0.0001, 0.9999));
+  task.alpha = alpha;
+  APP_TRY(delta, table.number("delta", 0.0001, 0.9999));
+  task.delta = delta;
+  if (below && (alpha || delta)) return table.wrong("escalate_below", "is a threshold by hand, outside the promise: it and alpha or delta exclude each other");
   if (const toml::table* match = table.table("match")) {
     TableReader reader(match, table.path() + ".match", table.file(), context.config.origins);
     APP_TRY(header, reader.string("header"));
@@ -295,7 +320,6 @@ Result<void> read_task(TableReader table, const std::string& name, SectionContex
     APP_CHECK(reader.finish());
   }
   APP_CHECK(refuse_future(table, {"specialist", "render"}));
-  warn_future(table, context, {"alpha", "delta"});
   APP_CHECK(table.finish());
   context.policy.tasks.push_back(std::move(task));
   return {};

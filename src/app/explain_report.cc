@@ -101,11 +101,11 @@ std::string decision_section(const RequestDetail& detail, WallTime now, const Te
   s.line("from", joined({named("tenant", r.tenant), named("key", r.key), named("session", r.session),
                          named("consumer", r.consumer), named("tags", r.tags)}));
   if (!r.finished) return s.take();
-  s.line("served by", r.served_by ? stage_and_model(*r.served_by, r.served_model) : "nobody");
+  s.line("served by", r.served_by ? joined({stage_and_model(*r.served_by, r.served_model), named("rung", r.served_rung)}) : "nobody");
   s.line("reason", joined({printable(r.reason), r.escalated ? "escalated" : ""}));
   s.line("confidence", threshold_text(r));
   s.line("spot check", coin_text(r));
-  s.line("policy", joined({printable(r.policy_version), named("cascade", r.cascade), named("mode", r.mode)}));
+  s.line("policy", joined({printable(r.policy_version), named("promise", r.promise_version), named("cascade", r.cascade), named("mode", r.mode)}));
   s.line("status", joined({std::to_string(r.status), printable(r.error), r.complete ? "answer complete" : "answer not complete",
                            r.client_gone ? "client gone" : ""}));
   const std::string saved = r.cost && r.teacher_cost ? human_usd(*r.teacher_cost - *r.cost, r.teacher_cost_estimated || r.cost_estimated) : "unknown";
@@ -164,7 +164,8 @@ std::string text_block(std::string_view name, const std::string& text, bool full
 std::string attempt_section(const AttemptRecord& a, bool full, const TextStyle& style) {
   const char* role = a.served ? ", served" : a.off_path ? ", beside the request (for a label only)" : ", not served";
   std::string out =
-      "\n" + paint(style, Ink::kBold, fmt::format("Attempt {}: {}", a.attempt, stage_and_model(a.stage, a.model))) + role + "\n";
+      "\n" + paint(style, Ink::kBold, fmt::format("Attempt {}: {}", a.attempt, stage_and_model(a.stage, a.model))) + role +
+      (a.rung.empty() ? "" : ", for the rung " + printable(a.rung)) + "\n";
   Section s(style);
   const std::string upstream = a.upstream_model == a.model ? "" : printable(a.upstream_model);
   s.line("upstream", joined({printable(a.provider), upstream}, " "));
@@ -187,8 +188,10 @@ std::string labels_section(const RequestDetail& detail, const TextStyle& style) 
   if (detail.labels.empty()) return {};
   std::string out = "\n" + paint(style, Ink::kBold, "Labels") + "\n";
   for (const store::LabelRecord& label : detail.labels) {
-    out += fmt::format("  {}: the {}'s answer {} with the teacher's{} (asked for with probability {})\n", printable(label.source),
-                       stage_name(label.stage), label.agrees ? "agrees" : "disagrees",
+    const bool again = label.stage == Stage::kTeacher;  // asked a second time, to see how steady it is
+    const std::string whose = label.rung.empty() || again ? std::string(stage_name(label.stage)) : printable(label.rung);
+    out += fmt::format("  {}: the {}'s {} {} with the teacher's{} (asked for with probability {})\n", printable(label.source), whose,
+                       again ? "second answer" : "answer", label.agrees ? "agrees" : "disagrees",
                        label.comparator.empty() ? "" : ", compared by " + printable(label.comparator), label.propensity);
   }
   return out;

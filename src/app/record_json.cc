@@ -90,9 +90,11 @@ void write_request_fields(JsonWriter& w, const store::RequestRecord& r) {
   write_text(w, "requested_model", r.requested_model);
   write_text(w, "mode", r.mode);
   write_text(w, "policy_version", r.policy_version);
+  write_text(w, "promise_version", r.promise_version);
   w.key("served_by");
   r.served_by ? w.string(stage_name(*r.served_by)) : w.null();
   write_text(w, "served_model", r.served_model);
+  write_text(w, "served_rung", r.served_rung);
   write_text(w, "reason", r.reason);
   w.field("escalated", r.escalated);
   write_optional(w, "confidence", r.confidence);
@@ -112,6 +114,7 @@ void write_request_fields(JsonWriter& w, const store::RequestRecord& r) {
   write_ms(w, "latency_ms", r.latency_us);
   write_ms(w, "overhead_ms", r.overhead_us);
   w.field("input_hash", fmt::format("{:016x}", r.input_hash));
+  write_text(w, "prompt_hash", r.prompt_hash == 0 ? std::string() : fmt::format("{:016x}", r.prompt_hash));
 }
 
 void write_body(JsonWriter& w, std::string_view key, const store::Body& body) {
@@ -128,6 +131,7 @@ void write_body(JsonWriter& w, std::string_view key, const store::Body& body) {
 void write_attempt(JsonWriter& w, const store::AttemptRecord& a) {
   w.begin_object();
   w.field("attempt", a.attempt).field("stage", stage_name(a.stage)).field("model", a.model);
+  write_text(w, "rung", a.rung);
   write_text(w, "upstream_model", a.upstream_model);
   write_text(w, "provider", a.provider);
   w.field("served", a.served).field("off_path", a.off_path).field("status", a.status);
@@ -148,7 +152,9 @@ void write_attempt(JsonWriter& w, const store::AttemptRecord& a) {
 }
 
 void write_label(JsonWriter& w, const store::LabelRecord& label) {
-  w.begin_object().field("source", label.source).field("stage", stage_name(label.stage)).field("agrees", label.agrees);
+  w.begin_object().field("source", label.source).field("stage", stage_name(label.stage));
+  write_text(w, "rung", label.rung);
+  w.field("agrees", label.agrees);
   w.field("propensity", label.propensity);
   write_text(w, "comparator", label.comparator);
   w.field("time", format_rfc3339(label.time)).end_object();

@@ -460,7 +460,7 @@ TEST(ExplainText, FullKeepsLinesAndTheJsonItself) {
 
 TEST(ExplainText, ShowsLabelsFeedbackAndOpenCalls) {
   store::RequestDetail d = escalated();
-  d.labels = {{"coin", Stage::kStudent, true, 0.02, "choice", kNow}};
+  d.labels = {{"coin", Stage::kStudent, true, 0.02, "choice", kNow, ""}};
   d.feedback = {{"agent", 0.5, "good", "card_lost", "", kNow}};
   d.unsettled = {{"req_2", 2, Stage::kTeacher, "gpt", std::nullopt, kNow}};
   const std::string text = explain_text(d, kNow, false, kPlain);
@@ -471,10 +471,26 @@ TEST(ExplainText, ShowsLabelsFeedbackAndOpenCalls) {
   EXPECT_TRUE(contains(text, "  attempt 2: teacher, gpt; unknown set aside\n")) << text;
 }
 
+TEST(ExplainText, NamesThePromiseAndRungs) {
+  store::RequestDetail d = confident();
+  d.request.promise_version = "3.1";
+  d.request.served_rung = "student+self_check";
+  d.attempts[0].rung = "student+self_check";
+  d.labels = {{"coin", Stage::kStudent, false, 0.5, "", kNow, "mid"}, {"coin", Stage::kTeacher, true, 0.1, "", kNow, ""}};
+  const std::string text = explain_text(d, kNow, false, kPlain);
+  EXPECT_TRUE(contains(text, "  served by   student, qwen, rung student+self_check\n")) << text;
+  EXPECT_TRUE(contains(text, "  policy      5f3a, promise 3.1, cascade default, mode live\n")) << text;
+  EXPECT_TRUE(contains(text, "\nAttempt 0: student, qwen, served, for the rung student+self_check\n")) << text;
+  EXPECT_TRUE(contains(text, "  coin: the mid's answer disagrees with the teacher's (asked for with probability 0.5)\n")) << text;
+  EXPECT_TRUE(contains(text, "  coin: the teacher's second answer agrees with the teacher's (asked for with probability 0.1)\n")) << text;
+}
+
 TEST(ExplainText, IsSafeToPrint) {
   store::RequestDetail d = confident();
   d.request.task = d.request.error = d.request.tags = d.request.served_model = d.request.session = "\x1b]0;x\x07";
-  d.attempts[0].model = d.attempts[0].error = d.attempts[0].finish_reason = "\x1b[2J";
+  d.request.promise_version = d.request.served_rung = "\x1b[2J";
+  d.attempts[0].model = d.attempts[0].error = d.attempts[0].finish_reason = d.attempts[0].rung = "\x1b[2J";
+  d.labels = {{"\x1b[2J", Stage::kStudent, true, 1, "\x1b[2J", kNow, "\x1b[2J"}};
   d.body.text = d.attempts[0].answer.text = "\x1b[2J";
   for (const bool full : {false, true}) EXPECT_FALSE(contains(explain_text(d, kNow, full, kPlain), "\x1b"));
 }
@@ -487,6 +503,23 @@ TEST(ExplainJson, NamesFeaturesAndParses) {
   EXPECT_TRUE(contains(json, R"("min_margin":null)"));
   EXPECT_TRUE(contains(json, R"("coin":{"heads":false,"probability":0.02})"));
   EXPECT_TRUE(contains(json, R"("usage":{"input":123,"cached_input":100,)"));
+}
+
+TEST(ExplainJson, NamesThePromiseRungsAndPromptOrNull) {
+  store::RequestDetail d = confident();
+  d.labels = {{"coin", Stage::kStudent, true, 0.5, "json", kNow, ""}};
+  for (const char* part : {R"("promise_version":null)", R"("served_rung":null)", R"("prompt_hash":null)", R"("model":"qwen","rung":null)",
+                           R"("stage":"student","rung":null,"agrees":true)"}) {
+    EXPECT_TRUE(contains(explain_json(d), part)) << part;
+  }
+  d.request.promise_version = "3.1";
+  d.request.prompt_hash = 0xAB;
+  d.request.served_rung = d.attempts[0].rung = d.labels[0].rung = "mid";
+  ASSERT_TRUE(is_json(explain_json(d)));
+  for (const char* part : {R"("promise_version":"3.1")", R"("served_rung":"mid")", R"("prompt_hash":"00000000000000ab")",
+                           R"("model":"qwen","rung":"mid")", R"("stage":"student","rung":"mid","agrees":true)"}) {
+    EXPECT_TRUE(contains(explain_json(d), part)) << part;
+  }
 }
 
 TEST(ExplainJson, NumbersFeaturesOfAListThatItDoesNotKnow) {

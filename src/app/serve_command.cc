@@ -69,9 +69,11 @@ void greet(const Config& config, const gateway::Gateway& gateway) {
   log::info("teacher: {}", model_line(policy, cascade.teacher));
   if (cascade.mode == cascade::Mode::kShadow) {
     log::info("shadow mode: the teacher serves everything; the student is asked beside it");
+  } else if (cascade.student && cascade.escalate_below) {
+    log::info("the student serves where its confidence is at least {} (set by hand, outside the promise); see `understudy status`", *cascade.escalate_below);
   } else if (cascade.student) {
-    log::info("the student serves where its confidence is at least {} (set by hand{}); see `understudy status`", cascade.escalate_below,
-              cascade.escalate_below_given ? "" : ", by default");
+    log::info("promise: at most {} % of what cheap stages serve disagrees with the teacher, at confidence {}; until a version is proven the teacher answers (`understudy tasks`)",
+              100 * cascade.alpha, 1 - cascade.delta);
   }
   if (config.snapshot.keys->open()) log::info("no API keys are configured: loopback only");
 }
@@ -111,6 +113,7 @@ int serve(const ServeFlags& flags, const std::string& port_file) {
   options.cache_bytes = config->cache_bytes;
   options.await_durability = config->store.durability == store::Durability::kGroup;
   options.version = std::string(version());
+  options.data = config->data;
   options.export_calls = [data = config->data](const std::function<Result<void>(std::string_view)>& write) { return audit::export_calls(data, write); };
   auto gateway = gateway::Gateway::start(std::move(options), config->snapshot, store->get());
   if (!gateway) return report_error("understudy serve", gateway.error(), false);

@@ -22,6 +22,7 @@ struct Attempt {
   std::uint8_t number = 0;
   bool off_path = false;
   bool served = false;
+  std::optional<std::size_t> rung;    ///< of the task's ladder, that this call was made for; nullopt: the teacher's, or a model named by the client
 
   int status = 0;
   std::optional<Error> error;
@@ -34,7 +35,8 @@ struct Attempt {
   std::optional<Usage> usage;
   std::optional<Picousd> cost;
   std::optional<calibration::LogprobFeatures> features;
-  std::optional<double> confidence;
+  double raw_confidence = 0;             ///< by the policy's raw model; meant only where there are features
+  std::optional<double> confidence;      ///< calibrated where a version is in force, else the raw one
   MonoTime started;
   MonoTime finished;
   std::int64_t first_byte_us = 0;

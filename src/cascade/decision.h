@@ -13,6 +13,8 @@ namespace understudy::cascade {
 namespace reason {
 inline constexpr std::string_view kConfident = "confident";              ///< the student's confidence reached the threshold
 inline constexpr std::string_view kBelowThreshold = "below_threshold";   ///< it did not
+inline constexpr std::string_view kNoCalibration = "no_calibration";     ///< no version of the task's policy is proven: the teacher serves
+inline constexpr std::string_view kNewPrompt = "new_prompt";             ///< the proof is about other prompts (system message, tools, format)
 inline constexpr std::string_view kNoSignal = "no_signal";               ///< the student's answer came without logprobs
 inline constexpr std::string_view kStudentError = "student_error";       ///< the student failed
 inline constexpr std::string_view kCacheHit = "cache_hit";
@@ -31,6 +33,7 @@ struct Decision {
   std::optional<Stage> served_by;
   std::string model;                   ///< configured name of the model that served
   std::string_view task;
+  std::string promise_version;         ///< of the proven policy that decided; "" where none did
   std::optional<double> confidence;
   std::optional<double> threshold;
   bool escalated = false;

@@ -1,12 +1,13 @@
 #pragma once
 /// The cascade at work: one Engine per reactor answers that reactor's chat completions.
 ///
-///   cache -> student -> teacher, the decision at the end of the student's answer; streamed and not, the same decision and
-///   the same answer. Before anything is decided a coin is tossed; on heads the stages that were not needed are asked
+///   cache -> students -> teacher, the decision at the end of a student's answer; streamed and not, the same decision and
+///   the same answer. Who may serve at which confidence says the task's promise (promise.h), or a threshold by hand. Before anything is decided a coin is tossed; on heads the stages that were not needed are asked
 ///   afterwards, off the user's path, and the labels are recorded.
 ///
 /// Every request leaves its events in the journal before the last byte of its answer is sent. Nothing here waits for disk.
 
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -20,6 +21,7 @@
 #include "cascade/counters.h"
 #include "cascade/label_budget.h"
 #include "cascade/policy.h"
+#include "cascade/promise.h"
 #include "cascade/retry.h"
 #include "chat/answer.h"
 #include "net/deadline.h"
@@ -62,6 +64,7 @@ struct EngineDeps {
   Counters& counters;
   LabelBudget& label_budget;
   Random& random;
+  PromiseService* promises = nullptr;  ///< null: nothing is ever proven, and without a threshold by hand the teacher serves (tests)
   bool await_durability = false;       ///< hold the last bytes back until the journal is on disk (`durability = "group"`)
   std::size_t max_off_path = 256;      ///< calls for labels at once; beyond that a label is skipped and counted
 };
@@ -70,19 +73,29 @@ class Engine {
  public:
   explicit Engine(EngineDeps deps) : deps_(deps), off_path_(deps.reactor) {}
 
-  void set_runtime(std::shared_ptr<const Runtime> runtime) { runtime_ = std::move(runtime); }
+  void set_runtime(std::shared_ptr<const Runtime> runtime) {
+    runtime_ = std::move(runtime);
+    tasks_.clear();
+  }
   const std::shared_ptr<const Runtime>& runtime() const { return runtime_; }
 
   /// Answers one chat completion through `sink`; errors too. `context.body` must stay valid until it returns.
   net::Awaitable<void> handle(RequestContext context, ClientSink& sink);
+
+  /// Label jobs that run off the path now.
+  std::size_t labels_running() const { return off_path_.size(); }
 
   /// Waits for calls off the path, at most `grace_ms`, then cancels them.
   net::Awaitable<void> shut_down(std::int64_t grace_ms);
 
  private:
   friend class Flow;
+  /// The promise of a task, kept by reactor so that a request takes no lock but its own task's.
+  std::shared_ptr<TaskPromise> promise_of(const Policy& policy, const CascadeConfig& cascade, const TaskConfig* config, std::string_view task);
+
   EngineDeps deps_;
   std::shared_ptr<const Runtime> runtime_;
+  std::map<std::pair<const CascadeConfig*, std::string>, std::shared_ptr<TaskPromise>, std::less<>> tasks_;   ///< of `runtime_`
   net::TaskGroup off_path_;
   chat::LogprobSeries series_;                       ///< scratch of one synchronous parse
   calibration::LogprobAccumulator accumulator_;      ///< scratch

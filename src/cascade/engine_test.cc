@@ -120,6 +120,7 @@ class EngineTest : public ::testing::Test {
     cascade.student = 0;
     cascade.teacher = 1;
     cascade.spot_check = 0;
+    cascade.escalate_below = 0.8;
     policy_->cascades.push_back(cascade);
     policy_->prices = std::make_shared<PriceBook>();
     policy_->confidence = std::make_shared<calibration::RawMinLogprob>();

@@ -44,14 +44,31 @@ struct PricedModel {
   std::optional<Picousd> cost(const PriceBook& book, const Usage& usage, WallTime at) const;
 };
 
-/// The ordered stages of requests that name this cascade.
+/// A paid look at a student's answer that may make one servable which its logprobs alone leave in doubt.
+enum class SignalKind : std::uint8_t {
+  kSelfCheck,  ///< the student is asked whether its answer is right; P(yes)
+  kSamples,    ///< it is asked again, k times with temperature; the share of answers that agree
+  kVerbal,     ///< it is asked how sure it is; a stated number, weak
+  kPeer,       ///< another cheap model answers too; whether the two agree
+};
+struct SignalSpec {
+  SignalKind kind = SignalKind::kSelfCheck;
+  int samples = 0;          ///< kSamples: further answers, 1..20
+  std::size_t peer = 0;     ///< kPeer: index in Policy::models
+};
+
+/// The ordered stages of requests that name this cascade. The ladder that they make is in cascade/ladder.h.
 struct CascadeConfig {
   std::string name;
   bool cache = true;
   std::optional<std::size_t> student;   ///< index in Policy::models; nullopt: no student stage
+  std::vector<std::size_t> more_students;   ///< asked after it, cheapest first
+  std::vector<SignalSpec> signals;      ///< of `student`, asked in this order; each may turn out not to pay and is then not asked
   std::size_t teacher = 0;
-  double escalate_below = 0.8;
-  bool escalate_below_given = false;    ///< false: the default of the time before calibration exists
+  std::optional<double> escalate_below; ///< by hand, outside the promise; nullopt: the promise decides
+  double alpha = 0.05;
+  double delta = 0.10;
+  std::int64_t max_age_ms = std::int64_t{30} * 24 * 3600 * 1000;   ///< of evidence
   Mode mode = Mode::kLive;
   double spot_check = 0.02;
   std::optional<Picousd> label_budget_per_day;
@@ -68,6 +85,7 @@ struct TaskConfig {
   std::string match_model;    ///< requested model that means this task
   std::optional<double> escalate_below;
   std::optional<double> spot_check;
+  std::optional<double> alpha, delta;   ///< with one of them the promise decides, also where the cascade has a threshold by hand
 };
 
 struct Policy {
@@ -81,6 +99,13 @@ struct Policy {
   int top_logprobs = 5;                  ///< asked of students when the client did not ask
   bool keep_bodies = true;
   std::string version;                   ///< hash of all of the above
+
+  /// The threshold by hand that a task's cheap stages serve at; nullopt: the promise decides.
+  static std::optional<double> by_hand(const CascadeConfig& cascade, const TaskConfig* task) {
+    if (task != nullptr && task->escalate_below) return task->escalate_below;
+    if (task != nullptr && (task->alpha || task->delta)) return std::nullopt;
+    return cascade.escalate_below;
+  }
 
   /// Name of the task: the header or metadata's word, through the rules; else the rule for the requested model; else "".
   const TaskConfig* find_task(std::string_view named, std::string_view requested_model) const;

@@ -51,6 +51,9 @@ class RequestParser {
     request_.empty_object = request_.fields.empty();
     if (request_.model.empty()) return wrong("You must name a model: field 'model' is missing or empty.", "model");
     if (!request_.messages_span.present()) return wrong("Field 'messages' is missing: it must be a list of messages.", "messages");
+    for (const ChatRequest::Field& field : request_.fields) {
+      if (field.key == "tools" || field.key == "response_format") request_.prompt_hash = hash64(field.value.in(body_), request_.prompt_hash + 1);
+    }
     return std::move(request_);
   }
 
@@ -168,7 +171,8 @@ class RequestParser {
   Result<void> read_message(od::value value) {
     od::object message;
     if (value.get_object().get(message)) return wrong_message("", "must be an object with a role and content.");
-    bool has_role = false;
+    bool has_role = false, in_common = false;
+    Span content;
     for (auto entry : message) {
       od::field field;
       if (const auto code = std::move(entry).get(field)) return json_error(code, "a message", document_.here());
@@ -176,8 +180,12 @@ class RequestParser {
         std::string_view role;
         if (field.value().get_string().get(role)) return wrong_message(".role", "must be a string.");
         has_role = true;
+        in_common = role == "system" || role == "developer";
       } else if (field.key() == "content") {
-        if (auto done = read_content(field.value()); !done) return done;
+        od::value value_of_content = field.value();
+        content.begin = document_.start_of(value_of_content);
+        if (auto done = read_content(value_of_content); !done) return done;
+        content.end = document_.here();
       } else {
         Span inner;
         if (auto done = walk_member(field.value(), inner, ""); !done) return done;
@@ -187,6 +195,7 @@ class RequestParser {
       const std::string param = in_message();
       return wrong(fmt::format("'{}' has no role.", param), param + ".role");
     }
+    if (in_common) request_.prompt_hash = hash64(content.in(body_), request_.prompt_hash + 1);
     return {};
   }
 

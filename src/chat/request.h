@@ -33,6 +33,9 @@ struct ChatRequest {
   bool has_tools = false;
   Bypass bypass = Bypass::kNone;
   std::string task;                ///< metadata.task, else metadata.step; "" where neither
+  /// Of what the requests of one task have in common: system and developer messages, tools, response_format, as their bytes
+  /// stand in the body. 0 where there is none of them.
+  std::uint64_t prompt_hash = 0;
 
   // Places in the body. Absent fields have empty spans; `insert_at` is just behind the opening brace.
   std::uint32_t insert_at = 0;

@@ -5,6 +5,7 @@
 
 #include "gateway/internal/service.h"
 #include "gateway/internal/shared.h"
+#include "store/queries.h"
 
 namespace understudy::gateway {
 
@@ -16,7 +17,31 @@ struct Gateway::Impl {
   std::vector<ReactorService*> services;   ///< owned by the server, by reactor index
   std::mutex services_mutex;
   std::unique_ptr<net::Server> server;
+  std::mutex reload_mutex;
 };
+
+namespace {
+
+/// The evidence of all tasks, before the first request; and what labels have cost today already.
+void start_promises(Shared& shared, const Snapshot& snapshot, unsigned workers) {
+  cascade::PromiseServiceOptions options;
+  options.journal = shared.store != nullptr ? &shared.store->journal(workers) : nullptr;
+  options.data = shared.options.data;
+  options.clock = shared.options.server.clock;
+  options.seed = shared.options.seed != 0 ? shared.options.seed : entropy64();
+  shared.promises = std::make_unique<cascade::PromiseService>(std::move(options));
+  shared.promises->configure(snapshot.policy);
+  if (shared.options.data.empty()) return;
+  const WallTime now = shared.options.server.clock->wall();
+  constexpr std::int64_t kDayUs = 86'400'000'000;
+  auto reader = store::StoreReader::open(shared.options.data);
+  if (!reader) return;  // configure() has said so
+  if (const auto spent = reader->label_spend(WallTime{now.us / kDayUs * kDayUs})) {
+    shared.label_budget.restore(Picousd{static_cast<std::int64_t>(std::min<Int128>(spent->value, INT64_MAX))}, now);
+  }
+}
+
+}  // namespace
 
 Gateway::Gateway(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
@@ -32,6 +57,7 @@ Result<std::unique_ptr<Gateway>> Gateway::start(GatewayOptions options, Snapshot
   const unsigned workers = shared.options.server.workers;
   for (unsigned i = 0; i < workers; ++i) shared.counters.push_back(std::make_unique<cascade::Counters>());
   impl->services.resize(workers);
+  start_promises(shared, shared.snapshot, workers);
   Impl* raw = impl.get();
   auto server = net::Server::create(shared.options.server, [raw](net::Reactor& reactor) -> Result<std::unique_ptr<net::Service>> {
     auto service = ReactorService::create(reactor, raw->shared);
@@ -47,6 +73,7 @@ Result<std::unique_ptr<Gateway>> Gateway::start(GatewayOptions options, Snapshot
 }
 
 Result<void> Gateway::reload(Snapshot snapshot) {
+  const std::lock_guard one_at_a_time(impl_->reload_mutex);
   const unsigned workers = impl_->server->workers();
   std::vector<std::promise<Result<std::shared_ptr<const cascade::Runtime>>>> made(workers);
   for (unsigned i = 0; i < workers; ++i) {
@@ -62,6 +89,8 @@ Result<void> Gateway::reload(Snapshot snapshot) {
       failed = std::move(runtime.error());
     }
   }
+  // From here on requests under the old policy get no version that the new one would not have.
+  if (!failed) impl_->shared->promises->configure(snapshot.policy);
   std::vector<std::promise<void>> installed(workers);
   for (unsigned i = 0; i < workers; ++i) {
     // A runtime belongs to its reactor: one that is not put in force must be destroyed there too.

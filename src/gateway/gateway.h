@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <string>
@@ -35,6 +36,7 @@ struct GatewayOptions {
   std::uint64_t seed = 0;                  ///< of coins and request ids; 0: from the kernel
   std::int64_t label_grace_ms = 5'000;     ///< at shut-down, for calls off the path
   std::string version = "0";
+  std::filesystem::path data;              ///< the store's directory: where promises find their evidence; "": they start without
   /// Writes every recorded call as a line of the plain format of `understudy audit`, piece by piece, until `write` fails. Runs
   /// on a thread of its own, one at a time. Empty: GET /admin/api/calls answers 404.
   std::function<Result<void>(const std::function<Result<void>(std::string_view)>& write)> export_calls;
@@ -43,13 +45,15 @@ struct GatewayOptions {
 /// Everything that serves, over one store. Start it, drain it; reload in between.
 class Gateway {
  public:
-  /// Starts the reactors and returns once all accept. `store` may be null (nothing recorded) and must outlive the gateway.
+  /// Starts the reactors and returns once all accept. `store` may be null (nothing recorded) and must outlive the gateway; it has
+  /// a journal for each worker and one more, for the promises.
   /// Errors: the listener's (kConfig), a model's URL (kConfig).
   static Result<std::unique_ptr<Gateway>> start(GatewayOptions options, Snapshot snapshot, store::Store* store);
   ~Gateway();
 
   /// Puts a new snapshot in force on all reactors; requests in flight keep theirs. All or nothing: where one reactor
-  /// cannot make its providers, none changes. Blocks until done; call from outside the reactors.
+  /// cannot make its providers, none changes. Promises whose models, signals or comparator changed lose their version before
+  /// the first request can see the new policy. Blocks until done, one at a time; call from outside the reactors.
   Result<void> reload(Snapshot snapshot);
 
   /// Asks every student whether it gives logprobs; results go to the models' states and the log. Runs beside traffic.

@@ -48,6 +48,7 @@ struct AttemptEvent {
   std::string_view finish_reason;
   std::string_view answer;  ///< assistant message as JSON (`{"role":"assistant","content":...}`); "" where bodies are off
   std::uint64_t answer_full_bytes = 0;  ///< set by the journal where it had to truncate `answer`; else 0
+  std::string_view rung;            ///< name of the rung that this call was made for; "": the stage itself
 };
 
 struct Coin {
@@ -92,16 +93,20 @@ struct RequestEvent {
   std::uint64_t input_hash = 0;     ///< of the canonical request: distinct inputs
   std::string_view body;            ///< the request's JSON; "" where bodies are off
   std::uint64_t body_full_bytes = 0;  ///< set by the journal where it had to truncate `body`; else 0
+  std::string_view promise_version; ///< of the task's promise in force; "" where there was none, or thresholds by hand
+  std::string_view served_rung;     ///< name of the rung that served; "": the teacher, nobody, or the stage itself
+  std::uint64_t prompt_hash = 0;    ///< of what a task's requests have in common (system messages, tools, format); 0: unknown
 };
 
 /// A label that came after its request was finished (off-path teacher answer, feedback later).
 struct LabelEvent {
   std::string_view request_id;
   std::string_view source;      ///< coin, shadow, escalation, feedback
-  Stage stage = Stage::kStudent;  ///< whose answer is judged
+  Stage stage = Stage::kStudent;  ///< whose answer is judged; kTeacher: a second answer of the teacher's by its first
   bool agrees = false;
   double propensity = 1;        ///< probability with which this label was asked for
   std::string_view comparator;
+  std::string_view rung;        ///< name of the rung whose answer is judged; "" in records of versions without ladders
 };
 
 struct FeedbackEvent {
@@ -117,6 +122,23 @@ struct AlarmEvent {
   std::string_view name;
   std::string_view subject;
   std::string_view message;
+};
+
+/// A labelled row of a task's promise, as its owner encodes it; the store does not look inside. Never shortened: one above half of
+/// `max_record_bytes` is dropped and counted.
+struct PromiseRowEvent {
+  std::string_view request_id;  ///< deleting the request deletes the row
+  std::string_view task;        ///< any name: "CASCADE/TASK"
+  bool test = false;            ///< drawn for the exact test alone
+  std::string_view row;         ///< JSON
+};
+
+/// What happened to a task's promise. Kept for good, never shortened (as above).
+struct PromiseEvent {
+  std::string_view task;
+  std::string_view kind;        ///< epoch, test, outcome, switch, alarm, suspect
+  std::string_view version;     ///< "" where none
+  std::string_view detail;      ///< JSON
 };
 
 }  // namespace understudy::store

@@ -1,9 +1,10 @@
-// Directories written by earlier versions, kept in tests/fixtures/store, must be opened by every later one: by a reader as
-// they are, then by a writer, which migrates and recovers them. A released fixture is never written again; a new schema
+// Directories written by earlier versions, kept in tests/fixtures/store, must be opened by every later one: by a writer, which
+// migrates and recovers them. A reader refuses an older schema and names the remedy; with this version's it reads them as they are. A released fixture is never written again; a new schema
 // or journal version adds one. How: tests/fixtures/store/README.md.
 
 #include <cstdlib>
 
+#include "store/internal/schema.h"
 #include "store/internal/sqlite.h"
 #include "store/internal/test_support.h"
 
@@ -61,6 +62,12 @@ void write_data(const fs::path& to) {
   alarm.name = "spend";
   alarm.message = "a lot";
   ASSERT_TRUE(journal.append(alarm));
+  PromiseEvent promise;
+  promise.task = "default/intent";
+  promise.kind = "switch";
+  promise.version = "1.0";
+  promise.detail = R"({"why":"proven"})";
+  ASSERT_TRUE(journal.append(promise));
   SampleRequest unknown(4);
   AttemptEvent no_price = unknown.attempt();
   no_price.cost.reset();
@@ -127,9 +134,16 @@ void open_and_go_on(const fs::path& fixture) {
   fs::copy(fixture, dir.data(), fs::copy_options::recursive);
   SharedClock clock;  // by which the texts are not old
   clock.advance_ms(120'000);
-  {
+  const auto schema = Database::open(dir.data() / "store.sqlite", Database::Mode::kReadOnly)->integer("PRAGMA user_version");
+  ASSERT_TRUE(schema) << schema.error().message;
+  if (*schema == kSchemaVersion) {
     StoreReader reader = open_reader(dir.data(), &clock);
     expect_content(reader, false);
+  } else {
+    const auto refused = StoreReader::open(dir.data(), &clock);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().kind, ErrorKind::kUnsupported);
+    EXPECT_NE(refused.error().message.find("start the gateway once"), std::string::npos) << refused.error().message;
   }
   StoreOptions options = slow_writer(&clock);
   auto store = open_store(dir.data(), options);
@@ -141,8 +155,28 @@ void open_and_go_on(const fs::path& fixture) {
     expect_content(reader, true);
   }
   ASSERT_TRUE(SampleRequest(6).append_to(store->journal(0)));
+  // What is new with this version goes into the old directory, too, and its old rows have none of it.
+  LabelEvent label;
+  const std::string id = test_id(1);
+  label.request_id = id;
+  label.source = "coin";
+  label.rung = "student+self_check";
+  ASSERT_TRUE(store->journal(0).append(label));
+  PromiseRowEvent row;
+  row.request_id = id;
+  row.task = "default/intent";
+  row.row = "{}";
+  ASSERT_TRUE(store->journal(0).append(row));
   ASSERT_TRUE(store->flush());
   StoreReader reader = open_reader(dir.data(), &clock);
+  const auto first = reader.request(test_id(1));
+  ASSERT_EQ(first->labels.size(), 1u);
+  EXPECT_EQ(first->labels[0].rung, "student+self_check");
+  EXPECT_EQ(first->attempts.at(0).rung, "");
+  EXPECT_EQ(first->request.promise_version, "");
+  EXPECT_EQ(first->request.prompt_hash, 0u);
+  EXPECT_EQ(*reader.promise_rows("default/intent", std::nullopt, [](const PromiseRowRecord&) { return true; }), 1u);
+  EXPECT_EQ(*Database::open(dir.data() / "store.sqlite", Database::Mode::kReadOnly)->integer("PRAGMA user_version"), kSchemaVersion);
   EXPECT_EQ(reader.status()->all.requests, 5);
   EXPECT_TRUE(reader.check()->ok);
 }

@@ -56,7 +56,7 @@ bool Journal::write(const Event& event) {
 template <typename Event>
 bool Journal::write_or_count(const Event& event) {
   if (unreported_drops_ > 0 && write(GapEvent{unreported_drops_})) unreported_drops_ = 0;
-  if (write(event)) return true;
+  if (fits(event, pool_.config().limits) && write(event)) return true;
   ++unreported_drops_;
   dropped_.store(dropped_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   return false;
@@ -67,6 +67,8 @@ bool Journal::append(const RequestEvent& event) { return write_or_count(event); 
 bool Journal::append(const LabelEvent& event) { return write_or_count(event); }
 bool Journal::append(const FeedbackEvent& event) { return write_or_count(event); }
 bool Journal::append(const AlarmEvent& event) { return write_or_count(event); }
+bool Journal::append(const PromiseRowEvent& event) { return write_or_count(event); }
+bool Journal::append(const PromiseEvent& event) { return write_or_count(event); }
 
 bool Journal::reserve(const ReservationEvent& event) {
   if (write(event)) return true;

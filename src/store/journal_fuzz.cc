@@ -40,6 +40,8 @@ void decode_as(std::uint8_t type, std::string_view payload) {
     case EventType::kFeedback: return round_trip<FeedbackEvent>(payload);
     case EventType::kAlarm: return round_trip<AlarmEvent>(payload);
     case EventType::kGap: return round_trip<GapEvent>(payload);
+    case EventType::kPromiseRow: return round_trip<PromiseRowEvent>(payload);
+    case EventType::kPromise: return round_trip<PromiseEvent>(payload);
     case EventType::kErased: return;
   }
 }

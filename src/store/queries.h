@@ -51,6 +51,7 @@ struct AttemptRecord {
   std::string finish_reason;
   WallTime finished;
   Body answer;  ///< filled where bodies were asked for
+  std::string rung;  ///< that the call was made for; "": the stage itself
 };
 
 struct LabelRecord {
@@ -60,6 +61,7 @@ struct LabelRecord {
   double propensity = 1;
   std::string comparator;
   WallTime time;
+  std::string rung;  ///< whose answer is judged; "" in records of versions without ladders
 };
 
 struct FeedbackRecord {
@@ -120,6 +122,9 @@ struct RequestRecord {
   std::int64_t latency_us = 0;
   std::int64_t overhead_us = 0;
   std::uint64_t input_hash = 0;
+  std::string promise_version;    ///< "": none was in force
+  std::string served_rung;
+  std::uint64_t prompt_hash = 0;  ///< 0: unknown
 };
 
 /// One request whole.
@@ -233,6 +238,28 @@ struct AlarmRecord {
   std::string message;
 };
 
+/// What happened to a task's promise, and a labelled row of it; `detail` and `row` are their owner's JSON.
+struct PromiseEventRecord {
+  WallTime time;
+  std::string task;
+  std::string kind;
+  std::string version;
+  std::string detail;
+};
+
+struct PromiseRowRecord {
+  WallTime time;
+  std::string request_id;
+  bool test = false;
+  std::string row;
+};
+
+/// How often the teacher's second answer to the same request differed from its first.
+struct TeacherNoise {
+  std::int64_t asked = 0;
+  std::int64_t disagreed = 0;
+};
+
 struct Status {
   WallTime now;
   std::optional<WallTime> first_request;   ///< start of the hour of the oldest aggregate
@@ -301,6 +328,23 @@ class StoreReader {
 
   /// Names of all tasks seen, sorted.
   Result<std::vector<std::string>> tasks();
+
+  /// Of one task, oldest first: in the order of appending for events of one reactor, across reactors to within a batch.
+  Result<std::vector<PromiseEventRecord>> promise_events(std::string_view task);
+  /// Names of the tasks that have promise events, sorted.
+  Result<std::vector<std::string>> promise_tasks();
+  /// Visits a task's labelled rows by time, oldest first; `visit` returns false to stop. Returns how many were visited. Holds a read
+  /// transaction meanwhile: the visitor should be quick.
+  Result<std::uint64_t> promise_rows(std::string_view task, std::optional<WallTime> since,
+                                     const std::function<bool(const PromiseRowRecord&)>& visit);
+
+  /// Newest first; `since`: at or after. `limit` 1..10,000 (clamped).
+  Result<std::vector<AlarmRecord>> alarms(std::optional<WallTime> since, std::uint32_t limit);
+  /// What calls beside the user's path that ended at or after `since` cost; those of unknown cost are not in it.
+  Result<PicousdSum> label_spend(WallTime since);
+  /// Over all labels of a task whose judged answer is the teacher's own. They are in no agreement figure. Survives the deletion of
+  /// the requests.
+  Result<TeacherNoise> teacher_noise(std::string_view task);
 
   /// Reads everything and compares: checksums of all segments, SQLite's own check, body blocks, orphans. Slow on purpose.
   Result<CheckReport> check();

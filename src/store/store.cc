@@ -80,6 +80,9 @@ struct Store::Impl {
       : path(std::move(p)), options(o), lock(std::move(l)), db(std::move(d)) {}
   ~Impl() { close(); }
 
+  Retention retention() const {
+    return {options.bodies_max_age_ms, options.bodies_max_bytes, options.records_max_age_ms, options.promise_rows_max_age_ms};
+  }
   Result<void> recover();
   Result<void> start();
   void keep();
@@ -150,7 +153,7 @@ Result<void> Store::Impl::start() {
   }
   Writer::Config writing;
   writing.batch_interval_ms = options.batch_interval_ms;
-  writing.retention = {options.bodies_max_age_ms, options.bodies_max_bytes, options.records_max_age_ms};
+  writing.retention = retention();
   writing.sync = config.sync;
   writing.journal_directory = config.directory;
   writer = std::make_unique<Writer>(db, *importer, all, writer_signal, *options.clock, std::move(writing));
@@ -266,13 +269,12 @@ Result<CompactReport> Store::compact() {
   CompactReport report;
   const auto done = impl_->writer->with_everything_stored([&]() -> Result<void> {
     report.bytes_before = database_bytes(database_path(impl_->path));
-    const Retention retention{impl_->options.bodies_max_age_ms, impl_->options.bodies_max_bytes, impl_->options.records_max_age_ms};
     constexpr std::uint64_t kChunk = 4096;
     for (;;) {
-      STORE_TRY_ASSIGN(const Removed removed, apply_retention(impl_->db, retention, impl_->options.clock->wall(), kChunk));
+      STORE_TRY_ASSIGN(const Removed removed, apply_retention(impl_->db, impl_->retention(), impl_->options.clock->wall(), kChunk));
       report.body_blocks_removed += removed.body_blocks;
       report.requests_removed += removed.requests;
-      if (removed.body_blocks < kChunk && removed.requests < kChunk) break;
+      if (removed.body_blocks < kChunk && removed.requests < kChunk && removed.promise_rows < kChunk) break;
     }
     STORE_TRY(vacuum(impl_->db));
     report.bytes_after = database_bytes(database_path(impl_->path));

@@ -13,7 +13,7 @@
 ///
 /// *Write-ahead.* Everything that must survive a crash goes to `KeeperLog` before it takes effect: a test's share of delta
 /// before its outcome is looked at, a switch before the policy is handed out. Where the log refuses, it does not happen.
-/// `restore` brings a keeper back from its events and rows; a crash between a test and its switch leaves the old policy in
+/// A keeper is brought back from its events and rows; a crash between a test and its switch leaves the old policy in
 /// force and the share of delta spent.
 ///
 /// Deterministic for a seed. Not thread-safe. docs/maths/promise.md has the proof, docs/operate/promise.md the alarms.
@@ -50,7 +50,7 @@ enum class PromiseState : std::uint8_t { kWarming, kProven, kNever };
 std::string_view promise_state_name(PromiseState state);   ///< "warming", "proven", "never"
 
 enum class KeeperEventKind : std::uint8_t {
-  kEpoch,     ///< a new epoch began; `why`: start, alarm, input_shift, stale, ladder
+  kEpoch,     ///< a new epoch began; `why`: start, promise, input_shift, stale, ladder, options
   kTest,      ///< a test is about to look at its rows; `number` counts from 0 in its epoch
   kOutcome,   ///< and what it found
   kSwitch,    ///< `policy` is in force from now on
@@ -63,13 +63,19 @@ struct KeeperEvent {
   KeeperEventKind kind = KeeperEventKind::kEpoch;
   std::int64_t at_us = 0;
   std::uint32_t epoch = 0;
-  std::uint32_t number = 0;      ///< of the test within its epoch
-  double delta = 0;              ///< that it spends
   std::string why;
   std::string message;           ///< for people: one sentence
-  std::optional<LadderPolicy> policy;   ///< kSwitch
-  bool passed = false;           ///< kOutcome
-  std::string ladder;            ///< kEpoch
+  // kEpoch
+  std::string ladder;
+  std::vector<RungSpec> rungs;
+  KeeperOptions options;
+  std::int64_t keep_since_us = 0;  ///< rows labelled before are dropped; younger ones go on as fit rows
+  // kTest, kOutcome
+  std::uint32_t number = 0;      ///< of the test within its epoch
+  double delta = 0;              ///< that it spends
+  bool passed = false;
+  // kSwitch
+  std::optional<LadderPolicy> policy;
 };
 std::string keeper_event_json(const KeeperEvent& event);
 Result<KeeperEvent> parse_keeper_event(std::string_view json);
@@ -100,11 +106,14 @@ struct PromiseReport {
 
 class PromiseKeeper {
  public:
-  PromiseKeeper(KeeperOptions options, std::vector<RungSpec> rungs, std::string ladder, std::int64_t now_us);
+  /// A new one, or the one that its events and rows (oldest first) bring back. What belongs to other ladders or to ended
+  /// epochs is left out. Call `open` before anything else.
+  PromiseKeeper(KeeperOptions options, std::vector<RungSpec> rungs, std::string ladder, const std::vector<KeeperEvent>& events = {},
+                std::vector<LabelledRow> rows = {});
 
-  /// Brings back a keeper from what its log and its rows hold, oldest first. Rows of other ladders and of ended epochs are ignored.
-  static PromiseKeeper restore(KeeperOptions options, std::vector<RungSpec> rungs, std::string ladder, std::int64_t now_us,
-                               const std::vector<KeeperEvent>& events, std::vector<LabelledRow> rows);
+  /// Begins an epoch where the last one was for another ladder, another promise, or where there is none. False: the log refused;
+  /// then there is no policy, and nothing is tested until a later `open` or `advance` succeeds.
+  bool open(std::int64_t now_us, KeeperLog& log);
 
   /// The probability of the coin for the next requests: 1 while the task is new, `spot_check` in the end.
   double coin() const;
@@ -128,6 +137,8 @@ class PromiseKeeper {
   /// Fits, chooses candidates, tests, switches; looks at the age of the evidence. Up to a second: not for a reactor's thread.
   void advance(std::int64_t now_us, KeeperLog& log);
 
+  /// The part of `advance` that tests nothing: what `report` foresees, also after a restart.
+  void look_ahead(std::int64_t now_us);
   PromiseReport report(std::int64_t now_us) const;
   PromiseState state() const { return state_; }
   std::uint32_t epoch() const { return epoch_; }
@@ -137,16 +148,22 @@ class PromiseKeeper {
 
  private:
   struct Plan;
-  bool begin_epoch(std::string_view why, std::string message, std::int64_t now_us, KeeperLog& log, std::int64_t keep_since_us);
-  void alarm(std::string_view why, std::string message, std::int64_t now_us, KeeperLog& log, std::int64_t keep_since_us);
-  void apply_epoch(const KeeperEvent& event);
-  void apply_switch(const KeeperEvent& event);
-  void watch(const LabelledRow& row, std::int64_t now_us, KeeperLog& log);
+  bool begin_epoch(std::string_view why, std::string message, std::int64_t keep_since_us, std::int64_t now_us, KeeperLog& log);
+  bool alarm(std::string_view why, std::string message, std::int64_t keep_since_us, std::int64_t now_us, KeeperLog& log);
+  void apply(const KeeperEvent& event);
+  void keep(LabelledRow row);
+  void watch(const LabelledRow& row);
+  bool check_watch(std::int64_t now_us, KeeperLog& log);
+  void suspect(std::string_view why, bool now, std::string message, std::int64_t now_us, KeeperLog& log);
   void drop_old(std::int64_t now_us);
-  bool stale(std::int64_t row_us, std::int64_t now_us) const;
-  Plan make_plan(double delta) const;
-  void test(const Plan& plan, std::int64_t now_us, KeeperLog& log);
-  void foresee(const Plan& plan);
+  bool stale(std::int64_t then_us, std::int64_t now_us) const;
+  bool renewal_due(std::int64_t now_us) const;
+  std::size_t tests_in_force(std::int64_t now_us) const;
+  std::vector<const LabelledRow*> distinct_test_rows() const;
+  Plan make_plan(double delta, std::int64_t now_us) const;
+  void test(const Plan& plan, double delta, std::int64_t now_us, KeeperLog& log);
+  void foresee(const Plan& plan, double delta);
+  std::size_t pool_wanted() const;
 
   KeeperOptions options_;
   std::vector<RungSpec> rungs_;
@@ -154,20 +171,21 @@ class PromiseKeeper {
 
   PromiseState state_ = PromiseState::kWarming;
   std::string why_;
+  bool open_ = false;
   std::uint32_t epoch_ = 0;
-  std::uint32_t tests_ = 0;              ///< begun in this epoch
-  std::int64_t epoch_since_us_ = 0;
+  std::uint32_t tests_ = 0;                  ///< begun in this epoch
+  std::vector<std::int64_t> test_times_us_;  ///< theirs
   std::deque<LabelledRow> fit_rows_, test_rows_;
   std::shared_ptr<const LadderPolicy> policy_;
   std::shared_ptr<const ShiftBaseline> baseline_;
-  std::size_t rows_since_look_ = 0;      ///< fit and test rows since the last advance
-  std::size_t next_look_ = 0;
+  std::size_t rows_since_look_ = 0, next_look_ = 0;
+  std::size_t tested_at_ = 0;                ///< test rows at the last test
 
   RiskMonitor watch_;
   std::uint64_t watched_ = 0, watched_bad_ = 0;
   double least_wealth_ = 1;
-  std::int64_t calm_until_us_ = 0;       ///< time of the label at which the watch's evidence was least
-  bool suspect_ = false;
+  std::int64_t calm_until_us_ = 0;           ///< the label at which the watch's evidence was least: what came later may be of another world
+  bool suspect_risk_ = false, suspect_input_ = false;
 
   std::optional<std::size_t> labels_needed_;
   bool labels_guessed_ = true;

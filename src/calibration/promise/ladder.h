@@ -61,8 +61,8 @@ struct LabelledRow {
 /// From a raw confidence and features to the probability of agreeing with the teacher: a logistic in a few columns made
 /// from them. Strictly rising in the raw confidence where it uses only that, so equal answers stay in order.
 struct RungModel {
-  std::string method = "raw";        ///< raw | platt | beta | ridge
-  std::vector<double> mean, deviation, weight;  ///< by column, standardised; empty for raw
+  std::string method = "raw";        ///< raw | constant | platt | beta | ridge
+  std::vector<double> mean, deviation, weight;  ///< by column, standardised; empty for raw and constant
   double intercept = 0;
 
   /// @return in [0, 1]. O(features).

@@ -19,7 +19,7 @@ struct RungFit {
   std::size_t rows = 0;           ///< usable ones
 };
 
-/// Candidates: raw confidence as it is, Platt's and the beta map of it, and a ridge over it and all features; five folds,
+/// Candidates: raw confidence as it is, the base rate alone (where the confidence tells nothing), Platt's and the beta map of it, and a ridge over it and all features; five folds,
 /// the least held-back log loss wins, ridge only by a standard error (raw confidence stays unless something is better on
 /// rows that it has not seen). With fewer than 20 usable rows, or outcomes of one kind only, raw it is.
 /// @param rows  n rows @param rung index of the rung @param random of the folds

@@ -28,7 +28,10 @@ void add_confidence(const CallSubject& subject, Attempt& attempt, const chat::Lo
     next += count;
   }
   attempt.features = accumulator.finish();
-  if (attempt.features) attempt.confidence = subject.runtime.policy->confidence->confidence(*attempt.features);
+  if (!attempt.features) return;
+  attempt.confidence = subject.runtime.policy->confidence->confidence(*attempt.features);
+  attempt.raw_confidence = attempt.confidence.value_or(0);
+  if (!attempt.confidence) attempt.features.reset();
 }
 
 void add_cost(const CallSubject& subject, Attempt& attempt) {

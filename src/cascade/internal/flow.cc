@@ -1,5 +1,7 @@
 #include "cascade/internal/flow.h"
 
+#include <algorithm>
+
 namespace understudy::cascade {
 
 using internal::Delivery;
@@ -41,7 +43,9 @@ net::Awaitable<void> Flow::run() {
   }
 
   const CascadeConfig& cascade = *route_.cascade;
-  const bool pinned = task_ != nullptr && task_->pin_teacher;
+  promise_ = engine_.promise_of(policy_, cascade, task_, task_name_);
+  view_ = promise_->view();
+  const bool pinned = (task_ != nullptr && task_->pin_teacher) || promise_->pinned();
   if (route_.direct_model && !context_.mode) {
     const Stage stage = *route_.direct_model == cascade.student ? Stage::kStudent : Stage::kTeacher;
     co_await single(*route_.direct_model, stage, reason::kDirect);
@@ -63,41 +67,103 @@ net::Awaitable<void> Flow::run() {
     toss_coin();
     co_await live();
     start_labels();
+    offer_escalation();
   }
 }
 
 net::Awaitable<void> Flow::live() {
-  const CascadeConfig& cascade = *route_.cascade;
-  decision_.threshold = threshold();
-  if (cascade.cache) {
-    chat::append_canonical(request_, context_.body, canonical_);
-    cache_scope_ = std::string(context_.tenant) + '\n' + cascade.name + '\n' + std::string(task_name_);
-    cache_key_ = AnswerCache::Key(cache_scope_, canonical_);
-    cached_ = deps_.cache.find(cache_key_, deps_.reactor.now(), cascade.cache_max_age_ms);
-    if (cached_) {
+  look_into_cache();
+  const bool decided = promise_->by_hand() || view_->policy;
+  if (!decided) {
+    co_await single(route_.cascade->teacher, Stage::kTeacher, reason::kNoCalibration);
+    co_return;
+  }
+  if (view_->policy && !calibration::covers_prompt(*view_->policy, request_.prompt_hash)) {
+    observe();
+    co_await single(route_.cascade->teacher, Stage::kTeacher, reason::kNewPrompt);
+    co_return;
+  }
+  decision_.reason = reason::kBelowThreshold;
+  const bool served = co_await climb();
+  observe();
+  if (!served) co_await escalate(decision_.reason);
+}
+
+net::Awaitable<bool> Flow::climb() {
+  const std::vector<Rung>& ladder = promise_->ladder();
+  if (view_->policy) decision_.promise_version = view_->policy->version;
+  for (std::size_t i = 0; i < ladder.size(); ++i) {
+    const auto threshold = threshold_of(i);
+    if (!threshold) continue;
+    if (ladder[i].stage == Stage::kCache) {
+      if (!in_cache_) continue;
+      const double confidence = view_->policy ? view_->policy->rungs[i].model.probability(1, {}) : 1;
+      if (confidence < *threshold) continue;
+      cached_ = in_cache_;
       decision_.served_by = Stage::kCache;
       decision_.model = cached_->model;
-      decision_.confidence = cached_->confidence;
+      decision_.confidence = view_->policy ? confidence : cached_->confidence;
+      decision_.threshold = threshold;
       decision_.reason = reason::kCacheHit;
       co_await serve_cached(*cached_);
-      co_return;
+      co_return true;
     }
+    const bool done = ladder[i].signal ? co_await try_signal(i, *threshold) : co_await try_student(i, *threshold);
+    if (done) co_return true;
   }
-  Attempt& student = new_attempt(Stage::kStudent, *cascade.student);
+  co_return false;
+}
+
+net::Awaitable<bool> Flow::try_student(std::size_t rung, double threshold) {
+  Attempt& student = new_attempt(Stage::kStudent, promise_->ladder()[rung].model);
+  student.rung = rung;
   const auto calls = subject();
   co_await internal::call_model(calls, student, request_.stream ? Delivery::kCollect : Delivery::kPlain);
+  student.confidence = confidence_of(student, rung);
   decision_.confidence = student.confidence;
-  if (client_left()) co_return;  // nobody waits for the teacher
+  decision_.threshold = threshold;
+  if (client_left()) co_return true;  // nobody waits for the teacher
   if (!student.ok()) {
-    co_await escalate(reason::kStudentError);
+    decision_.reason = reason::kStudentError;
   } else if (!student.confidence) {
-    co_await escalate(reason::kNoSignal);
-  } else if (*student.confidence < threshold()) {
-    co_await escalate(reason::kBelowThreshold);
+    decision_.reason = reason::kNoSignal;
+  } else if (*student.confidence < threshold) {
+    decision_.reason = reason::kBelowThreshold;
   } else {
     decision_.reason = reason::kConfident;
     co_await serve_attempt(student);
+    co_return true;
   }
+  co_return false;
+}
+
+net::Awaitable<bool> Flow::try_signal(std::size_t rung, double threshold) {
+  const Rung& spec = promise_->ladder()[rung];
+  const auto judged = std::find_if(attempts_.begin(), attempts_.end(), [&](const Attempt& a) { return a.rung == spec.of && a.ok(); });
+  if (judged == attempts_.end()) co_return false;
+  const auto answer = answer_of(*judged);
+  if (!answer) co_return false;
+  const auto calls = subject();
+  const std::function<Attempt&()> next = [this, &spec, rung]() -> Attempt& {
+    Attempt& attempt = new_attempt(Stage::kStudent, spec.model);
+    attempt.rung = rung;
+    return attempt;
+  };
+  const SignalReading reading = co_await internal::read_signal(calls, spec, *answer, task_, next);
+  signals_[rung] = reading;
+  if (client_left()) co_return true;
+  if (!reading.usable) co_return false;
+  const double confidence = internal::signal_confidence(*view_->policy, rung, *judged, reading, context_.body.size());
+  decision_.confidence = confidence;
+  decision_.threshold = threshold;
+  if (confidence < threshold) {
+    decision_.reason = reason::kBelowThreshold;
+    co_return false;
+  }
+  decision_.reason = reason::kConfident;
+  judged->confidence = confidence;
+  co_await serve_attempt(*judged);
+  co_return true;
 }
 
 net::Awaitable<void> Flow::escalate(std::string_view why) {
@@ -105,16 +171,22 @@ net::Awaitable<void> Flow::escalate(std::string_view why) {
   decision_.reason = why;
   label_source_ = coin_heads_ ? "coin" : "escalation";
   co_await ask_with_retries(Stage::kTeacher, route_.cascade->teacher);
-  Attempt& student = attempts_.front();
   Attempt& teacher = attempts_.back();
   if (!teacher.error && teacher.status == 200) {
     co_await serve_attempt(teacher);
-  } else if (route_.cascade->on_teacher_failure == OnTeacherFailure::kStudent && student.ok()) {
-    decision_.reason = reason::kTeacherError;
-    co_await serve_attempt(student);
-  } else if (!client_left()) {
-    co_await serve_failure(teacher);
+    co_return;
   }
+  if (route_.cascade->on_teacher_failure == OnTeacherFailure::kStudent) {
+    // The strongest student that answered; outside the promise, and said so.
+    const auto is_answer = [&](const Attempt& a) { return a.ok() && a.rung && !promise_->ladder()[*a.rung].signal; };
+    const auto student = std::find_if(attempts_.rbegin(), attempts_.rend(), is_answer);
+    if (student != attempts_.rend()) {
+      decision_.reason = reason::kTeacherError;
+      co_await serve_attempt(*student);
+      co_return;
+    }
+  }
+  if (!client_left()) co_await serve_failure(teacher);
 }
 
 net::Awaitable<void> Flow::student_only() {
@@ -122,6 +194,11 @@ net::Awaitable<void> Flow::student_only() {
   Attempt& student = new_attempt(Stage::kStudent, *route_.cascade->student);
   const auto calls = subject();
   co_await internal::call_model(calls, student, request_.stream ? Delivery::kCollect : Delivery::kPlain);
+  for (std::size_t i = 0; i < promise_->ladder().size(); ++i) {
+    const Rung& rung = promise_->ladder()[i];
+    if (rung.stage == Stage::kStudent && !rung.signal && rung.model == student.model) student.rung = i;
+  }
+  if (student.rung) student.confidence = confidence_of(student, *student.rung);
   decision_.confidence = student.confidence;
   if (student.ok()) {
     co_await serve_attempt(student);
@@ -137,9 +214,23 @@ net::Awaitable<void> Flow::single(std::size_t model, Stage stage, std::string_vi
   decision_.confidence = attempt.confidence;
   if (!attempt.error && attempt.status == 200) {
     co_await serve_attempt(attempt);
-  } else if (!client_left()) {
-    co_await serve_failure(attempt);
+    co_return;
   }
+  const bool stand_in = stage == Stage::kTeacher && mode_ == Mode::kLive && route_.cascade->on_teacher_failure == OnTeacherFailure::kStudent &&
+                        route_.cascade->student && why != reason::kPinned;
+  if (stand_in && !client_left()) {
+    // Nothing is proven, but the configuration prefers an unproven answer to none: asked, marked, outside the promise.
+    Attempt& student = new_attempt(Stage::kStudent, *route_.cascade->student);
+    const auto calls = subject();
+    co_await internal::call_model(calls, student, request_.stream ? Delivery::kCollect : Delivery::kPlain);
+    if (student.ok()) {
+      decision_.reason = reason::kTeacherError;
+      decision_.confidence = student.confidence;
+      co_await serve_attempt(student);
+      co_return;
+    }
+  }
+  if (!recorded_ && !client_left()) co_await serve_failure(attempt);
 }
 
 net::Awaitable<void> Flow::ask_with_retries(Stage stage, std::size_t model) {
@@ -177,16 +268,49 @@ void Flow::toss_coin() {
   if (mode_ == Mode::kShadow) {
     coin_probability_ = 1;
     coin_heads_ = true;
-    return;
+  } else {
+    const double by_config = task_ != nullptr && task_->spot_check ? *task_->spot_check : route_.cascade->spot_check;
+    coin_probability_ = promise_->by_hand() ? by_config : view_->coin;
+    coin_heads_ = deps_.random.coin(coin_probability_);
+    if (coin_heads_) bump(deps_.counters.coins);
   }
-  coin_probability_ = task_ != nullptr && task_->spot_check ? *task_->spot_check : route_.cascade->spot_check;
-  coin_heads_ = deps_.random.coin(coin_probability_);
-  if (coin_heads_) bump(deps_.counters.coins);
+  test_row_ = coin_heads_ && deps_.random.coin(view_->test_share);
 }
 
-double Flow::threshold() const {
-  if (task_ != nullptr && task_->escalate_below) return *task_->escalate_below;
-  return route_.cascade->escalate_below;
+std::optional<double> Flow::threshold_of(std::size_t rung) const {
+  if (view_->policy) return view_->policy->rungs[rung].threshold;
+  if (!promise_->by_hand() || promise_->ladder()[rung].signal) return std::nullopt;
+  return promise_->ladder()[rung].stage == Stage::kCache ? 0 : *promise_->by_hand();
+}
+
+std::optional<double> Flow::confidence_of(const Attempt& attempt, std::size_t rung) const {
+  if (!view_->policy || !attempt.features) return attempt.confidence;
+  const StudentFeatures features = student_features(attempt.features, context_.body.size());
+  return view_->policy->rungs[rung].model.probability(attempt.raw_confidence, features);
+}
+
+void Flow::look_into_cache() {
+  const CascadeConfig& cascade = *route_.cascade;
+  if (!cascade.cache) return;
+  chat::append_canonical(request_, context_.body, canonical_);
+  cache_scope_ = std::string(context_.tenant) + '\n' + cascade.name + '\n' + std::string(task_name_);
+  cache_key_ = AnswerCache::Key(cache_scope_, canonical_);
+  in_cache_ = deps_.cache.find(cache_key_, deps_.reactor.now(), cascade.cache_max_age_ms);
+}
+
+void Flow::observe() {
+  if (!view_->counts) return;
+  InputCounts& counts = *view_->counts;
+  const auto one = [](std::atomic<std::uint64_t>& n) { n.fetch_add(1, std::memory_order_relaxed); };
+  one(counts.requests);
+  one(counts.bytes[view_->baseline->bytes.bin(static_cast<double>(context_.body.size()))]);
+  if (!calibration::covers_prompt(*view_->policy, request_.prompt_hash)) one(counts.unknown_prompts);
+  for (const Attempt& attempt : attempts_) {
+    if (attempt.rung != view_->baseline->rung || !attempt.ok() || !attempt.features) continue;
+    const StudentFeatures features = student_features(attempt.features, context_.body.size());
+    one(counts.confidence[view_->baseline->confidence.bin(view_->policy->rungs[*attempt.rung].model.probability(attempt.raw_confidence, features))]);
+    break;
+  }
 }
 
 internal::CallSubject Flow::subject() {
@@ -200,6 +324,20 @@ Attempt& Flow::new_attempt(Stage stage, std::size_t model) {
   attempt.model = model;
   attempt.number = static_cast<std::uint8_t>(attempts_.size() - 1);
   return attempt;
+}
+
+std::shared_ptr<TaskPromise> Engine::promise_of(const Policy& policy, const CascadeConfig& cascade, const TaskConfig* config, std::string_view task) {
+  const auto key = std::pair(&cascade, std::string(task));
+  if (const auto found = tasks_.find(key); found != tasks_.end()) return found->second;
+  std::shared_ptr<TaskPromise> promise;
+  if (deps_.promises != nullptr) {
+    promise = deps_.promises->task(policy, cascade, config, task);
+  } else {
+    auto ladder = make_ladder(policy, cascade);
+    promise = std::make_shared<TaskPromise>(promise_key(cascade.name, task), std::string(task), std::move(ladder), "", Policy::by_hand(cascade, config));
+  }
+  if (tasks_.size() < 4'096) tasks_.emplace(key, promise);  // clients name tasks: they must not fill the memory
+  return promise;
 }
 
 net::Awaitable<void> Engine::handle(RequestContext context, ClientSink& sink) {

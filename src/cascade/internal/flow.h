@@ -2,17 +2,21 @@
 /// One request's way through the cascade. Lives in Engine::handle's frame.
 
 #include <list>
+#include <map>
 #include <optional>
 #include <string>
 
 #include "cascade/attempt.h"
 #include "cascade/engine.h"
 #include "cascade/internal/call_model.h"
+#include "cascade/internal/signals.h"
 #include "chat/request.h"
 
 namespace understudy::cascade {
 
 class Flow {
+  using SignalReading = internal::SignalReading;
+
  public:
   Flow(Engine& engine, RequestContext context, ClientSink& sink);
   net::Awaitable<void> run();
@@ -20,6 +24,10 @@ class Flow {
  private:
   // flow.cc: who answers
   net::Awaitable<void> live();
+  /// Asks the ladder's rungs in order until one may serve. True: its answer has gone out, or nobody waits any more.
+  net::Awaitable<bool> climb();
+  net::Awaitable<bool> try_student(std::size_t rung, double threshold);
+  net::Awaitable<bool> try_signal(std::size_t rung, double threshold);
   net::Awaitable<void> student_only();
   net::Awaitable<void> single(std::size_t model, Stage stage, std::string_view reason);
   net::Awaitable<void> escalate(std::string_view reason);
@@ -29,7 +37,15 @@ class Flow {
   /// Where the client is gone: records that and what was spent until then. Nothing more is to be sent.
   bool client_left();
   void toss_coin();
-  double threshold() const;
+  /// The threshold of one rung for this request: by hand, or the proven version's; nullopt: it may not serve.
+  std::optional<double> threshold_of(std::size_t rung) const;
+  /// A student's calibrated confidence under the version in force; its raw one where there is none.
+  std::optional<double> confidence_of(const Attempt& attempt, std::size_t rung) const;
+  std::optional<double> shadow_threshold() const;
+  /// Tokens of the answer that was served, as far as they are known.
+  std::optional<Usage> decision_usage() const;
+  void look_into_cache();
+  void observe();
   internal::CallSubject subject();
   Attempt& new_attempt(Stage stage, std::size_t model);
 
@@ -51,6 +67,8 @@ class Flow {
   net::Awaitable<void> make_durable();
   void compare_with_teacher();
   void start_labels();
+  void offer_escalation();
+  calibration::LabelledRow row_frame(calibration::LabelSource source) const;
 
   Engine& engine_;
   const EngineDeps& deps_;
@@ -64,14 +82,19 @@ class Flow {
   Mode mode_ = Mode::kLive;
   const TaskConfig* task_ = nullptr;
   std::string_view task_name_;
+  std::shared_ptr<TaskPromise> promise_;
+  std::shared_ptr<const PromiseView> view_;
   double coin_probability_ = 0;
   bool coin_heads_ = false;
+  bool test_row_ = false;          ///< second coin: the row is the exact test's alone
   Decision decision_;
   std::list<Attempt> attempts_;   ///< references to them stay valid
   std::string canonical_;
   std::string cache_scope_;
   AnswerCache::Key cache_key_;     ///< of the two above
-  std::shared_ptr<const CachedAnswer> cached_;
+  std::shared_ptr<const CachedAnswer> in_cache_;   ///< what the cache has for this request, served or not
+  std::shared_ptr<const CachedAnswer> cached_;     ///< the same where it is what is served
+  std::map<std::size_t, SignalReading> signals_;   ///< by rung
   std::string_view label_source_;
   std::optional<bool> agrees_;
   bool recorded_ = false;

@@ -11,7 +11,8 @@ void Flow::compare_with_teacher() {
   const Attempt* teacher = nullptr;
   for (const Attempt& attempt : attempts_) {
     if (!attempt.ok()) continue;
-    if (attempt.stage == Stage::kStudent) student = &attempt;
+    const bool answers = attempt.rung && !promise_->ladder()[*attempt.rung].signal;
+    if (attempt.stage == Stage::kStudent && answers && student == nullptr) student = &attempt;
     if (attempt.stage == Stage::kTeacher) teacher = &attempt;
   }
   if (student == nullptr || teacher == nullptr) return;
@@ -54,7 +55,8 @@ void Flow::record(int status, std::string_view error) {
     } else if (keep_bodies && attempt.ok()) {
       answer = attempt.completion.message.in(attempt.body);
     }
-    const store::AttemptEvent event = internal::attempt_event(policy_, attempt, decision_.request_id, answer);
+    const std::string_view rung = attempt.rung ? std::string_view(promise_->ladder()[*attempt.rung].name) : std::string_view{};
+    const store::AttemptEvent event = internal::attempt_event(policy_, attempt, decision_.request_id, rung, answer);
     deps_.journal->append(event);
   }
 
@@ -82,8 +84,10 @@ void Flow::record(int status, std::string_view error) {
   event.served_model = decision_.served_by ? std::string_view(decision_.model) : std::string_view{};
   event.confidence = decision_.confidence;
   // In shadow mode nothing is decided; what live would have decided by is kept, so that the store can tell what it would save.
-  event.threshold = mode_ == Mode::kShadow && !route_.direct_model ? std::optional(threshold()) : decision_.threshold;
-  event.threshold_by_hand = event.threshold.has_value();
+  event.threshold = mode_ == Mode::kShadow && !route_.direct_model ? shadow_threshold() : decision_.threshold;
+  event.threshold_by_hand = event.threshold && promise_ && promise_->by_hand();
+  if (view_ && view_->policy) event.promise_version = view_->policy->version;
+  event.prompt_hash = request_.prompt_hash;
   event.escalated = decision_.escalated;
   event.reason = decision_.reason;
   event.status = status;
@@ -112,47 +116,90 @@ net::Awaitable<void> Flow::make_durable() {
   [[maybe_unused]] const bool synced = co_await durable->wait(net::Deadline::after_ms(deps_.reactor.clock().mono(), 10'000));
 }
 
+std::optional<double> Flow::shadow_threshold() const {
+  for (std::size_t i = 0; i < promise_->ladder().size(); ++i) {
+    const Rung& rung = promise_->ladder()[i];
+    if (rung.stage == Stage::kStudent && !rung.signal) return threshold_of(i);
+  }
+  return std::nullopt;
+}
+
+calibration::LabelledRow Flow::row_frame(calibration::LabelSource source) const {
+  calibration::LabelledRow row;
+  row.input = canonical_.empty() ? hash64(context_.body) : cache_key_.content.low;
+  row.propensity = source == calibration::LabelSource::kEscalation ? 1 : coin_probability_;
+  row.use = test_row_ && source != calibration::LabelSource::kEscalation ? calibration::RowUse::kTest : calibration::RowUse::kFit;
+  row.source = source;
+  row.version = view_->policy ? view_->policy->version : std::string();
+  row.prompt = request_.prompt_hash;
+  row.prompt_bytes = static_cast<std::uint32_t>(std::min<std::size_t>(context_.body.size(), UINT32_MAX));
+  row.teacher_cost_usd = internal::usd(decision_.teacher_cost);
+  return row;
+}
+
+std::optional<Usage> Flow::decision_usage() const {
+  if (cached_) return cached_->usage;
+  for (const Attempt& attempt : attempts_) {
+    if (attempt.served) return attempt.usage;
+  }
+  return std::nullopt;
+}
+
 void Flow::start_labels() {
   if (!coin_heads_ || !decision_.served_by || !route_.cascade->student) return;
-  const bool shadow = mode_ == Mode::kShadow;
+  constexpr double kTeacherTwice = 0.05;   // of labelled requests: the teacher's own noise
   auto job = std::make_unique<internal::LabelJob>();
-  const Attempt* student = nullptr;
-  const Attempt* teacher = nullptr;
+  job->rungs = internal::trace_rungs(promise_->ladder(), attempts_, in_cache_.get(), signals_);
   for (const Attempt& attempt : attempts_) {
-    if (attempt.stage == Stage::kStudent && attempt.ok()) student = &attempt;
-    if (attempt.stage == Stage::kTeacher && attempt.ok()) teacher = &attempt;
+    if (attempt.stage != Stage::kTeacher || !attempt.ok()) continue;
+    if (auto answer = answer_of(attempt)) job->teacher = std::move(*answer);
   }
-  const bool student_asked = std::any_of(attempts_.begin(), attempts_.end(), [](const Attempt& a) { return a.stage == Stage::kStudent; });
-  job->ask_student = !student_asked;
-  job->ask_teacher = teacher == nullptr;
-  if (!job->ask_student && !job->ask_teacher) return;  // both answered on the path: the label is in the request's record
+  job->teacher_twice = deps_.random.coin(kTeacherTwice);
+  const bool calls = !job->teacher || job->teacher_twice || std::any_of(job->rungs.begin(), job->rungs.end(), [](const auto& rung) { return !rung.asked; });
 
-  if (job->ask_teacher) job->teacher_estimate = decision_.teacher_cost;
-  if (engine_.off_path_.size() >= deps_.max_off_path ||
-      (job->ask_teacher && !deps_.label_budget.reserve(route_.cascade->label_budget_per_day, job->teacher_estimate, deps_.reactor.clock().wall()))) {
+  // Set aside before anything is paid: the teacher at its price for this request, students at theirs for as many tokens.
+  const std::optional<Usage> usage = decision_usage();
+  const auto price_of = [&](std::size_t model) { return usage ? policy_.models[model].cost(*policy_.prices, *usage, deps_.reactor.clock().wall()) : std::nullopt; };
+  Picousd estimate;
+  const auto add = [&](std::optional<Picousd> price) { estimate = estimate + price.value_or(Picousd{0}); };
+  if (!job->teacher) add(decision_.teacher_cost);
+  if (job->teacher_twice) add(decision_.teacher_cost);
+  for (std::size_t i = 0; i < job->rungs.size(); ++i) {
+    if (!job->rungs[i].asked) add(price_of(promise_->ladder()[i].model));
+  }
+  job->estimate = estimate;
+  if (calls && (engine_.off_path_.size() >= deps_.max_off_path ||
+                !deps_.label_budget.reserve(route_.cascade->label_budget_per_day, job->estimate, deps_.reactor.clock().wall()))) {
     deps_.counters.labels_skipped.fetch_add(1, std::memory_order_relaxed);
     return;
   }
-  if (student != nullptr) {
-    if (auto answer = answer_of(*student)) job->student = std::move(*answer);
-  }
-  if (teacher != nullptr) {
-    if (auto answer = answer_of(*teacher)) job->teacher = std::move(*answer);
-  }
-  if (cached_) {
-    if (auto answer = chat::parse_answer(cached_->completion)) job->cached = std::move(*answer);
-  }
+  const bool shadow = mode_ == Mode::kShadow;
   job->runtime = runtime_;
   job->cascade = route_.cascade;
   job->task = task_;
+  job->promise = promise_;
+  job->view = view_;
   job->request_id = decision_.request_id;
   job->client_key = std::string(context_.client_key);
   job->body = std::string(context_.body);
   job->source = shadow ? "shadow" : "coin";
-  job->propensity = coin_probability_;
   job->next_attempt = static_cast<std::uint8_t>(attempts_.size());
   job->keep_bodies = policy_.keep_bodies;
+  job->row = row_frame(shadow ? calibration::LabelSource::kShadow : calibration::LabelSource::kCoin);
   engine_.off_path_.spawn(internal::run_label_job(&engine_.deps_, &deps_.label_budget, std::move(job), engine_.off_path_.token()));
+}
+
+/// What the teacher's answer to an unsure request teaches about confidence; it is no test, for unsure requests are no sample.
+void Flow::offer_escalation() {
+  if (coin_heads_ || !decision_.escalated || promise_->by_hand() || decision_.served_by != Stage::kTeacher) return;
+  const auto teacher = std::find_if(attempts_.begin(), attempts_.end(), [](const Attempt& a) { return a.stage == Stage::kTeacher && a.ok(); });
+  if (teacher == attempts_.end()) return;
+  const auto reference = answer_of(*teacher);
+  if (!reference) return;
+  calibration::LabelledRow row = row_frame(calibration::LabelSource::kEscalation);
+  const auto traces = internal::trace_rungs(promise_->ladder(), attempts_, in_cache_.get(), signals_);
+  row.rungs = internal::judge_rungs(promise_->ladder(), traces, task_, *reference, context_.body.size());
+  promise_->offer(decision_.request_id, std::move(row));
 }
 
 }  // namespace understudy::cascade

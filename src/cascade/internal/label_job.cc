@@ -20,20 +20,93 @@ std::string tool_calls_json(const chat::Answer& answer) {
   return out;
 }
 
-void write_label(const EngineDeps& deps, const LabelJob& job, Stage stage, const chat::Answer& cheap, const chat::Answer& teacher) {
-  const Agreement agreement = compare_answers(job.task, cheap, teacher);
-  deps.counters.labels.fetch_add(1, std::memory_order_relaxed);
-  if (agreement.agrees) deps.counters.labels_agree.fetch_add(1, std::memory_order_relaxed);
+struct Labelled {
+  Stage stage = Stage::kStudent;
+  std::string_view rung;
+  const chat::Answer& answer;
+};
+
+void write_label(const EngineDeps& deps, const LabelJob& job, const Labelled& judged, const chat::Answer& teacher) {
+  const Agreement agreement = compare_answers(job.task, judged.answer, teacher);
+  if (judged.stage != Stage::kTeacher) {
+    deps.counters.labels.fetch_add(1, std::memory_order_relaxed);
+    if (agreement.agrees) deps.counters.labels_agree.fetch_add(1, std::memory_order_relaxed);
+  }
   if (deps.journal == nullptr) return;
   store::LabelEvent event;
   event.request_id = job.request_id;
   event.source = job.source;
-  event.stage = stage;
+  event.stage = judged.stage;
+  event.rung = judged.rung;
   event.agrees = agreement.agrees;
-  event.propensity = job.propensity;
+  event.propensity = job.row.propensity;
   event.comparator = agreement.comparator;
   deps.journal->append(event);
 }
+
+/// The calls of one job, each recorded as it ends.
+class Caller {
+ public:
+  Caller(const CallSubject& subject, LabelJob& job) : subject_(subject), job_(job) {}
+
+  net::Awaitable<std::optional<chat::Answer>> ask(Stage stage, std::size_t model, std::optional<std::size_t> rung, RungTrace* trace) {
+    Attempt& attempt = next(stage, model, rung);
+    co_await call_model(subject_, attempt, Delivery::kPlain);
+    if (trace != nullptr) {
+      trace->cost_usd = usd(attempt.cost);
+      trace->features = attempt.features;
+      if (attempt.confidence) trace->raw = attempt.raw_confidence;
+      const auto& policy = job_.view->policy;
+      if (policy && attempt.features && rung) {
+        attempt.confidence = policy->rungs[*rung].model.probability(attempt.raw_confidence, student_features(attempt.features, job_.body.size()));
+      }
+    }
+    std::optional<chat::Answer> answer;
+    if (attempt.ok()) {
+      if (auto read = answer_of(attempt)) answer = std::move(*read);
+    }
+    record(answer);
+    co_return answer;
+  }
+
+  net::Awaitable<void> read(const Rung& rung, std::size_t index, RungTrace& trace, const chat::Answer& judged) {
+    const std::function<Attempt&()> next_call = [this, &rung, index]() -> Attempt& { return next(Stage::kStudent, rung.model, index); };
+    trace.signal = co_await read_signal(subject_, rung, judged, job_.task, next_call);
+    trace.cost_usd = trace.signal.cost_usd;
+    record(std::nullopt);
+  }
+
+  std::optional<Picousd> spent() const { return spent_; }
+
+ private:
+  Attempt& next(Stage stage, std::size_t model, std::optional<std::size_t> rung) {
+    Attempt& attempt = attempts_.emplace_back();
+    attempt.stage = stage;
+    attempt.model = model;
+    attempt.rung = rung;
+    attempt.number = job_.next_attempt++;
+    attempt.off_path = true;
+    return attempt;
+  }
+
+  void record(const std::optional<chat::Answer>& answer) {
+    for (const Attempt& attempt : attempts_) {
+      spent_ = spent_ && attempt.cost ? std::optional(*spent_ + *attempt.cost) : std::nullopt;
+      if (subject_.deps.journal == nullptr) continue;
+      std::string json;
+      if (job_.keep_bodies && answer) json = chat::message_json(*answer);
+      const std::string_view rung = attempt.rung ? std::string_view(job_.promise->ladder()[*attempt.rung].name) : std::string_view{};
+      const store::AttemptEvent event = attempt_event(*subject_.runtime.policy, attempt, job_.request_id, rung, json);
+      subject_.deps.journal->append(event);
+    }
+    attempts_.clear();
+  }
+
+  const CallSubject& subject_;
+  LabelJob& job_;
+  std::list<Attempt> attempts_;   // of the call at hand
+  std::optional<Picousd> spent_ = Picousd{0};
+};
 
 }  // namespace
 
@@ -52,12 +125,13 @@ Agreement compare_answers(const TaskConfig* task, const chat::Answer& cheap, con
   return {calibration::agrees(*spec, a, b), calibration::comparator_name(spec->comparator)};
 }
 
-store::AttemptEvent attempt_event(const Policy& policy, const Attempt& attempt, std::string_view request_id, std::string_view answer_json) {
+store::AttemptEvent attempt_event(const Policy& policy, const Attempt& attempt, std::string_view request_id, std::string_view rung, std::string_view answer_json) {
   const providers::ModelConfig& model = policy.models[attempt.model].config;
   store::AttemptEvent event;
   event.request_id = request_id;
   event.attempt = attempt.number;
   event.stage = attempt.stage;
+  event.rung = rung;
   event.model = model.name;
   event.upstream_model = model.upstream_model;
   event.provider = model.provider;
@@ -84,40 +158,110 @@ store::AttemptEvent attempt_event(const Policy& policy, const Attempt& attempt, 
   return event;
 }
 
+double usd(std::optional<Picousd> amount) { return amount ? static_cast<double>(amount->value) / static_cast<double>(kPicousdPerUsd) : 0; }
+
+std::vector<RungTrace> trace_rungs(const std::vector<Rung>& ladder, const std::list<Attempt>& attempts, const CachedAnswer* in_cache,
+                                   const std::map<std::size_t, SignalReading>& signals) {
+  std::vector<RungTrace> traces(ladder.size());
+  for (std::size_t i = 0; i < ladder.size(); ++i) {
+    RungTrace& trace = traces[i];
+    if (ladder[i].stage == Stage::kCache) {
+      trace.asked = true;
+      if (in_cache == nullptr) continue;
+      if (auto answer = chat::parse_answer(in_cache->completion)) trace.answer = std::move(*answer);
+      trace.raw = 1;
+      continue;
+    }
+    if (ladder[i].signal) {
+      const auto read = signals.find(i);
+      if (read == signals.end()) continue;
+      trace.asked = true;
+      trace.signal = read->second;
+      trace.cost_usd = read->second.cost_usd;
+      continue;
+    }
+    for (const Attempt& attempt : attempts) {
+      if (attempt.rung != i) continue;
+      trace.asked = true;
+      trace.cost_usd = usd(attempt.cost);
+      if (!attempt.ok()) break;
+      if (auto answer = answer_of(attempt)) trace.answer = std::move(*answer);
+      trace.features = attempt.features;
+      if (attempt.features) trace.raw = attempt.raw_confidence;
+      break;
+    }
+  }
+  return traces;
+}
+
+std::vector<calibration::RungOutcome> judge_rungs(const std::vector<Rung>& ladder, const std::vector<RungTrace>& traces, const TaskConfig* task,
+                                                  const chat::Answer& teacher, std::size_t request_bytes) {
+  std::vector<calibration::RungOutcome> outcomes(ladder.size());
+  for (std::size_t i = 0; i < ladder.size(); ++i) {
+    const RungTrace& trace = traces[i];
+    calibration::RungOutcome& outcome = outcomes[i];
+    outcome.cost_usd = trace.cost_usd;
+    if (ladder[i].stage == Stage::kCache) {
+      if (!trace.answer) continue;
+      outcome.usable = true;
+      outcome.raw = 1;
+      outcome.bad = !compare_answers(task, *trace.answer, teacher).agrees;
+      continue;
+    }
+    const RungTrace& answered = traces[ladder[i].of];
+    const StudentFeatures features = student_features(answered.features, request_bytes);
+    outcome.features.assign(features.begin(), features.end());
+    if (ladder[i].signal) outcome.features.push_back(trace.signal.usable ? static_cast<float>(trace.signal.value) : 0);
+    const std::optional<double> raw = ladder[i].signal ? (trace.signal.usable ? std::optional(trace.signal.value) : std::nullopt) : trace.raw;
+    if (!answered.answer || !raw) continue;
+    outcome.usable = true;
+    outcome.raw = *raw;
+    outcome.bad = !compare_answers(task, *answered.answer, teacher).agrees;
+  }
+  return outcomes;
+}
+
 net::Awaitable<void> run_label_job(const EngineDeps* deps, LabelBudget* budget, std::unique_ptr<LabelJob> job, net::CancelToken cancel) {
   auto request = chat::parse_chat_request(job->body);
   if (!request) co_return;  // it was parsed before; nothing can have changed
   chat::LogprobSeries series;
   calibration::LogprobAccumulator accumulator;
   const CallSubject subject{*deps, *job->runtime, *request, job->body, job->request_id, job->client_key, {}, cancel, series, accumulator};
-  const Policy& policy = *job->runtime->policy;
+  const std::vector<Rung>& ladder = job->promise->ladder();
+  Caller caller(subject, *job);
 
-  for (const Stage stage : {Stage::kTeacher, Stage::kStudent}) {
-    const bool wanted = stage == Stage::kTeacher ? job->ask_teacher : job->ask_student;
-    if (!wanted) continue;
-    Attempt attempt;
-    attempt.stage = stage;
-    attempt.model = stage == Stage::kTeacher ? job->cascade->teacher : *job->cascade->student;
-    attempt.number = job->next_attempt++;
-    attempt.off_path = true;
-    co_await call_model(subject, attempt, Delivery::kPlain);
-    if (stage == Stage::kTeacher) budget->settle(job->teacher_estimate, attempt.cost);
-    std::string answer_json;
-    if (attempt.ok()) {
-      if (auto answer = answer_of(attempt)) {
-        if (job->keep_bodies) answer_json = chat::message_json(*answer);
-        (stage == Stage::kTeacher ? job->teacher : job->student) = std::move(*answer);
+  // The teacher first: without its answer there is nothing to compare with, and the others need not be paid.
+  if (!job->teacher) job->teacher = co_await caller.ask(Stage::kTeacher, job->cascade->teacher, std::nullopt, nullptr);
+  if (job->teacher) {
+    if (job->teacher_twice) {
+      const auto again = co_await caller.ask(Stage::kTeacher, job->cascade->teacher, std::nullopt, nullptr);
+      if (again) {
+        const Labelled label{Stage::kTeacher, "teacher", *again};
+        write_label(*deps, *job, label, *job->teacher);
       }
     }
-    if (deps->journal != nullptr) {
-      const store::AttemptEvent event = attempt_event(policy, attempt, job->request_id, answer_json);
-      deps->journal->append(event);
+    for (std::size_t i = 0; i < ladder.size(); ++i) {
+      RungTrace& trace = job->rungs[i];
+      if (trace.asked) continue;
+      trace.asked = true;
+      if (!ladder[i].signal) {
+        trace.answer = co_await caller.ask(Stage::kStudent, ladder[i].model, i, &trace);
+      } else if (const auto& judged = job->rungs[ladder[i].of].answer) {
+        co_await caller.read(ladder[i], i, trace, *judged);
+      }
     }
-    if (!attempt.ok() && stage == Stage::kTeacher) break;  // without the teacher's answer there is nothing to compare with
   }
-  if (!job->teacher) co_return;
-  if (job->cached) write_label(*deps, *job, Stage::kCache, *job->cached, *job->teacher);
-  if (job->student) write_label(*deps, *job, Stage::kStudent, *job->student, *job->teacher);
+  budget->settle(job->estimate, caller.spent());
+  // Cut short by a shut-down: what is missing would look like a student that fails.
+  if (!job->teacher || cancel.cancelled()) co_return;
+  for (std::size_t i = 0; i < ladder.size(); ++i) {
+    if (!job->rungs[i].answer) continue;
+    const Labelled label{ladder[i].stage, ladder[i].name, *job->rungs[i].answer};
+    write_label(*deps, *job, label, *job->teacher);
+  }
+  if (job->promise->by_hand()) co_return;
+  job->row.rungs = judge_rungs(ladder, job->rungs, job->task, *job->teacher, job->body.size());
+  job->promise->offer(job->request_id, std::move(job->row));
 }
 
 }  // namespace understudy::cascade::internal

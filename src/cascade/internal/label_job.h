@@ -1,6 +1,6 @@
 #pragma once
-/// Labels collected off the user's path: asks the stages that a request did not need, compares them with the teacher and
-/// records both. Runs in the engine's task group after the answer has gone out.
+/// Labels collected off the user's path: asks the rungs that a request did not need, and the teacher, compares them, records
+/// the labels and hands the whole row to the task's promise. Runs in the engine's task group after the answer has gone out.
 
 #include <memory>
 #include <optional>
@@ -9,28 +9,51 @@
 
 #include "cascade/attempt.h"
 #include "cascade/engine.h"
+#include "cascade/internal/signals.h"
+#include "cascade/ladder.h"
+#include "cascade/promise.h"
 
 namespace understudy::cascade::internal {
+
+/// What is known of one rung's answer to the request.
+struct RungTrace {
+  bool asked = false;                    ///< on the path; else the job asks, but for the cache
+  std::optional<chat::Answer> answer;    ///< of a signal's rung: nothing, its answer is that of rung `of`
+  std::optional<double> raw;             ///< raw confidence; nullopt: no signal came
+  std::optional<calibration::LogprobFeatures> features;
+  SignalReading signal;                  ///< of a rung with a signal
+  double cost_usd = 0;
+};
+
+/// What a request's calls told of each rung of the ladder. `signals` by rung, those that were read.
+std::vector<RungTrace> trace_rungs(const std::vector<Rung>& ladder, const std::list<Attempt>& attempts, const CachedAnswer* in_cache,
+                                   const std::map<std::size_t, SignalReading>& signals);
 
 struct LabelJob {
   std::shared_ptr<const Runtime> runtime;
   const CascadeConfig* cascade = nullptr;     ///< in runtime->policy
   const TaskConfig* task = nullptr;           ///< the same; may be null
+  std::shared_ptr<TaskPromise> promise;
+  std::shared_ptr<const PromiseView> view;
   std::string request_id;
   std::string client_key;
   std::string body;
   std::string_view source;                    ///< "coin" or "shadow"
-  double propensity = 1;
   std::uint8_t next_attempt = 0;
   bool keep_bodies = true;
-  bool ask_student = false;
-  bool ask_teacher = false;
-  std::optional<chat::Answer> cached, student, teacher;   ///< answers that are there already
-  std::optional<Picousd> teacher_estimate;    ///< reserved from the label budget
+  std::vector<RungTrace> rungs;               ///< parallel to the ladder
+  std::optional<chat::Answer> teacher;        ///< nullopt: the job asks
+  bool teacher_twice = false;                 ///< a second time, for its own noise
+  std::optional<Picousd> estimate;            ///< reserved from the label budget for all calls of the job
+  calibration::LabelledRow row;               ///< without rungs
 };
 
 /// The engine's dependencies must outlive the task; scratch is its own.
 net::Awaitable<void> run_label_job(const EngineDeps* deps, LabelBudget* budget, std::unique_ptr<LabelJob> job, net::CancelToken cancel);
+
+/// The rungs of a labelled row: what each said, and whether it agrees with the teacher.
+std::vector<calibration::RungOutcome> judge_rungs(const std::vector<Rung>& ladder, const std::vector<RungTrace>& traces, const TaskConfig* task,
+                                                  const chat::Answer& teacher, std::size_t request_bytes);
 
 /// Whether `cheap` agrees with `teacher` under the task's comparator, and that comparator's name.
 struct Agreement {
@@ -39,7 +62,10 @@ struct Agreement {
 };
 Agreement compare_answers(const TaskConfig* task, const chat::Answer& cheap, const chat::Answer& teacher);
 
-/// An attempt as the journal keeps it. Views into `attempt`, `policy` and `answer_json`.
-store::AttemptEvent attempt_event(const Policy& policy, const Attempt& attempt, std::string_view request_id, std::string_view answer_json);
+/// An attempt as the journal keeps it. Views into `attempt`, `policy`, `rung` and `answer_json`.
+store::AttemptEvent attempt_event(const Policy& policy, const Attempt& attempt, std::string_view request_id, std::string_view rung, std::string_view answer_json);
+
+/// USD as a number for choices (never for accounts); 0 where it is not known.
+double usd(std::optional<Picousd> amount);
 
 }  // namespace understudy::cascade::internal

@@ -4,6 +4,7 @@
 #include <mutex>
 #include <vector>
 
+#include "cascade/promise.h"
 #include "gateway/gateway.h"
 
 namespace understudy::gateway::internal {
@@ -14,6 +15,7 @@ struct Shared {
   store::Store* store = nullptr;
   cascade::AnswerCache cache;
   cascade::LabelBudget label_budget;
+  std::unique_ptr<cascade::PromiseService> promises;
   std::vector<std::unique_ptr<cascade::Counters>> counters;   ///< one a reactor
   std::atomic<bool> draining{false};
   std::atomic<bool> exporting{false};

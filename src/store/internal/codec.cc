@@ -44,6 +44,7 @@ struct BoundVisitor {
   void body(int, std::string_view s, int, std::uint64_t) {
     total += kBytesBound + kScalarBound + (limits.keep_bodies ? std::min(s.size(), limits.body) : 0);
   }
+  void whole(int, std::string_view s) { total += kBytesBound + (s.size() <= limits.body ? s.size() : 0); }
   void integer(int, auto) { total += kScalarBound; }
   void flag(int, bool) { total += 3; }
   void real(int, double) { total += kScalarBound; }
@@ -55,6 +56,28 @@ struct BoundVisitor {
   void optional_money(int, const auto&) { total += kScalarBound; }
   void usage(int, const auto&) { total += kUsageBound; }
   void floats(int, std::span<const float> f) { total += kBytesBound + 4 * std::min(f.size(), limits.floats); }
+};
+
+struct FitVisitor {
+  const FieldLimits& limits;
+  bool fits = true;
+
+  void whole(int, std::string_view s) { fits = fits && s.size() <= limits.body; }
+  void text(int, std::string_view) {}
+  void long_text(int, std::string_view) {}
+  void private_text(int, std::string_view) {}
+  void body(int, std::string_view, int, std::uint64_t) {}
+  void integer(int, auto) {}
+  void flag(int, bool) {}
+  void real(int, double) {}
+  void fixed(int, std::uint64_t) {}
+  void stage(int, Stage) {}
+  void optional_stage(int, const auto&) {}
+  void optional_flag(int, const auto&) {}
+  void optional_real(int, const auto&) {}
+  void optional_money(int, const auto&) {}
+  void usage(int, const auto&) {}
+  void floats(int, std::span<const float>) {}
 };
 
 struct Encoder {
@@ -108,6 +131,9 @@ struct Encoder {
     bytes(n, kept);
     if (kept.size() < s.size()) full = std::max<std::uint64_t>(full, s.size());
     if (full != 0) present(full_n, full);
+  }
+  void whole(int n, std::string_view s) {
+    if (s.size() <= limits.body) bytes(n, s);
   }
   template <typename I>
   void integer(int n, I value) {
@@ -247,6 +273,7 @@ struct Decoder {
     s = take_bytes(n);
     full = take_varint(full_n);
   }
+  void whole(int n, std::string_view& s) { s = take_bytes(n); }
   template <typename I>
   void integer(int n, I& out) {
     const std::uint64_t raw = take_varint(n);
@@ -297,6 +324,13 @@ struct Decoder {
 }  // namespace
 
 template <typename Event>
+bool fits(const Event& event, const FieldLimits& limits) {
+  FitVisitor visitor{limits};
+  visit_fields(event, visitor);
+  return visitor.fits;
+}
+
+template <typename Event>
 std::size_t encoded_bound(const Event& event, const FieldLimits& limits) {
   BoundVisitor visitor{limits};
   visit_fields(event, visitor);
@@ -318,6 +352,7 @@ bool decode(std::string_view payload, Event& event, std::vector<float>& scratch)
 }
 
 #define UNDERSTUDY_CODEC(Event)                                                \
+  template bool fits<Event>(const Event&, const FieldLimits&);                 \
   template std::size_t encoded_bound<Event>(const Event&, const FieldLimits&); \
   template char* encode<Event>(const Event&, const FieldLimits&, char*);       \
   template bool decode<Event>(std::string_view, Event&, std::vector<float>&);
@@ -328,6 +363,8 @@ UNDERSTUDY_CODEC(LabelEvent)
 UNDERSTUDY_CODEC(FeedbackEvent)
 UNDERSTUDY_CODEC(AlarmEvent)
 UNDERSTUDY_CODEC(GapEvent)
+UNDERSTUDY_CODEC(PromiseRowEvent)
+UNDERSTUDY_CODEC(PromiseEvent)
 #undef UNDERSTUDY_CODEC
 
 std::string_view peek_request_id(std::string_view payload) {

@@ -20,6 +20,8 @@ enum class EventType : std::uint8_t {
   kFeedback = 5,
   kAlarm = 6,
   kGap = 7,       ///< the journal was full: this many events were dropped before this one
+  kPromiseRow = 8,
+  kPromise = 9,
   kErased = 255,  ///< was moved to SQLite; its text was overwritten by a deletion
 };
 
@@ -43,12 +45,16 @@ template <>
 inline constexpr EventType kTypeOf<AlarmEvent> = EventType::kAlarm;
 template <>
 inline constexpr EventType kTypeOf<GapEvent> = EventType::kGap;
+template <>
+inline constexpr EventType kTypeOf<PromiseRowEvent> = EventType::kPromiseRow;
+template <>
+inline constexpr EventType kTypeOf<PromiseEvent> = EventType::kPromise;
 
 /// Longest stored form of each kind of field, so that every event fits `max_record_bytes`.
 struct FieldLimits {
   std::size_t text = 0;       ///< names and short texts; a longer one ends in an ellipsis
   std::size_t long_text = 0;  ///< usage objects, comments; same mark
-  std::size_t body = 0;       ///< a longer one is cut, its full size stands beside it
+  std::size_t body = 0;       ///< a longer one is cut, its full size stands beside it; bounds also what is never cut
   std::size_t floats = 0;     ///< how many; ours are far below
   bool keep_bodies = true;    ///< false: bodies, corrections and comments are left out
 
@@ -56,6 +62,10 @@ struct FieldLimits {
     return {max_record_bytes / 64, max_record_bytes / 8, max_record_bytes / 2, max_record_bytes / 64, keep_bodies};
   }
 };
+
+/// False where the event has a text that is never cut and is too long; encode() would leave it out.
+template <typename Event>
+bool fits(const Event& event, const FieldLimits& limits);
 
 /// An upper bound of what encode() writes, at most a few bytes a field too high; never above max_record_bytes.
 template <typename Event>

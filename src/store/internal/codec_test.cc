@@ -31,6 +31,7 @@ struct RandomFill {
   void text(int, std::string_view& s) { s = any_text(); }
   void long_text(int, std::string_view& s) { s = any_text(); }
   void private_text(int, std::string_view& s) { s = any_text(); }
+  void whole(int, std::string_view& s) { s = any_text(); }
   void body(int, std::string_view& s, int, std::uint64_t& full) {
     s = any_text();
     full = random.coin(0.5) ? 0 : random.next();
@@ -60,6 +61,7 @@ struct Describe {
   void text(int n, std::string_view s) { add(n, std::string(s)); }
   void long_text(int n, std::string_view s) { text(n, s); }
   void private_text(int n, std::string_view s) { text(n, s); }
+  void whole(int n, std::string_view s) { text(n, s); }
   void body(int n, std::string_view s, int full_n, std::uint64_t full) { text(n, s), add(full_n, std::to_string(full)); }
   void integer(int n, auto value) { add(n, std::to_string(value)); }
   void flag(int n, bool value) { add(n, value ? "yes" : "no"); }
@@ -92,7 +94,8 @@ std::string encoded(const Event& event, const FieldLimits& limits = kLimits) {
 
 template <typename Event>
 class Codec : public testing::Test {};
-using Events = testing::Types<ReservationEvent, AttemptEvent, RequestEvent, LabelEvent, FeedbackEvent, AlarmEvent, GapEvent>;
+using Events = testing::Types<ReservationEvent, AttemptEvent, RequestEvent, LabelEvent, FeedbackEvent, AlarmEvent, GapEvent, PromiseRowEvent,
+                              PromiseEvent>;
 TYPED_TEST_SUITE(Codec, Events);
 
 TYPED_TEST(Codec, RandomEventsComeBackAsTheyWere) {
@@ -161,6 +164,7 @@ struct OrderCheck {
   void text(int n, auto&) { next(n); }
   void long_text(int n, auto&) { next(n); }
   void private_text(int n, auto&) { next(n); }
+  void whole(int n, auto&) { next(n); }
   void body(int n, auto&, int full_n, auto&) { next(n), next(full_n); }
   void integer(int n, auto&) { next(n); }
   void flag(int n, auto&) { next(n); }
@@ -225,7 +229,7 @@ TEST(CodecLimits, EverythingTooLongStillFitsTheRecord) {
     FeedbackEvent f;
     for (std::string_view* s : {&r.request_id, &r.session, &r.consumer, &r.tenant, &r.key, &r.task, &r.tags, &r.route, &r.cascade,
                                 &r.requested_model, &r.mode, &r.policy_version, &r.label_source, &r.served_model, &r.reason, &r.error,
-                                &r.body, &a.request_id, &a.model, &a.upstream_model, &a.provider, &a.error, &a.usage_raw,
+                                &r.body, &r.promise_version, &r.served_rung, &a.rung, &a.request_id, &a.model, &a.upstream_model, &a.provider, &a.error, &a.usage_raw,
                                 &a.finish_reason, &a.answer, &f.request_id, &f.source, &f.label, &f.correction, &f.comment}) {
       *s = text;
     }
@@ -234,6 +238,36 @@ TEST(CodecLimits, EverythingTooLongStillFitsTheRecord) {
     EXPECT_LE(encoded(a, limits).size(), max);
     EXPECT_LE(encoded(f, limits).size(), max);
   }
+}
+
+TEST(CodecLimits, WhatMayNotBeCutIsKeptWholeOrRefused) {
+  const FieldLimits limits = FieldLimits::of(4096, false);  // bodies off: a promise's rows are not texts of users
+  for (const std::size_t size : {2048u, 2049u}) {
+    const std::string json(size, '7');
+    PromiseRowEvent row;
+    row.request_id = "req_1";
+    row.task = "default/intent";
+    row.row = json;
+    PromiseEvent event;
+    event.task = "default/intent";
+    event.detail = json;
+    const bool whole = size == 2048;
+    EXPECT_EQ(fits(row, limits), whole);
+    EXPECT_EQ(fits(event, limits), whole);
+    std::vector<float> scratch;
+    const std::string row_bytes = encoded(row, limits), event_bytes = encoded(event, limits);
+    EXPECT_LE(row_bytes.size(), 4096u);
+    PromiseRowEvent row_back;
+    ASSERT_TRUE(decode(row_bytes, row_back, scratch));
+    EXPECT_EQ(row_back.row, whole ? json : "");
+    PromiseEvent event_back;
+    ASSERT_TRUE(decode(event_bytes, event_back, scratch));
+    EXPECT_EQ(event_back.detail, whole ? json : "");
+  }
+  RequestEvent other;
+  const std::string long_body(100'000, 'x');
+  other.body = long_body;
+  EXPECT_TRUE(fits(other, limits)) << "a body may be cut";
 }
 
 TEST(CodecLimits, NoTextOfUsersIsWrittenWhereBodiesAreOff) {

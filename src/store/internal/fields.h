@@ -43,6 +43,7 @@ void visit_fields(EventOf<AttemptEvent> auto& e, V& v) {
   v.floats(18, e.features);
   v.text(19, e.finish_reason);
   v.body(20, e.answer, 21, e.answer_full_bytes);
+  v.text(22, e.rung);
 }
 
 template <typename V>
@@ -82,6 +83,9 @@ void visit_fields(EventOf<RequestEvent> auto& e, V& v) {
   v.integer(33, e.overhead_us);
   v.fixed(34, e.input_hash);
   v.body(35, e.body, 36, e.body_full_bytes);
+  v.text(37, e.promise_version);
+  v.text(38, e.served_rung);
+  v.fixed(39, e.prompt_hash);
 }
 
 template <typename V>
@@ -92,6 +96,7 @@ void visit_fields(EventOf<LabelEvent> auto& e, V& v) {
   v.flag(4, e.agrees);
   v.real(5, e.propensity);
   v.text(6, e.comparator);
+  v.text(7, e.rung);
 }
 
 template <typename V>
@@ -109,6 +114,22 @@ void visit_fields(EventOf<AlarmEvent> auto& e, V& v) {
   v.text(2, e.name);  // 1 is the request id wherever there is one
   v.text(3, e.subject);
   v.text(4, e.message);
+}
+
+template <typename V>
+void visit_fields(EventOf<PromiseRowEvent> auto& e, V& v) {
+  v.text(1, e.request_id);
+  v.text(2, e.task);
+  v.flag(3, e.test);
+  v.whole(4, e.row);
+}
+
+template <typename V>
+void visit_fields(EventOf<PromiseEvent> auto& e, V& v) {
+  v.text(2, e.task);
+  v.text(3, e.kind);
+  v.text(4, e.version);
+  v.whole(5, e.detail);
 }
 
 template <typename V>

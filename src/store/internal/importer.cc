@@ -17,8 +17,8 @@ constexpr std::size_t kMaxOpen = 1'000'000;
 
 constexpr const char* kFindRequest =
     "SELECT id, flags, served_by, (SELECT text FROM names WHERE id = task), "
-    "(SELECT count(*) FROM attempts a WHERE a.id >= r.id * 1024 AND a.id < (r.id + 1) * 1024) "
-    "FROM requests r WHERE request_id = ? ORDER BY id DESC LIMIT 1";
+    "(SELECT count(*) FROM attempts a WHERE a.id >= r.id * 1024 AND a.id < (r.id + 1) * 1024), "
+    "(SELECT text FROM names WHERE id = served_rung) FROM requests r WHERE request_id = ? ORDER BY id DESC LIMIT 1";
 constexpr const char* kReadFacts =
     "SELECT time_us, (SELECT text FROM names WHERE id = model), (SELECT text FROM names WHERE id = provider), stage, error, flags, "
     "cost, input, cached_input, cache_write_5m, cache_write_1h, output, reasoning, latency_us FROM attempts "
@@ -34,6 +34,7 @@ struct RequestState {
   bool finished = false;
   std::int64_t task = 0;
   std::int64_t served_by = kServedByNobody;
+  std::int64_t served_rung = 0;
 };
 
 class ImporterImpl final : public Importer {
@@ -60,6 +61,7 @@ class ImporterImpl final : public Importer {
   Result<void> on_request(const JournalRecord& record, RequestState& state);
   Result<void> on_label(const JournalRecord& record, const RequestState& state);
   Result<void> on_feedback(const JournalRecord& record);
+  Result<void> on_promise_row(const JournalRecord& record);
   Result<void> on_other(const JournalRecord& record);
   Result<void> settle(std::string_view id, const AttemptEvent& event);
   Result<void> store_unfinished(std::string_view id, RequestState& state, std::int64_t time_us);
@@ -220,6 +222,7 @@ Result<void> ImporterImpl::import_group(const Batch& batch, const Group& group) 
       case EventType::kRequest: STORE_TRY(on_request(record, state)); break;
       case EventType::kLabel: STORE_TRY(on_label(record, state)); break;
       case EventType::kFeedback: STORE_TRY(on_feedback(record)); break;
+      case EventType::kPromiseRow: STORE_TRY(on_promise_row(record)); break;
       default: ++unreadable_;
     }
   }
@@ -284,6 +287,7 @@ Result<void> ImporterImpl::on_request(const JournalRecord& record, RequestState&
   state.finished = true;
   state.task = facts.task;
   state.served_by = facts.served_by;
+  state.served_rung = facts.served_rung;
   return {};
 }
 
@@ -304,8 +308,12 @@ Result<void> ImporterImpl::on_label(const JournalRecord& record, const RequestSt
     if (found) judged = *found;
   }
   STORE_TRY_ASSIGN(const auto source, rows_->names().id(e.source));
-  const bool of_served = e.stage != Stage::kTeacher && judged.served_by == static_cast<std::int64_t>(e.stage);
-  sums_->add_label(record.wall_us, judged.task, source, of_served, e.agrees);
+  STORE_TRY_ASSIGN(const auto rung, rows_->names().id(e.rung));
+  // Several rungs of one stage may be judged for a request; at most one of them served.
+  const bool same_rung = rung == 0 || judged.served_rung == 0 || rung == judged.served_rung;
+  const bool served = judged.served_by == static_cast<std::int64_t>(e.stage) && same_rung;
+  const std::int64_t whose = e.stage == Stage::kTeacher ? kJudgedTeacher : served ? kJudgedServed : kJudgedOther;
+  sums_->add_label(record.wall_us, judged.task, source, whose, e.agrees);
   return rows_->label(record.wall_us, e);
 }
 
@@ -318,10 +326,24 @@ Result<void> ImporterImpl::on_feedback(const JournalRecord& record) {
   return rows_->feedback(record.wall_us, e);
 }
 
+Result<void> ImporterImpl::on_promise_row(const JournalRecord& record) {
+  PromiseRowEvent e;
+  if (!decode(record.payload, e, features_)) {
+    ++unreadable_;
+    return {};
+  }
+  return rows_->promise_row(record.wall_us, e);
+}
+
 Result<void> ImporterImpl::on_other(const JournalRecord& record) {
   if (record.type == EventType::kAlarm) {
     AlarmEvent e;
     if (decode(record.payload, e, features_)) return rows_->alarm(record.wall_us, e);
+  } else if (record.type == EventType::kPromise) {
+    PromiseEvent e;
+    if (decode(record.payload, e, features_)) return rows_->promise_event(record.wall_us, e);
+  } else if (record.type == EventType::kPromiseRow) {
+    return on_promise_row(record);  // of no request
   } else if (record.type == EventType::kGap) {
     GapEvent e;
     if (decode(record.payload, e, features_)) {
@@ -400,8 +422,10 @@ Result<std::optional<RequestState>> ImporterImpl::find_in(Statement& statement, 
   state.served_by = statement.is_null(2) ? kServedByNobody : statement.integer(2);
   const std::string task = statement.text(3);
   state.attempts = statement.integer(4);
+  const std::string rung = statement.text(5);
   statement.reset();
   STORE_TRY_ASSIGN(state.task, rows_->names().id(task));
+  STORE_TRY_ASSIGN(state.served_rung, rows_->names().id(rung));
   return std::optional<RequestState>{state};
 }
 

@@ -88,12 +88,29 @@ Result<void> remove_old_requests(Database& db, std::int64_t cutoff_us, std::uint
   STORE_TRY_ASSIGN([[maybe_unused]] const std::int64_t attempts,
                    run_with(db, "DELETE FROM attempts WHERE id < ?", {(last + 1) * kAttemptsPerRequest}));
   for (const std::string& id : ids) {
-    for (const char* sql : {"DELETE FROM labels WHERE request_id = ?", "DELETE FROM feedback WHERE request_id = ?"}) {
+    for (const char* sql : {"DELETE FROM labels WHERE request_id = ?", "DELETE FROM feedback WHERE request_id = ?",
+                            "DELETE FROM promise_rows WHERE request_id = ?"}) {
       STORE_TRY_ASSIGN([[maybe_unused]] const std::int64_t other, run_with(db, sql, id));
     }
   }
   STORE_TRY(transaction.commit());
   removed.requests += static_cast<std::uint64_t>(n);
+  return {};
+}
+
+Result<void> remove_old_promise_rows(Database& db, std::int64_t cutoff_us, std::uint64_t limit, Removed& removed) {
+  STORE_TRY_ASSIGN(Statement rows, db.prepare("SELECT id, time_us FROM promise_rows ORDER BY id LIMIT ?"));
+  rows.bind(1, static_cast<std::int64_t>(limit));
+  std::int64_t last = 0;
+  for (;;) {
+    STORE_TRY_ASSIGN(const bool row, rows.step());
+    if (!row || rows.integer(1) >= cutoff_us) break;
+    last = rows.integer(0);
+  }
+  rows.reset();
+  if (last == 0) return {};
+  STORE_TRY_ASSIGN(const std::int64_t n, run_with(db, "DELETE FROM promise_rows WHERE id <= ?", {last}));
+  removed.promise_rows += static_cast<std::uint64_t>(n);
   return {};
 }
 
@@ -155,7 +172,7 @@ Result<void> remove_rows(Database& db, const std::vector<Doomed>& doomed, Remove
     STORE_TRY_ASSIGN([[maybe_unused]] const auto attempts, run_with(db, "DELETE FROM attempts WHERE id >= ? AND id < ?",
                                                                     {d.row * kAttemptsPerRequest, (d.row + 1) * kAttemptsPerRequest}));
     // Labels and feedback belong to the id; another request may have had the same from its client.
-    for (const char* table : {"labels", "feedback", "reservations"}) {
+    for (const char* table : {"labels", "feedback", "reservations", "promise_rows"}) {
       const std::string sql = fmt::format(
           "DELETE FROM {} WHERE request_id = ?1 AND NOT EXISTS (SELECT 1 FROM requests WHERE request_id = ?1)", table);
       STORE_TRY_ASSIGN(const auto n, run_with(db, sql, d.request_id));
@@ -168,17 +185,18 @@ Result<void> remove_rows(Database& db, const std::vector<Doomed>& doomed, Remove
 /// Names that nothing refers to any more.
 Result<void> remove_unused_names(Database& db) {
   std::string used;
-  for (const char* column : {"tenant", "key", "task", "route", "cascade", "mode", "policy_version", "label_source", "served_model", "reason"}) {
+  for (const char* column : {"tenant", "key", "task", "route", "cascade", "mode", "policy_version", "label_source", "served_model", "reason", "promise_version", "served_rung"}) {
     used += fmt::format("SELECT DISTINCT {0} FROM requests WHERE {0} > 0 UNION ", column);
   }
-  for (const char* column : {"model", "upstream_model", "provider", "error", "finish_reason"}) {
+  for (const char* column : {"model", "upstream_model", "provider", "error", "finish_reason", "rung"}) {
     used += fmt::format("SELECT DISTINCT {0} FROM attempts WHERE {0} > 0 UNION ", column);
   }
   used +=
       "SELECT model FROM reservations WHERE model > 0 UNION SELECT source FROM labels WHERE source > 0 UNION "
       "SELECT comparator FROM labels WHERE comparator > 0 UNION SELECT task FROM request_sums UNION SELECT task FROM attempt_sums UNION "
       "SELECT model FROM attempt_sums UNION SELECT provider FROM attempt_sums UNION SELECT task FROM label_sums UNION "
-      "SELECT source FROM label_sums";
+      "SELECT source FROM label_sums UNION SELECT rung FROM labels WHERE rung > 0 UNION SELECT task FROM promise_rows UNION "
+      "SELECT task FROM promise_events UNION SELECT kind FROM promise_events UNION SELECT version FROM promise_events";
   return db.exec(("DELETE FROM names WHERE id NOT IN (" + used + ")").c_str());
 }
 
@@ -199,6 +217,9 @@ Result<Removed> apply_retention(Database& db, const Retention& retention, WallTi
   Removed removed;
   if (retention.bodies_max_age_ms || retention.bodies_max_bytes) STORE_TRY(remove_blocks(db, retention, now, limit, removed));
   if (retention.records_max_age_ms) STORE_TRY(remove_old_requests(db, now.us - *retention.records_max_age_ms * 1000, limit, removed));
+  if (retention.promise_rows_max_age_ms) {
+    STORE_TRY(remove_old_promise_rows(db, now.us - *retention.promise_rows_max_age_ms * 1000, limit, removed));
+  }
   return removed;
 }
 
@@ -207,8 +228,13 @@ Result<Removed> remove_request(Database& db, std::string_view request_id) {
   STORE_TRY_ASSIGN(Statement select, db.prepare("SELECT id, request_id FROM requests WHERE request_id = ?"));
   select.bind(1, request_id);
   STORE_TRY_ASSIGN(const std::vector<Doomed> doomed, doomed_requests(select));
-  if (doomed.empty()) return fail(ErrorKind::kNotFound, fmt::format("there is no request {} in {}", request_id, db.path().string()));
-  STORE_TRY_ASSIGN(const Removed removed, remove_all(db, doomed, {}));
+  STORE_TRY_ASSIGN(Removed removed, remove_all(db, doomed, {}));
+  if (doomed.empty()) {
+    // Its own record may have been dropped, or be gone by age, while a row of a promise still names it.
+    STORE_TRY_ASSIGN(const std::int64_t rows, run_with(db, "DELETE FROM promise_rows WHERE request_id = ?", request_id));
+    if (rows == 0) return fail(ErrorKind::kNotFound, fmt::format("there is no request {} in {}", request_id, db.path().string()));
+    removed.other += static_cast<std::uint64_t>(rows);
+  }
   STORE_TRY(transaction.commit());
   return removed;
 }

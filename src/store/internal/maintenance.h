@@ -16,6 +16,7 @@ struct Retention {
   std::optional<std::int64_t> bodies_max_age_ms;
   std::optional<std::int64_t> bodies_max_bytes;
   std::optional<std::int64_t> records_max_age_ms;
+  std::optional<std::int64_t> promise_rows_max_age_ms;
 };
 
 struct Removed {
@@ -23,9 +24,10 @@ struct Removed {
   std::uint64_t requests = 0;
   std::uint64_t bodies = 0;  ///< texts overwritten one by one
   std::uint64_t other = 0;
+  std::uint64_t promise_rows = 0;  ///< gone by age
 };
 
-/// Removes what is too old or too much, the oldest first, at most `limit` blocks and `limit` requests: a short transaction.
+/// Removes what is too old or too much, the oldest first, at most `limit` of each kind: short transactions.
 Result<Removed> apply_retention(Database& db, const Retention& retention, WallTime now, std::uint64_t limit);
 
 /// Removes rows and overwrites texts. The old bytes are gone from the files after vacuum(). kNotFound.

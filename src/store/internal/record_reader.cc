@@ -27,7 +27,9 @@ std::string RecordReader::request_columns() {
          name_of("r.task") + ", r.tags, " + name_of("r.route") + ", " + name_of("r.cascade") + ", r.requested_model, " +
          name_of("r.mode") + ", " + name_of("r.policy_version") + ", r.coin_probability, " + name_of("r.label_source") +
          ", r.agrees, r.served_by, " + name_of("r.served_model") + ", r.confidence, r.threshold, " + name_of("r.reason") +
-         ", r.status, r.error, r.cost, r.teacher_cost, r.latency_us, r.overhead_us, r.input_hash, "
+         ", r.status, r.error, r.cost, r.teacher_cost, r.latency_us, r.overhead_us, r.input_hash, " +
+         name_of("r.promise_version") + ", " + name_of("r.served_rung") +
+         ", r.prompt_hash, "
          "EXISTS(SELECT 1 FROM attempts e WHERE e.id >= r.id * 1024 AND e.id < (r.id + 1) * 1024 AND (e.flags & 9) = 8)";
 }
 
@@ -74,6 +76,9 @@ RequestRecord RecordReader::request_of(const Statement& row, int first_column) {
   r.latency_us = row.integer(i++);
   r.overhead_us = row.integer(i++);
   r.input_hash = static_cast<std::uint64_t>(row.integer(i++));
+  r.promise_version = row.text(i++);
+  r.served_rung = row.text(i++);
+  r.prompt_hash = static_cast<std::uint64_t>(row.integer(i++));
   r.cost_estimated = row.integer(i++) != 0;
   return r;
 }
@@ -91,10 +96,13 @@ Result<RecordReader> RecordReader::create(Database& db) {
                               ", flags, input, cached_input, cache_write_5m, cache_write_1h, output, reasoning, usage_raw, cost, "
                               "latency_us, first_byte_us, confidence, feature_schema, features, " +
                               name_of("finish_reason") +
-                              ", time_us, answer_block, answer_offset, answer_bytes, answer_full_bytes FROM attempts a "
+                              ", time_us, answer_block, answer_offset, answer_bytes, answer_full_bytes, " +
+                              name_of("rung") +
+                              " FROM attempts a "
                               "WHERE a.id >= ?1 * 1024 AND a.id < (?1 + 1) * 1024 ORDER BY a.id"));
   STORE_TRY_ASSIGN(reader.labels_, db.prepare("SELECT " + name_of("source") + ", stage, agrees, propensity, " + name_of("comparator") +
-                                              ", time_us FROM labels WHERE request_id = ? ORDER BY id"));
+                                              ", time_us, " + name_of("rung") +
+                                              " FROM labels WHERE request_id = ? ORDER BY id"));
   STORE_TRY_ASSIGN(reader.feedback_,
                    db.prepare("SELECT source, score, label, correction, comment, time_us FROM feedback WHERE request_id = ? ORDER BY source"));
   STORE_TRY_ASSIGN(reader.reservations_, db.prepare("SELECT attempt, stage, " + name_of("model") +
@@ -169,6 +177,7 @@ Result<void> RecordReader::add_attempts(std::int64_t row, bool bodies, std::vect
     if (!a.features.empty()) std::memcpy(a.features.data(), features.data(), a.features.size() * sizeof(float));
     a.finish_reason = s.text(21);
     a.finished = {s.integer(22)};
+    a.rung = s.text(27);
     if (bodies) STORE_TRY(read_body({s.integer(23), s.integer(24), s.integer(25)}, s.integer(26), a.answer));
     attempts.push_back(std::move(a));
   }
@@ -180,7 +189,7 @@ Result<void> RecordReader::add_labels(std::string_view request_id, std::vector<L
     STORE_TRY_ASSIGN(const bool more, labels_.step());
     if (!more) return {};
     labels.push_back({labels_.text(0), stage_of(labels_.integer(1)), labels_.integer(2) != 0, labels_.real(3), labels_.text(4),
-                      WallTime{labels_.integer(5)}});
+                      WallTime{labels_.integer(5)}, labels_.text(6)});
   }
 }
 

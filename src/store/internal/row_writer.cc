@@ -8,15 +8,16 @@ namespace {
 
 constexpr std::string_view kInsertRequest =
     "INSERT INTO requests VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?26,"
-    "?27,?28,?29,?30,?31,?32,?33,?34)";
+    "?27,?28,?29,?30,?31,?32,?33,?34,?35,?36,?37)";
 constexpr std::string_view kUpdateRequest =
     "UPDATE requests SET request_id=?2,time_us=?3,flags=?4,session=?5,consumer=?6,tenant=?7,key=?8,task=?9,tags=?10,route=?11,"
     "cascade=?12,requested_model=?13,mode=?14,policy_version=?15,coin_probability=?16,label_source=?17,agrees=?18,served_by=?19,"
     "served_model=?20,confidence=?21,threshold=?22,reason=?23,status=?24,error=?25,cost=?26,teacher_cost=?27,latency_us=?28,"
-    "overhead_us=?29,input_hash=?30,body_block=?31,body_offset=?32,body_bytes=?33,body_full_bytes=?34 WHERE id=?1";
+    "overhead_us=?29,input_hash=?30,body_block=?31,body_offset=?32,body_bytes=?33,body_full_bytes=?34,"
+    "promise_version=?35,served_rung=?36,prompt_hash=?37 WHERE id=?1";
 constexpr std::string_view kInsertAttempt =
     "INSERT INTO attempts VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?25,?26,"
-    "?27,?28)";
+    "?27,?28,?29)";
 
 /// Binds a row's columns one after the other.
 class Row {
@@ -56,10 +57,14 @@ Result<RowWriter> RowWriter::create(Database& db) {
   STORE_TRY_ASSIGN(w.insert_reservation_, db.prepare("INSERT OR REPLACE INTO reservations VALUES(?1,?2,?3,?4,?5,?6)"));
   STORE_TRY_ASSIGN(w.delete_reservation_,
                    db.prepare("DELETE FROM reservations WHERE request_id = ?1 AND attempt = ?2 AND stage = ?3"));
-  STORE_TRY_ASSIGN(w.insert_label_, db.prepare("INSERT INTO labels(request_id, time_us, source, stage, agrees, propensity, comparator) "
-                                               "VALUES(?1,?2,?3,?4,?5,?6,?7)"));
+  STORE_TRY_ASSIGN(w.insert_label_, db.prepare("INSERT INTO labels(request_id, time_us, source, stage, agrees, propensity, comparator, rung) "
+                                               "VALUES(?1,?2,?3,?4,?5,?6,?7,?8)"));
   STORE_TRY_ASSIGN(w.upsert_feedback_, db.prepare("INSERT OR REPLACE INTO feedback VALUES(?1,?2,?3,?4,?5,?6,?7)"));
   STORE_TRY_ASSIGN(w.insert_alarm_, db.prepare("INSERT INTO alarms(time_us, name, subject, message) VALUES(?1,?2,?3,?4)"));
+  STORE_TRY_ASSIGN(w.insert_promise_row_,
+                   db.prepare("INSERT INTO promise_rows(request_id, task, test, time_us, row) VALUES(?1,?2,?3,?4,?5)"));
+  STORE_TRY_ASSIGN(w.insert_promise_event_,
+                   db.prepare("INSERT INTO promise_events(task, kind, version, time_us, detail) VALUES(?1,?2,?3,?4,?5)"));
   STORE_TRY_ASSIGN(w.upsert_meta_,
                    db.prepare("INSERT INTO meta VALUES(?1,?2) ON CONFLICT DO UPDATE SET value = value + excluded.value"));
   return w;
@@ -80,6 +85,7 @@ Result<AttemptFacts> RowWriter::attempt(std::int64_t id, std::int64_t time_us, c
   STORE_TRY_ASSIGN(const auto upstream_model, name(kUpstreamModel, e.upstream_model));
   STORE_TRY_ASSIGN(const auto error, name(kError, e.error));
   STORE_TRY_ASSIGN(const auto finish, name(kFinish, e.finish_reason));
+  STORE_TRY_ASSIGN(const auto rung, name(kAttemptRung, e.rung));
   STORE_TRY_ASSIGN(const BodyRef answer, bodies_.add(e.answer, time_us));
   const std::int64_t flags = flag_if(e.off_path, kOffPath) | flag_if(e.served, kServed) | flag_if(e.usage.has_value(), kUsageKnown) |
                              flag_if(e.usage && e.usage->estimated, kUsageEstimated);
@@ -94,6 +100,7 @@ Result<AttemptFacts> RowWriter::attempt(std::int64_t id, std::int64_t time_us, c
   }
   row.text(e.usage_raw).money(e.cost).value(e.latency_us).value(e.first_byte_us).real(e.confidence).value(e.feature_schema);
   row.blob({reinterpret_cast<const char*>(e.features.data()), e.features.size_bytes()}).name(finish).body(answer, e.answer_full_bytes);
+  row.name(rung);
   STORE_TRY(insert_attempt_.run());
   return facts;
 }
@@ -122,6 +129,8 @@ Result<RequestFacts> RowWriter::request(std::int64_t id, bool exists, std::int64
   STORE_TRY_ASSIGN(const auto policy, name(kPolicy, e.policy_version));
   STORE_TRY_ASSIGN(const auto served_model, name(kServedModel, e.served_model));
   STORE_TRY_ASSIGN(const auto reason, name(kReason, e.reason));
+  STORE_TRY_ASSIGN(const auto promise, name(kPromiseVersion, e.promise_version));
+  STORE_TRY_ASSIGN(facts.served_rung, name(kServedRung, e.served_rung));
   STORE_TRY_ASSIGN(const BodyRef body, bodies_.add(e.body, time_us));
   const std::int64_t flags = kFinished | flag_if(e.escalated, kEscalated) | flag_if(e.streamed, kStreamed) |
                              flag_if(e.client_gone, kClientGone) | flag_if(e.complete, kComplete) |
@@ -136,7 +145,7 @@ Result<RequestFacts> RowWriter::request(std::int64_t id, bool exists, std::int64
   e.served_by ? row.value(facts.served_by) : row.null();
   row.name(served_model).real(e.confidence).real(e.threshold).name(reason).value(e.status).text(e.error).money(e.cost);
   row.money(e.teacher_cost).value(e.latency_us).value(e.overhead_us).value(static_cast<std::int64_t>(e.input_hash));
-  row.body(body, e.body_full_bytes);
+  row.body(body, e.body_full_bytes).name(promise).name(facts.served_rung).name(static_cast<std::int64_t>(e.prompt_hash));
   STORE_TRY(statement.run());
   return facts;
 }
@@ -144,7 +153,7 @@ Result<RequestFacts> RowWriter::request(std::int64_t id, bool exists, std::int64
 Result<void> RowWriter::unfinished_request(std::int64_t id, std::int64_t time_us, std::string_view request_id) {
   Row row(insert_request_);
   row.value(id).text(request_id).value(time_us).value(0);
-  for (int column = 5; column <= 34; ++column) row.null();
+  for (int column = 5; column <= 37; ++column) row.null();
   return insert_request_.run();
 }
 
@@ -164,9 +173,10 @@ Result<bool> RowWriter::delete_reservation(std::string_view request_id, int atte
 Result<void> RowWriter::label(std::int64_t time_us, const LabelEvent& e) {
   STORE_TRY_ASSIGN(const auto source, names_.id(e.source));
   STORE_TRY_ASSIGN(const auto comparator, names_.id(e.comparator));
+  STORE_TRY_ASSIGN(const auto rung, name(kLabelRung, e.rung));
   Row row(insert_label_);
   row.text(e.request_id).value(time_us).name(source).value(static_cast<std::int64_t>(e.stage)).value(e.agrees);
-  row.real(e.propensity).name(comparator);
+  row.real(e.propensity).name(comparator).name(rung);
   return insert_label_.run();
 }
 
@@ -181,6 +191,22 @@ Result<void> RowWriter::feedback(std::int64_t time_us, const FeedbackEvent& e) {
 Result<void> RowWriter::alarm(std::int64_t time_us, const AlarmEvent& e) {
   insert_alarm_.bind(1, time_us).bind(2, e.name).bind(3, e.subject).bind(4, e.message);
   return insert_alarm_.run();
+}
+
+Result<void> RowWriter::promise_row(std::int64_t time_us, const PromiseRowEvent& e) {
+  STORE_TRY_ASSIGN(const auto task, name(kPromiseTask, e.task));
+  Statement& s = insert_promise_row_;
+  s.bind(1, e.request_id).bind(2, task).bind(3, std::int64_t{e.test}).bind(4, time_us).bind(5, e.row);
+  return s.run();
+}
+
+Result<void> RowWriter::promise_event(std::int64_t time_us, const PromiseEvent& e) {
+  STORE_TRY_ASSIGN(const auto task, name(kPromiseTask, e.task));
+  STORE_TRY_ASSIGN(const auto kind, names_.id(e.kind));
+  STORE_TRY_ASSIGN(const auto version, names_.id(e.version));
+  Statement& s = insert_promise_event_;
+  s.bind(1, task).bind(2, kind).bind(3, version).bind(4, time_us).bind(5, e.detail);
+  return s.run();
 }
 
 Result<void> RowWriter::add_to_meta(std::string_view key, std::int64_t amount) {

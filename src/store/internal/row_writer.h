@@ -28,6 +28,8 @@ class RowWriter {
   Result<void> label(std::int64_t time_us, const LabelEvent& event);
   Result<void> feedback(std::int64_t time_us, const FeedbackEvent& event);
   Result<void> alarm(std::int64_t time_us, const AlarmEvent& event);
+  Result<void> promise_row(std::int64_t time_us, const PromiseRowEvent& event);
+  Result<void> promise_event(std::int64_t time_us, const PromiseEvent& event);
   Result<void> add_to_meta(std::string_view key, std::int64_t amount);
 
   /// Ends what is still held in memory: the block of bodies.
@@ -39,7 +41,7 @@ class RowWriter {
  private:
   enum Column {
     kTenant, kKey, kTask, kRoute, kCascade, kMode, kPolicy, kLabelSource, kServedModel, kReason, kModel, kUpstreamModel, kProvider,
-    kError, kFinish, kColumns
+    kError, kFinish, kAttemptRung, kLabelRung, kPromiseVersion, kServedRung, kPromiseTask, kColumns
   };
   Result<std::int64_t> name(Column column, std::string_view text) { return columns_[column].id(names_, text); }
 
@@ -48,7 +50,7 @@ class RowWriter {
   BodyWriter bodies_;
   std::array<NameColumn, kColumns> columns_;
   Statement insert_request_, update_request_, insert_attempt_, insert_reservation_, delete_reservation_, insert_label_,
-      upsert_feedback_, insert_alarm_, upsert_meta_;
+      upsert_feedback_, insert_alarm_, insert_promise_row_, insert_promise_event_, upsert_meta_;
 };
 
 }  // namespace understudy::store

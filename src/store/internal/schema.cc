@@ -9,6 +9,8 @@ namespace {
 
 constexpr std::array<const char*, kSchemaVersion> kMigrations{
 #include "store/migrations/0001_initial.inc"
+    ,
+#include "store/migrations/0002_promise.inc"
 };
 
 }  // namespace

@@ -5,7 +5,7 @@
 
 namespace understudy::store {
 
-inline constexpr int kSchemaVersion = 1;
+inline constexpr int kSchemaVersion = 2;
 inline constexpr int kApplicationId = 0x55445354;  ///< "UDST": SQLite's `PRAGMA application_id`
 
 /// Bits of requests.flags and attempts.flags; on disk: never change.
@@ -30,6 +30,11 @@ inline constexpr std::int64_t kAttemptsPerRequest = 1024;
 /// request_sums.served_by where no stage served, and for what a crash cut off (cost only; not counted as a request).
 inline constexpr std::int64_t kServedByNobody = -1;
 inline constexpr std::int64_t kServedByCutOff = -2;
+
+/// label_sums.of_served: whose answer was judged. The teacher's own are apart from all the others.
+inline constexpr std::int64_t kJudgedOther = 0;
+inline constexpr std::int64_t kJudgedServed = 1;
+inline constexpr std::int64_t kJudgedTeacher = 2;
 
 /// kUnsupported where a newer version wrote it, kCorrupt where it is another program's database.
 Result<void> check_version(const Database& db);

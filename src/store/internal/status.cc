@@ -144,7 +144,7 @@ Result<void> StatusBuilder::add_labels(Database& db) {
   STORE_TRY_ASSIGN(Statement row, prepare(db,
                                           "SELECT (SELECT text FROM names WHERE id = task), hour >= ?1 AS recent, "
                                           "(SELECT text FROM names WHERE id = source), of_served, sum(n), sum(agree) FROM label_sums "
-                                          "GROUP BY task, source, of_served, recent"));
+                                          "WHERE of_served <> 2 GROUP BY task, source, of_served, recent"));
   for (;;) {
     STORE_TRY_ASSIGN(const bool more, row.step());
     if (!more) return {};

@@ -120,8 +120,8 @@ void Sums::add_off_path(const AttemptFacts& f, std::int64_t task, std::int64_t s
   sum.saved -= f.cost->value;
 }
 
-void Sums::add_label(std::int64_t time_us, std::int64_t task, std::int64_t source, bool of_served, bool agrees) {
-  LabelSum& sum = labels_[{hour_of(time_us), task, source, of_served, 0}];
+void Sums::add_label(std::int64_t time_us, std::int64_t task, std::int64_t source, std::int64_t judged, bool agrees) {
+  LabelSum& sum = labels_[{hour_of(time_us), task, source, judged, 0}];
   ++sum.n;
   sum.agree += agrees;
 }

@@ -27,6 +27,7 @@ struct RequestFacts {
   std::int64_t time_us = 0;
   std::int64_t task = 0;  ///< name number, 0 none
   std::int64_t served_by = -1;
+  std::int64_t served_rung = 0;  ///< name number, 0 none; in no sum
   bool counted = true;    ///< false: cut off by a crash, only its cost
   bool escalated = false, coin = false, client_gone = false, teacher_estimated = false;
   std::int64_t label_source = 0;
@@ -54,7 +55,8 @@ class Sums {
   void add(const AttemptFacts& facts, std::int64_t task);
   /// A call beside the user's path is paid for all the same: it adds to what was spent and takes from what was saved.
   void add_off_path(const AttemptFacts& facts, std::int64_t task, std::int64_t served_by);
-  void add_label(std::int64_t time_us, std::int64_t task, std::int64_t source, bool of_served, bool agrees);
+  /// `judged`: kJudgedOther, kJudgedServed or kJudgedTeacher.
+  void add_label(std::int64_t time_us, std::int64_t task, std::int64_t source, std::int64_t judged, bool agrees);
 
   /// Adds what was gathered to the tables, inside a write transaction, and starts from nothing again.
   Result<void> flush();

@@ -194,7 +194,8 @@ void Writer::housekeeping() {
   const auto removed = apply_retention(db_, config_.retention, clock_.wall(), kRetentionChunk);
   if (!removed) failed(removed.error());
   // Small steps, one after a batch, as long as there is something to remove.
-  const bool more = removed && (removed->body_blocks >= kRetentionChunk || removed->requests >= kRetentionChunk);
+  const bool more = removed && (removed->body_blocks >= kRetentionChunk || removed->requests >= kRetentionChunk ||
+                                removed->promise_rows >= kRetentionChunk);
   if (!more) next_retention_ns_ = now + kRetentionEveryMs * 1'000'000;
 }
 

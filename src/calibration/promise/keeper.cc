@@ -1,0 +1,298 @@
+#include "calibration/promise/keeper.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "base/assert.h"
+#include "calibration/promise/internal/plan.h"
+
+namespace understudy::calibration {
+namespace {
+
+constexpr double kSuspectWealth = 3;        // evidence at which the coin is raised
+constexpr std::size_t kFirstLook = 60;      // labels before the first look
+constexpr std::size_t kFitWanted = 150;     // coin rows that a fit gets before most go to the test
+
+}  // namespace
+
+std::string_view promise_state_name(PromiseState state) {
+  switch (state) {
+    case PromiseState::kWarming: return "warming";
+    case PromiseState::kProven: return "proven";
+    case PromiseState::kNever: return "never";
+  }
+  return "warming";
+}
+
+PromiseKeeper::PromiseKeeper(KeeperOptions options, std::vector<RungSpec> rungs, std::string ladder, const std::vector<KeeperEvent>& events,
+                             std::vector<LabelledRow> rows)
+    : options_(std::move(options)), rungs_(std::move(rungs)), ladder_(std::move(ladder)), why_("no label yet"), next_look_(kFirstLook), watch_(options_.promise) {
+  // Rows and events in the order in which they happened, so that an epoch drops what came before it and the watch sees what came after.
+  std::size_t next = 0;
+  const auto take_rows_until = [&](std::int64_t at_us) {
+    for (; next < rows.size() && rows[next].at_us <= at_us; ++next) {
+      if (open_ && rows[next].rungs.size() == rungs_.size()) keep(std::move(rows[next]));
+    }
+  };
+  for (const KeeperEvent& event : events) {
+    take_rows_until(event.at_us);
+    apply(event);
+  }
+  take_rows_until(INT64_MAX);
+}
+
+bool PromiseKeeper::open(std::int64_t now_us, KeeperLog& log) {
+  if (open_) return true;
+  const bool first = epoch_ == 0;
+  return begin_epoch(first ? "start" : "ladder", first ? "the task is new" : "models, signals, comparator or promise have changed", now_us, now_us, log);
+}
+
+bool PromiseKeeper::begin_epoch(std::string_view why, std::string message, std::int64_t keep_since_us, std::int64_t now_us, KeeperLog& log) {
+  KeeperEvent event;
+  event.kind = KeeperEventKind::kEpoch;
+  event.at_us = now_us;
+  event.epoch = epoch_ + 1;
+  event.why = why;
+  event.message = std::move(message);
+  event.ladder = ladder_;
+  event.rungs = rungs_;
+  event.options = options_;
+  event.keep_since_us = keep_since_us;
+  const bool written = log.write(event);
+  if (written) {
+    apply(event);
+  } else {
+    // Not even written down: the cheap stages stop all the same. A restart finds the old epoch and watches on.
+    policy_ = nullptr;
+    baseline_ = nullptr;
+    state_ = PromiseState::kWarming;
+    open_ = false;
+  }
+  return written;
+}
+
+bool PromiseKeeper::alarm(std::string_view why, std::string message, std::int64_t keep_since_us, std::int64_t now_us, KeeperLog& log) {
+  KeeperEvent event;
+  event.kind = KeeperEventKind::kAlarm;
+  event.at_us = now_us;
+  event.epoch = epoch_;
+  event.why = why;
+  event.message = message;
+  [[maybe_unused]] const bool written = log.write(event);  // an alarm that cannot be kept must still act
+  return begin_epoch(why, std::move(message), keep_since_us, now_us, log);
+}
+
+void PromiseKeeper::apply(const KeeperEvent& event) {
+  switch (event.kind) {
+    case KeeperEventKind::kEpoch: {
+      epoch_ = event.epoch;
+      open_ = event.ladder == ladder_ && event.options.promise.alpha == options_.promise.alpha && event.options.promise.delta == options_.promise.delta;
+      tests_ = 0;
+      test_times_us_.clear();
+      tested_at_ = 0;
+      policy_ = nullptr;
+      baseline_ = nullptr;
+      state_ = PromiseState::kWarming;
+      why_ = event.message;
+      suspect_risk_ = suspect_input_ = false;
+      watched_ = watched_bad_ = 0;
+      labels_needed_.reset();
+      foreseen_share_.reset();
+      labels_guessed_ = true;
+      rows_since_look_ = 0;
+      next_look_ = kFirstLook;
+      // What is young enough goes on as fit rows: the watch has looked at it, so it may not test.
+      std::deque<LabelledRow> young;
+      for (auto* rows : {&fit_rows_, &test_rows_}) {
+        for (LabelledRow& row : *rows) {
+          if (row.at_us < event.keep_since_us) continue;
+          row.use = RowUse::kFit;
+          young.push_back(std::move(row));
+        }
+        rows->clear();
+      }
+      fit_rows_ = std::move(young);
+      break;
+    }
+    case KeeperEventKind::kTest:
+      if (event.epoch != epoch_) break;
+      tests_ = event.number + 1;
+      test_times_us_.push_back(event.at_us);
+      tested_at_ = test_rows_.size();
+      break;
+    case KeeperEventKind::kSwitch: {
+      if (event.epoch != epoch_ || !open_ || !event.policy || event.policy->ladder != ladder_) break;
+      policy_ = std::make_shared<const LadderPolicy>(*event.policy);
+      baseline_ = std::make_shared<const ShiftBaseline>(internal::shift_baseline(*policy_, test_rows_));
+      state_ = PromiseState::kProven;
+      why_ = event.message;
+      watch_ = RiskMonitor(options_.promise);
+      watched_ = watched_bad_ = 0;
+      least_wealth_ = 1;
+      calm_until_us_ = event.at_us;
+      suspect_risk_ = false;
+      break;
+    }
+    case KeeperEventKind::kOutcome:
+    case KeeperEventKind::kAlarm:
+    case KeeperEventKind::kSuspect: break;
+  }
+}
+
+double PromiseKeeper::coin() const {
+  const double floor = std::clamp(options_.spot_check, 0.0, 1.0);
+  if (state_ == PromiseState::kWarming) return 1;
+  if (state_ == PromiseState::kNever) return std::max(floor, 0.25);
+  const std::size_t wanted = pool_wanted();
+  double coin = test_rows_.size() < wanted ? 0.10 : test_rows_.size() < wanted + wanted / 2 ? 0.05 : 0.0;
+  if (suspect_risk_ || suspect_input_) coin = std::max(coin, 0.25);
+  return std::max(floor, coin);
+}
+
+double PromiseKeeper::test_share() const {
+  if (state_ == PromiseState::kProven) return 1;  // escalations feed the fits from now on
+  return fit_rows_.size() < kFitWanted ? 0.4 : 0.7;
+}
+
+/// Test rows from which on more add little: about sixteen times what a flawless policy would need.
+std::size_t PromiseKeeper::pool_wanted() const {
+  return std::min(options_.max_rows, 16 * least_rows(options_.promise.alpha, options_.promise.delta));
+}
+
+bool PromiseKeeper::stale(std::int64_t then_us, std::int64_t now_us) const {
+  // A clock that jumped either way makes evidence suspect alike.
+  return std::abs(now_us - then_us) > options_.max_age_us;
+}
+
+void PromiseKeeper::drop_old(std::int64_t now_us) {
+  // In `never` nobody watches for a change, so only the newest rows count: a student that has improved is found out.
+  const std::size_t most = state_ == PromiseState::kNever ? pool_wanted() : options_.max_rows;
+  for (auto* rows : {&fit_rows_, &test_rows_}) {
+    std::erase_if(*rows, [&](const LabelledRow& row) { return stale(row.at_us, now_us); });
+    while (rows->size() > most) rows->pop_front();
+  }
+}
+
+void PromiseKeeper::keep(LabelledRow row) {
+  const bool fair = row.source != LabelSource::kEscalation;
+  if (fair && policy_) watch(row);
+  auto& rows = fair && row.use == RowUse::kTest ? test_rows_ : fit_rows_;
+  rows.push_back(std::move(row));
+  ++rows_since_look_;
+}
+
+void PromiseKeeper::watch(const LabelledRow& row) {
+  const Served served = serve(*policy_, row);
+  if (!served.rung) return;
+  const bool bad = row.rungs[*served.rung].bad;
+  watch_.add(bad);
+  ++watched_;
+  watched_bad_ += bad;
+  const double wealth = watch_.e_value();
+  if (wealth <= least_wealth_) {
+    least_wealth_ = wealth;
+    calm_until_us_ = row.at_us;
+  }
+}
+
+void PromiseKeeper::suspect(std::string_view why, bool now, std::string message, std::int64_t now_us, KeeperLog& log) {
+  bool& flag = why == "promise" ? suspect_risk_ : suspect_input_;
+  if (flag == now) return;
+  flag = now;
+  KeeperEvent event;
+  event.kind = KeeperEventKind::kSuspect;
+  event.at_us = now_us;
+  event.epoch = epoch_;
+  event.why = why;
+  event.passed = !now;
+  event.message = std::move(message);
+  [[maybe_unused]] const bool written = log.write(event);
+}
+
+bool PromiseKeeper::check_watch(std::int64_t now_us, KeeperLog& log) {
+  if (!policy_) return false;
+  if (watch_.alarm()) {
+    alarm("promise",
+          fmt::format("{} of {} spot-checked answers of version {} disagree with the teacher: more than alpha = {} is shown at confidence {}", watched_bad_, watched_,
+                      policy_->version, options_.promise.alpha, 1 - options_.promise.delta),
+          calm_until_us_ + 1, now_us, log);
+    return true;
+  }
+  const double wealth = watch_.e_value();
+  if (wealth >= kSuspectWealth) {
+    suspect("promise", true, fmt::format("{} of {} spot-checked answers disagree; nothing is shown yet, the coin is raised", watched_bad_, watched_), now_us, log);
+  } else if (wealth < 1) {
+    suspect("promise", false, "the spot checks look well again", now_us, log);
+  }
+  return false;
+}
+
+void PromiseKeeper::add(LabelledRow row, std::int64_t now_us, KeeperLog& log) {
+  UNDERSTUDY_ASSERT(row.rungs.size() == rungs_.size());
+  keep(std::move(row));
+  check_watch(now_us, log);
+}
+
+void PromiseKeeper::observe(const ShiftWindow& window, std::int64_t now_us, KeeperLog& log) {
+  if (!policy_ || !baseline_ || window.requests < kShiftWindow) return;
+  const double unknown = static_cast<double>(window.unknown_prompts) / static_cast<double>(window.requests);
+  if (unknown > kUnknownPromptAlarm) {
+    alarm("input_shift", fmt::format("{:.0f} % of the last {} requests have a prompt (system message, tools, format) that the evidence does not know", 100 * unknown, window.requests),
+          now_us, now_us, log);
+    return;
+  }
+  const auto worst = [&] {
+    const double bytes = population_stability(baseline_->bytes, window.bytes);
+    std::uint64_t asked = 0;
+    for (const std::uint64_t n : window.confidence) asked += n;
+    const double confidence = asked * 2 >= kShiftWindow ? population_stability(baseline_->confidence, window.confidence) : 0;
+    return confidence > bytes ? std::pair(confidence, "the student's confidence") : std::pair(bytes, "the size of requests");
+  }();
+  if (worst.first >= kShiftAlarm) {
+    alarm("input_shift", fmt::format("{} has shifted (population stability {:.2f}, {:.2f} is another population)", worst.second, worst.first, kShiftAlarm), now_us, now_us, log);
+    return;
+  }
+  suspect("input_shift", worst.first >= kShiftSuspect, fmt::format("{} shifts (population stability {:.2f})", worst.second, worst.first), now_us, log);
+}
+
+std::size_t PromiseKeeper::tests_in_force(std::int64_t now_us) const {
+  return static_cast<std::size_t>(std::count_if(test_times_us_.begin(), test_times_us_.end(), [&](std::int64_t at) { return !stale(at, now_us); }));
+}
+
+bool PromiseKeeper::renewal_due(std::int64_t now_us) const {
+  return policy_ && std::abs(now_us - policy_->proven_at_us) > options_.max_age_us / 5 * 3;
+}
+
+bool PromiseKeeper::wants_advance(std::int64_t now_us) const {
+  if (!open_ || rows_since_look_ >= next_look_) return true;
+  if (policy_ && stale(policy_->proven_at_us, now_us)) return true;
+  return renewal_due(now_us) && rows_since_look_ >= 20;
+}
+
+void PromiseKeeper::advance(std::int64_t now_us, KeeperLog& log) {
+  if (!open_ && !open(now_us, log)) return;
+  if (check_watch(now_us, log)) return;
+  if (policy_ && stale(policy_->proven_at_us, now_us)) {
+    alarm("stale", fmt::format("the proof of version {} is older than max_age, and fresh spot checks could not renew it", policy_->version), now_us - options_.max_age_us, now_us, log);
+    return;
+  }
+  drop_old(now_us);
+  rows_since_look_ = 0;
+  const std::size_t rows = fit_rows_.size() + test_rows_.size();
+  next_look_ = std::max<std::size_t>(policy_ ? 40 : 20, rows / 10);
+
+  const double delta = delta_for_retest(options_.promise.delta, tests_in_force(now_us));
+  const Plan plan = make_plan(delta, now_us);
+  foresee(plan, delta);
+  if (plan.worth_testing) test(plan, delta, now_us, log);
+}
+
+void PromiseKeeper::look_ahead(std::int64_t now_us) {
+  const double delta = delta_for_retest(options_.promise.delta, tests_in_force(now_us));
+  foresee(make_plan(delta, now_us), delta);
+}
+
+}  // namespace understudy::calibration

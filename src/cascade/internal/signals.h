@@ -1,0 +1,29 @@
+#pragma once
+/// Paid signals (policy.h, SignalKind): further calls that look at a student's answer again.
+
+#include <functional>
+
+#include "calibration/promise/ladder.h"
+#include "cascade/attempt.h"
+#include "cascade/internal/call_model.h"
+#include "cascade/ladder.h"
+
+namespace understudy::cascade::internal {
+
+/// What a signal said. Not usable: its calls failed or could not be read.
+struct SignalReading {
+  bool usable = false;
+  double value = 0;       ///< in [0, 1], higher means surer: P(yes), share of agreeing answers, stated confidence, 1 or 0 for a peer
+  double cost_usd = 0;    ///< of its calls, where known
+};
+
+/// Makes the calls of one rung's signal about `answer`. Each call becomes an attempt made by `next` (stage student, the rung
+/// set), so that it is recorded and paid like any other. Never fails: what went wrong is in the attempts.
+/// @param comparator of the task; null: by the answer's shape
+net::Awaitable<SignalReading> read_signal(const CallSubject& subject, const Rung& rung, const chat::Answer& answer, const TaskConfig* task,
+                                          std::function<Attempt&()> next);
+
+/// Calibrated confidence of a rung with a signal: features of the judged answer and the signal's number.
+double signal_confidence(const calibration::LadderPolicy& policy, std::size_t rung, const Attempt& judged, const SignalReading& reading, std::size_t request_bytes);
+
+}  // namespace understudy::cascade::internal

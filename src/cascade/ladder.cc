@@ -1,0 +1,76 @@
+#include "cascade/ladder.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <limits>
+
+namespace understudy::cascade {
+
+std::string_view signal_name(SignalKind kind) {
+  switch (kind) {
+    case SignalKind::kSelfCheck: return "self_check";
+    case SignalKind::kSamples: return "samples";
+    case SignalKind::kVerbal: return "verbal";
+    case SignalKind::kPeer: return "peer";
+  }
+  return "self_check";
+}
+
+std::vector<Rung> make_ladder(const Policy& policy, const CascadeConfig& cascade) {
+  std::vector<Rung> ladder;
+  const auto add = [&](Rung rung) {
+    if (!rung.signal) rung.of = ladder.size();
+    ladder.push_back(std::move(rung));
+  };
+  if (cascade.cache) add({"cache", Stage::kCache, 0, {}, 0});
+  if (!cascade.student) return ladder;
+  const std::size_t first = ladder.size();
+  add({"student", Stage::kStudent, *cascade.student, {}, 0});
+  for (const SignalSpec& signal : cascade.signals) {
+    std::string name = fmt::format("student+{}", signal_name(signal.kind));
+    if (signal.kind == SignalKind::kSamples) name += fmt::format("{}", signal.samples);
+    if (signal.kind == SignalKind::kPeer) name += fmt::format(":{}", policy.models[signal.peer].config.name);
+    add({std::move(name), Stage::kStudent, *cascade.student, signal, first});
+  }
+  for (const std::size_t model : cascade.more_students) add({policy.models[model].config.name, Stage::kStudent, model, {}, 0});
+  return ladder;
+}
+
+std::size_t feature_count(const Rung& rung) { return rung.stage == Stage::kCache ? 0 : kStudentFeatures + (rung.signal ? 1 : 0); }
+
+std::vector<calibration::RungSpec> rung_specs(std::span<const Rung> ladder) {
+  std::vector<calibration::RungSpec> specs;
+  for (const Rung& rung : ladder) specs.push_back({rung.name, feature_count(rung)});
+  return specs;
+}
+
+StudentFeatures student_features(const std::optional<calibration::LogprobFeatures>& features, std::size_t request_bytes) {
+  StudentFeatures out;
+  out.fill(std::numeric_limits<float>::quiet_NaN());
+  if (features) std::copy(features->values.begin(), features->values.end(), out.begin());
+  out.back() = std::log1p(static_cast<float>(request_bytes));
+  return out;
+}
+
+std::string ladder_id(const Policy& policy, const CascadeConfig& cascade, const TaskConfig* task, std::span<const Rung> ladder) {
+  const auto model = [&](std::size_t index) {
+    const providers::ModelConfig& config = policy.models[index].config;
+    return fmt::format("{} {} {}", static_cast<int>(config.api), config.url, config.upstream_model);
+  };
+  std::string context = fmt::format("teacher {}\ntop_logprobs {}\n", model(cascade.teacher), policy.top_logprobs);
+  for (const Rung& rung : ladder) {
+    if (rung.stage == Stage::kCache) continue;
+    context += fmt::format("{} {}\n", rung.name, model(rung.model));
+    if (rung.signal && rung.signal->kind == SignalKind::kPeer) context += model(rung.signal->peer);
+  }
+  if (task != nullptr && task->compare) {
+    const calibration::ComparatorSpec& c = *task->compare;
+    context += fmt::format("compare {} {} {} {} {} {}\n", calibration::comparator_name(c.comparator), c.tolerance, c.relative_tolerance, c.top_k, c.level, c.side_of.value_or(-1));
+    for (const auto& [path, tolerance] : c.fields) context += fmt::format("{} {}\n", path, tolerance);
+    for (const std::string& label : c.labels) context += label + '\n';
+  }
+  return calibration::ladder_id(rung_specs(ladder), context);
+}
+
+}  // namespace understudy::cascade
