@@ -336,8 +336,7 @@ void PromiseKeeper::advance(std::int64_t now_us, KeeperLog& log) {
 }
 
 void PromiseKeeper::look_ahead(std::int64_t now_us) {
-  const double delta = delta_for_retest(options_.promise.delta, tests_in_force(now_us));
-  foresee(make_plan(delta, now_us), delta);
+  foresee(make_plan(delta_for_test(options_.promise.delta, tests_in_force(now_us))));
 }
 
 }  // namespace understudy::calibration
