@@ -34,6 +34,7 @@ class Search {
     const double unit = known ? teacher / static_cast<double>(n_) : 1;
     for (const LabelledRow* row : rows) teacher_.push_back(known ? row->teacher_cost_usd / unit : 1);
     for (std::size_t r = 0; r < probability.size(); ++r) columns_.push_back(make_column(probability[r], r, known ? unit : 0));
+    for (std::size_t r = 0; r < columns_.size(); ++r) of_.push_back(rows.front()->rungs[r].of);
     chosen_.assign(columns_.size(), kNever);
   }
 
@@ -51,11 +52,13 @@ class Search {
     for (std::size_t r = 0; r < columns_.size(); ++r) {
       c.thresholds.push_back(chosen_[r] == kNever ? std::nullopt : std::optional(columns_[r].grid[chosen_[r]]));
     }
+    const auto pays = payers();
     for (std::size_t i = 0; i < n_; ++i) {
       bool served = false;
       for (std::size_t r = 0; r < columns_.size() && !served; ++r) {
         if (chosen_[r] == kNever) continue;
         c.cost_usd += rows_[i]->rungs[r].cost_usd;
+        if (pays[r]) c.cost_usd += rows_[i]->rungs[*of_[r]].cost_usd;
         served = serves(r, i);
         if (!served) continue;
         ++c.served_rows;
@@ -98,12 +101,29 @@ class Search {
 
   bool serves(std::size_t r, std::size_t row) const { return chosen_[r] != kNever && chosen_[r] >= columns_[r].serves_from[row]; }
 
+  /// By rung: whether asking it means asking first, for its sake alone, the rung whose answer it looks at.
+  std::vector<bool> payers() const {
+    std::vector<bool> pays(columns_.size(), false), asked(columns_.size(), false);
+    for (std::size_t r = 0; r < columns_.size(); ++r) {
+      if (chosen_[r] == kNever) continue;
+      asked[r] = true;
+      if (!of_[r] || asked[*of_[r]]) continue;
+      asked[*of_[r]] = true;
+      pays[r] = true;
+    }
+    return pays;
+  }
+
+  double cost_of(std::size_t r, std::size_t row, const std::vector<bool>& pays) const {
+    return columns_[r].cost[row] + (pays[r] ? columns_[*of_[r]].cost[row] : 0);
+  }
+
   /// What a row costs from rung `r` on, nobody having served it before.
-  double rest(std::size_t r, std::size_t row, double price) const {
+  double rest(std::size_t r, std::size_t row, double price, const std::vector<bool>& pays) const {
     double cost = 0;
     for (; r < columns_.size(); ++r) {
       if (chosen_[r] == kNever) continue;
-      cost += columns_[r].cost[row];
+      cost += cost_of(r, row, pays);
       if (serves(r, row)) return cost + price * columns_[r].risk[row];
     }
     return cost + teacher_[row];
@@ -112,15 +132,20 @@ class Search {
   /// The best threshold of one rung, the others as they are: one pass over the rows, each adding what it gains by being served.
   bool improve(std::size_t r, double price) {
     const Column& column = columns_[r];
+    const std::size_t was = chosen_[r];
+    chosen_[r] = kNever;
+    const auto pays_without = payers();
+    chosen_[r] = 0;
+    const auto pays = payers();
     double never = 0, asked = 0;
     std::vector<double> gain(column.grid.size() + 1, 0);
     for (std::size_t i = 0; i < n_; ++i) {
       bool reached = true;
       for (std::size_t before = 0; before < r && reached; ++before) reached = !serves(before, i);
       if (!reached) continue;
-      const double on = rest(r + 1, i, price);
-      never += on;
-      asked += column.cost[i] + on;
+      const double on = rest(r + 1, i, price, pays);
+      never += rest(r + 1, i, price, pays_without);
+      asked += cost_of(r, i, pays) + on;
       gain[column.serves_from[i]] += price * column.risk[i] - on;
     }
     double best = never, sum = asked;
@@ -129,15 +154,15 @@ class Search {
       sum += gain[g];
       if (sum < best - 1e-12) best = sum, at = g;
     }
-    const bool moved = at != chosen_[r];
     chosen_[r] = at;
-    return moved;
+    return at != was;
   }
 
   std::span<const LabelledRow* const> rows_;
   std::size_t n_;
   std::vector<double> teacher_;
   std::vector<Column> columns_;
+  std::vector<std::optional<std::size_t>> of_;
   std::vector<std::size_t> chosen_;
 };
 
