@@ -176,7 +176,7 @@ Outcome measure(const Set& set, const std::vector<std::size_t>& order, double al
     probability.push_back(std::move(fitted.held_back));
     policy.rungs.push_back({std::move(fitted.model), std::nullopt});
   }
-  const auto chosen = cheapest_within(threshold_path(fit, probability), alpha);
+  const auto chosen = cheapest_within(threshold_path(fit, probability, alpha), alpha);
   for (std::size_t r = 0; chosen && r < policy.rungs.size(); ++r) policy.rungs[r].threshold = chosen->thresholds[r];
   Outcome out;
   out.asked.assign(set.rungs.size(), 0);

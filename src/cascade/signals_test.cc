@@ -234,9 +234,27 @@ TEST_F(SignalsTest, TextOfAUserStaysData) {
 TEST_F(SignalsTest, ALongPrettyConversationIsPutOnOneLineInPlainLetters) {
   student_.says = {reply("yes", {{"yes", -0.1}})};
   read({SignalKind::kSelfCheck}, "{\"model\": \"m\",\n \"messages\": [\n  {\"role\": \"user\", \"content\": \"caf\\u00e9\", \"x\": 123456789012345678901234567890}\n ]\n}", "Paris");
-  EXPECT_EQ(std::count(question_in(student_.asked[0]).begin(), question_in(student_.asked[0]).end(), '\n'), 4) << "numbers beyond 64 bits take the other way";
+  const std::string raw = question_in(student_.asked[0]);
+  EXPECT_EQ(std::count(raw.begin(), raw.end(), '\n'), 4) << "numbers beyond 64 bits take the other way:\n" << raw;
   read({SignalKind::kSelfCheck}, "{\"model\": \"m\",\n \"messages\": [\n  {\"role\": \"user\", \"content\": \"caf\\u00e9\"}\n ]\n}", "Paris");
   EXPECT_NE(question_in(student_.asked[1]).find(R"([{"role":"user","content":"café"}])"), std::string::npos) << question_in(student_.asked[1]);
+}
+
+TEST_F(SignalsTest, GarbledRepliesAreReadOrNotUsable) {
+  const std::string good = reply("Yes", {{"Yes", std::log(0.6)}, {"No", std::log(0.3)}}).body;
+  SeededRandom random(3);
+  for (int i = 0; i < 3'000; ++i) {
+    ScriptedAnswer garbled;
+    garbled.body = good;
+    for (std::uint64_t edits = 1 + random.below(3); edits > 0; --edits) {
+      garbled.body[static_cast<std::size_t>(random.below(garbled.body.size()))] = static_cast<char>(random.below(256));
+    }
+    if (random.coin(0.2)) garbled.body.resize(static_cast<std::size_t>(random.below(garbled.body.size())));
+    student_ = {{}, {}, {garbled}};
+    const SignalReading reading = read({SignalKind::kSelfCheck}, request(), "Paris");
+    EXPECT_TRUE(reading.value >= 0 && reading.value <= 1) << garbled.body;
+    EXPECT_TRUE(reading.usable || reading.value == 0);
+  }
 }
 
 // ------------------------------------------------------------------------------------------------ verbal
@@ -530,6 +548,23 @@ TEST_F(SignalLadderTest, CoinRowsAskEverySignal) {
   const auto reports = service_->reports();
   ASSERT_EQ(reports.size(), 1u);
   EXPECT_EQ(reports[0].promise.fit_rows + reports[0].promise.test_rows, 1u);
+}
+
+TEST_F(SignalLadderTest, UnderAThresholdByHandNoSignalIsPaidFor) {
+  auto by_hand = std::make_shared<Policy>(*policy_);
+  by_hand->cascades[0].escalate_below = 0.5;
+  by_hand->cascades[0].spot_check = 1;
+  service_->configure(by_hand);
+  auto runtime = std::make_shared<Runtime>();
+  runtime->policy = by_hand;
+  for (Upstream* upstream : {&student_, &teacher_, &peer_}) runtime->providers.push_back(providers::make_scripted_provider(*reactor_, upstream->script()));
+  engine_->set_runtime(runtime);
+  student_.says = {reply("Paris", {{"Paris", -0.001}})};
+  teacher_.says = {reply("Paris")};
+  EXPECT_EQ(ask(request()).decision.served_by, Stage::kStudent);
+  net::block_on(*reactor_, engine_->shut_down(1'000));
+  EXPECT_EQ(teacher_.asked.size() >= 1, true) << "the coin's label";
+  EXPECT_EQ(student_.asked.size(), 1u);
 }
 
 }  // namespace

@@ -113,7 +113,7 @@ PromiseKeeper::Plan PromiseKeeper::make_plan(double delta, std::int64_t now_us) 
       if (all[i]->source != LabelSource::kEscalation) probability[r].push_back(fit.held_back[i]);
     }
   }
-  plan.path = threshold_path(fair, probability);
+  plan.path = threshold_path(fair, probability, options_.promise.alpha);
   if (plan.path.empty()) return plan;
 
   const auto pool = distinct_test_rows();

@@ -55,7 +55,7 @@ Setting run(std::span<const LabelledRow* const> rows, std::span<const std::vecto
 /// The cheapest candidate that is foreseen to keep alpha; the teacher alone where there is none, or none is cheaper.
 Setting cheapest(std::span<const LabelledRow* const> rows, std::span<const std::vector<double>> probability, double alpha) {
   Setting teacher = run(rows, probability, std::vector<std::optional<double>>(probability.size()));
-  auto chosen = cheapest_within(threshold_path(rows, probability), alpha);
+  auto chosen = cheapest_within(threshold_path(rows, probability, alpha), alpha);
   return chosen && chosen->cost_usd < teacher.mean() ? run(rows, probability, std::move(chosen->thresholds)) : teacher;
 }
 

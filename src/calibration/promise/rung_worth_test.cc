@@ -151,6 +151,49 @@ TEST(LooksAtAnotherRung, TheSearchKnowsThatTheAnswerMustBePaid) {
   }
 }
 
+TEST(LooksAtAnotherRung, ACheapPeerThatBreaksAlphaDoesNotHideADearerOneThatKeepsIt) {
+  // Peers agree or not, nothing between: the answers that the cheap one agrees with are bad one time in seven, the dear one's one in fifty.
+  const std::vector<RungSpec> rungs{{"student", 0}, {"student+peer:cheap", 0}, {"student+peer:dear", 0}};
+  SeededRandom random(9);
+  std::vector<LabelledRow> rows;
+  for (int i = 0; i < 1'500; ++i) {
+    LabelledRow row = World{}.row(random);
+    RungOutcome& student = row.rungs[0];
+    student.usable = false;
+    RungOutcome cheap = student, dear = student;
+    cheap.usable = dear.usable = true;
+    cheap.of = dear.of = 0;
+    cheap.raw = random.coin(student.bad ? 0.35 : 0.9) ? 1 : 0;
+    dear.raw = random.coin(student.bad ? 0.045 : 0.9) ? 1 : 0;
+    cheap.cost_usd = 0.0002;
+    dear.cost_usd = 0.003;
+    row.rungs = {student, cheap, dear};
+    rows.push_back(row);
+  }
+  std::vector<const LabelledRow*> pointers;
+  for (const LabelledRow& row : rows) pointers.push_back(&row);
+  std::vector<std::vector<double>> probability;
+  for (std::size_t r = 0; r < 3; ++r) {
+    SeededRandom folds(1);
+    probability.push_back(fit_rung(pointers, r, folds).held_back);
+  }
+  EXPECT_FALSE(cheapest_within(threshold_path(pointers, probability), 0.05)) << "else this test shows nothing";
+  const auto path = threshold_path(pointers, probability, 0.05);
+  const auto found = cheapest_within(path, 0.05);
+  ASSERT_TRUE(found);
+  EXPECT_TRUE(found->thresholds[2]);
+  EXPECT_GT(found->served, 0.5);
+  bool within = false;
+  for (std::size_t i = path.size(); i-- > 0;) {
+    const bool keeps = cheapest_within(std::span(&path[i], 1), 0.05).has_value();
+    EXPECT_TRUE(keeps || !within) << "one that breaks alpha stands before one that keeps it and serves more";
+    within = within || keeps;
+  }
+  const auto worth = rung_worth(pointers, probability, rungs, 0.05, 0.02);
+  EXPECT_GT(worth[2].net_usd_per_1000(), 1.0);
+  EXPECT_LT(worth[1].net_usd_per_1000(), 0.1);
+}
+
 TEST(LooksAtAnotherRung, TheSearchCountsAsServeDoes) {
   const Rows rows(World{90, 0.0003}, 600);
   const auto path = threshold_path(rows.pointers, rows.probability);
