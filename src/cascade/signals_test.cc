@@ -5,18 +5,15 @@
 #include <cmath>
 
 #include "base/json_writer.h"
-#include "cascade/engine.h"
 #include "cascade/internal/signal_question.h"
 #include "cascade/internal/signals.h"
+#include "cascade/internal/test_support.h"
 #include "chat/request.h"
-#include "providers/recording.h"
-#include "providers/scripted.h"
 
 namespace understudy::cascade {
 namespace {
 
 using internal::SignalReading;
-using providers::ScriptedAnswer;
 
 /// What one upstream was asked, and what it says to each call in turn (the last one again and again).
 struct Upstream {
@@ -379,44 +376,6 @@ TEST_F(SignalsTest, CostsAreForeseenByKind) {
 
 // ------------------------------------------------------------------------------------------------ in the cascade
 
-class FakeSink final : public ClientSink {
- public:
-  net::Task<void> reply(const Decision& d, int s, std::span<const std::string_view> pieces) override {
-    decision = d;
-    status = s;
-    for (const std::string_view piece : pieces) body += piece;
-    co_return Result<void>();
-  }
-  net::Task<void> fail(const Decision& d, const Error& e) override {
-    decision = d;
-    status = e.http_status();
-    co_return Result<void>();
-  }
-  void expect_stream(const Decision&) override {}
-  void begin_stream(const Decision& d) override {
-    begun = true;
-    status = 200;
-    decision = d;
-  }
-  net::Task<void> write(std::span<const std::string_view> events) override {
-    for (const std::string_view event : events) body += event;
-    co_return Result<void>();
-  }
-  net::Task<void> end_stream(std::span<const std::string_view> events) override {
-    for (const std::string_view event : events) body += event;
-    co_return Result<void>();
-  }
-  void abort_stream() override {}
-  bool stream_begun() const override { return begun; }
-  bool client_gone() const override { return false; }
-  net::CancelToken cancel_token() override { return {}; }
-
-  Decision decision;
-  int status = 0;
-  std::string body;
-  bool begun = false;
-};
-
 /// A student without logprobs of any meaning and a self-check that tells good answers from bad ones, or the other way round.
 class SignalLadderTest : public SignalsTest {
  protected:
@@ -493,7 +452,7 @@ TEST_F(SignalLadderTest, AProvenSelfCheckServesTheStudentsAnswer) {
     teacher_ = {{}, {}, {reply("Paris")}};
     const FakeSink sink = ask(request(extra));
     EXPECT_EQ(sink.status, 200);
-    EXPECT_NE(sink.body.find("Paris"), std::string::npos) << sink.body;
+    EXPECT_NE((sink.body + sink.stream).find("Paris"), std::string::npos) << sink.body << sink.stream;
     EXPECT_EQ(sink.decision.served_by, Stage::kStudent);
     EXPECT_EQ(sink.decision.reason, reason::kConfident);
     EXPECT_EQ(sink.decision.promise_version, proven->version);
