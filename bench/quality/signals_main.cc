@@ -1,6 +1,6 @@
 // What paid signals are worth on recorded answers: README.md, "Signals".
 //
-//   understudy_signals DATA [splits] [seed]
+//   understudy_signals FOLDER [splits] [seed] [alpha]
 //
 // Each file's rows are split in halves; models and thresholds come from one half by the product's own search (the cheapest setting that is
 // foreseen to keep alpha), the bill and the risk are counted on the other. With all signals, and without one of them at a time.
@@ -206,12 +206,12 @@ struct Mean {
 
 int main(int argc, char** argv) {
   if (argc < 2) {
-    fmt::print(stderr, "usage: understudy_signals FOLDER [splits] [seed]\n");
+    fmt::print(stderr, "usage: understudy_signals FOLDER [splits] [seed] [alpha]\n");
     return 2;
   }
   const int splits = argc > 2 ? std::atoi(argv[2]) : 20;
   const std::uint64_t seed = argc > 3 ? std::strtoull(argv[3], nullptr, 10) : 1;
-  const double alpha = 0.10;
+  const double alpha = argc > 4 ? std::strtod(argv[4], nullptr) : 0.10;
   fmt::print("| file, rows | signals | saved a 1,000 | asked | bill a 1,000, served, risk | without |\n| --- | --- | --- | --- | --- | --- |\n");
   for (const char* name : {"chain_mmlu_llama", "chain_mmlu_qwen_oai", "chain_triviaqa_llama", "chain_triviaqa_qwen_oai", "mot_date_gpt35"}) {
     const Set set = load(fmt::format("{}/{}.jsonl.gz", argv[1], name));
