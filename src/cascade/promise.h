@@ -125,7 +125,9 @@ class PromiseService {
   /// Takes a task off the cheap stages at once, or back; kept in DATA/pins.json over restarts. kIo.
   Result<void> pin(const std::string& task, bool to_teacher);
 
-  std::uint64_t alarms() const { return alarms_.load(std::memory_order_relaxed); }
+  /// Alarms since the start, by name; `kAlarmNames` are all that there are.
+  static constexpr std::array<std::string_view, 3> kAlarmNames{"promise", "input_shift", "stale"};
+  std::uint64_t alarms(std::string_view name) const;
 
   /// Handles everything that is queued now; for tests.
   void settle();
@@ -143,7 +145,7 @@ class PromiseService {
 
   PromiseServiceOptions options_;
   const Clock& clock_;
-  std::atomic<std::uint64_t> alarms_{0};
+  std::array<std::atomic<std::uint64_t>, kAlarmNames.size()> alarms_{};
 
   mutable std::mutex tasks_mutex_;
   std::shared_ptr<const Policy> policy_;                                ///< guarded, like what follows
