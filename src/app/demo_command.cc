@@ -71,9 +71,10 @@ void print_intro(const DemoData& data, const DemoRun& run, bool fast) {
       "  student  {}: its answers and token logprobs were recorded from the real model; costed at the price of {}\n"
       "  teacher  the data set's own labels in JSON, standing for a strong model; costed at the price of {}\n"
       "  Both are replayed by separate processes over HTTP{}. The gateway is at http://{}/v1.\n"
-      "  The student serves where its confidence is at least 0.80, a threshold set by hand. 2 % of requests are spot checks.\n\n",
+      "  Promise: at most {} % of what the student serves disagrees with the teacher, at confidence {} %. While the task is new the\n"
+      "  teacher answers everything and the student is asked beside it, until a threshold is proven; spot checks go on after that.\n\n",
       data.requests.size(), data.student_model, data.student_price_model, data.teacher_price_model, fast ? " without their recorded latency" : " with their recorded latency",
-      run.address());
+      run.address(), 100 * kDemoAlpha, 100 * (1 - kDemoDelta));
   fmt::print("{:>11}  {:>6} {:>8} {:>8}  {:>12}  {:>10}  {:>10}  {:>12}  {:>8}\n", "requests", "cache", "student", "teacher", "teacher calls", "agreement", "cost",
              "teacher only", "saved");
 }
@@ -103,7 +104,11 @@ int demo(DemoOptions options, const std::string& recordings, bool json) {
         blocks.push_back(block);
         total.add(block);
         if (terminal) fmt::print(stderr, "\r\033[K");
-        if (!json) print_row(fmt::format("{}-{}", block.from, block.to), block);
+        if (json) return;
+        print_row(fmt::format("{}-{}", block.from, block.to), block);
+        if (const auto news = (*run)->promise_news()) {
+          for (const std::string& line : *news) fmt::print("             {}\n", line);
+        }
       },
       [] { return interrupted != 0; });
   if (!sent) return report_error("understudy demo", sent.error(), json);
@@ -117,11 +122,11 @@ int demo(DemoOptions options, const std::string& recordings, bool json) {
       "\nagreement: of the answers that the cache or the student gave, how many equal the teacher's. teacher calls: for any reason, spot checks included.\n"
       "\nTry next, with your own models (keys from OPENAI_API_KEY):\n"
       "  understudy serve --student ollama:llama3.2 --teacher openai:gpt-4o\n"
-      "then point your application's base_url at http://127.0.0.1:8080/v1 and look at `understudy status`.\n");
+      "then point your application's base_url at http://127.0.0.1:8080/v1 and look at `understudy tasks` and `understudy status`.\n");
   if (isatty(STDOUT_FILENO) == 1 && isatty(STDIN_FILENO) == 1) {
     fmt::print(
         "\nThe demo's gateway stays up until Ctrl-C:\n"
-        "  understudy status --data {0}\n  understudy explain d0001 --data {0}\n  curl -s http://{1}/metrics | head\n",
+        "  understudy tasks show ticket_intent --data {0}\n  understudy status --data {0}\n  understudy explain d0001 --data {0}\n  http://{1}/ in a browser\n  curl -s http://{1}/metrics | head\n",
         (*run)->data_directory(), (*run)->address());
     std::fflush(stdout);
     while (interrupted == 0) pause();

@@ -7,6 +7,8 @@
 
 #include "base/json_writer.h"
 #include "calibration/compare.h"
+#include "calibration/promise/keeper.h"
+#include "cascade/promise.h"
 #include "chat/answer.h"
 #include "chat/price_book.h"
 #include "net/client.h"
@@ -32,8 +34,8 @@ std::string configuration(const DemoData& data, const std::string& student, cons
                           const ModelPrices& teacher_price) {
   return fmt::format(
       "[models.student]\nurl = \"http://{}/v1\"\nmodel = \"{}\"\n{}[models.teacher]\nurl = \"http://{}/v1\"\nmodel = \"{}\"\n{}"
-      "[cascade.default]\nspot_check = 0.02\nlabel_budget_usd_per_day = 100.0\n[tasks.ticket_intent]\ncompare = \"json\"\n",
-      student, data.student_model, price_line(student_price), teacher, data.teacher->model(), price_line(teacher_price));
+      "[cascade.default]\nalpha = {}\ndelta = {}\nspot_check = 0.02\nlabel_budget_usd_per_day = 100.0\n[tasks.ticket_intent]\ncompare = \"json\"\n",
+      student, data.student_model, price_line(student_price), teacher, data.teacher->model(), price_line(teacher_price), kDemoAlpha, kDemoDelta);
 }
 
 /// What one request's sender shares with the others.
@@ -92,6 +94,7 @@ struct DemoRun::Impl {
   fs::path folder;
   std::string address;
   const ModelPrices* teacher_price = nullptr;
+  std::size_t promise_told = 0;   ///< events of promise_news() so far
   // Ended in this order: first the gateway, then its upstreams.
   ChildProcess teacher, student, gateway;
 
@@ -230,6 +233,23 @@ Result<DemoBlock> DemoRun::Impl::figures(std::size_t from, std::size_t to, const
   });
   if (!scanned) return fail(std::move(scanned.error()));
   return block;
+}
+
+Result<std::vector<std::string>> DemoRun::promise_news() {
+  auto reader = store::StoreReader::open(impl_->folder / "data");
+  if (!reader) return fail(std::move(reader.error()));
+  auto events = reader->promise_events(cascade::promise_key("default", "ticket_intent"));
+  if (!events) return fail(std::move(events.error()));
+  std::vector<std::string> news;
+  for (; impl_->promise_told < events->size(); ++impl_->promise_told) {
+    const auto event = calibration::parse_keeper_event((*events)[impl_->promise_told].detail);
+    if (!event) return fail(event.error());
+    using Kind = calibration::KeeperEventKind;
+    if (event->kind == Kind::kSwitch) news.push_back("proven: " + event->message);
+    if (event->kind == Kind::kOutcome && !event->passed) news.push_back("tested: " + event->message);
+    if (event->kind == Kind::kAlarm) news.push_back("ALARM: " + event->message);
+  }
+  return news;
 }
 
 Result<bool> DemoRun::send(const std::function<void(std::size_t)>& progress, const std::function<void(const DemoBlock&)>& finished,

@@ -17,6 +17,9 @@
 
 namespace understudy::app {
 
+/// What the demo's gateway promises.
+inline constexpr double kDemoAlpha = 0.05, kDemoDelta = 0.10;
+
 struct DemoOptions {
   std::uint16_t port = 0;
   bool fast = false;             ///< without recorded latency
@@ -50,6 +53,9 @@ class DemoRun {
   /// Sends all requests, block by block; `progress(done)` is called now and then, `finished(block)` after each block.
   /// Returns false where `stop` turned true on the way.
   Result<bool> send(const std::function<void(std::size_t)>& progress, const std::function<void(const DemoBlock&)>& finished, const std::function<bool()>& stop);
+
+  /// What has happened to the promise since the last call: one sentence each.
+  Result<std::vector<std::string>> promise_news();
 
   const std::string& address() const;          ///< of the gateway
   std::string data_directory() const;

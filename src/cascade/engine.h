@@ -80,6 +80,9 @@ class Engine {
   /// Answers one chat completion through `sink`; errors too. `context.body` must stay valid until it returns.
   net::Awaitable<void> handle(RequestContext context, ClientSink& sink);
 
+  /// Label jobs that run off the path now.
+  std::size_t labels_running() const { return off_path_.size(); }
+
   /// Waits for calls off the path, at most `grace_ms`, then cancels them.
   net::Awaitable<void> shut_down(std::int64_t grace_ms);
 

@@ -58,6 +58,10 @@ bool TaskPromise::offer(std::string request_id, LabelledRow row) {
     return false;
   }
   queue_.push_back({std::move(request_id), std::move(row)});
+  if (wake_ == nullptr || queue_.size() > 1) return true;  // told already
+  const std::lock_guard wake(wake_->mutex);
+  wake_->pending = true;
+  wake_->condition.notify_one();
   return true;
 }
 
@@ -128,19 +132,24 @@ PromiseService::PromiseService(PromiseServiceOptions options)
 
 PromiseService::~PromiseService() {
   {
-    const std::lock_guard lock(wake_mutex_);
-    stopping_ = true;
+    const std::lock_guard lock(wake_->mutex);
+    wake_->stopping = true;
   }
-  wake_.notify_all();
+  wake_->condition.notify_all();
   thread_.join();
 }
 
 void PromiseService::run() {
-  std::unique_lock lock(wake_mutex_);
-  while (!stopping_) {
-    wake_.wait_for(lock, std::chrono::milliseconds(options_.tick_ms));
+  MonoTime pins_read = clock_.mono();
+  std::unique_lock lock(wake_->mutex);
+  while (!wake_->stopping) {
+    wake_->condition.wait_for(lock, std::chrono::milliseconds(options_.tick_ms), [&] { return wake_->pending || wake_->stopping; });
+    wake_->pending = false;
     lock.unlock();
-    read_pins();
+    if (const MonoTime now = clock_.mono(); now >= pins_read.plus_ms(options_.tick_ms)) {
+      read_pins();
+      pins_read = now;
+    }
     work();
     lock.lock();
   }
@@ -184,6 +193,7 @@ std::shared_ptr<TaskPromise> PromiseService::task(const Policy& policy, const Ca
     made->closed_.store(true, std::memory_order_relaxed);  // a request that a reload has overtaken
     return made;
   }
+  made->wake_ = wake_;
   auto kept = std::make_shared<Kept>();
   kept->task = made;
   kept->options = options_for(cascade, config);
@@ -191,7 +201,11 @@ std::shared_ptr<TaskPromise> PromiseService::task(const Policy& policy, const Ca
   if (found != kept_.end()) found->second->task->closed_.store(true, std::memory_order_relaxed);
   kept_.insert_or_assign(key, std::move(kept));
   lock.unlock();
-  wake_.notify_one();
+  {
+    const std::lock_guard wake(wake_->mutex);
+    wake_->pending = true;
+  }
+  wake_->condition.notify_one();
   return made;
 }
 

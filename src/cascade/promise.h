@@ -47,6 +47,14 @@ struct PromiseView {
   std::shared_ptr<InputCounts> counts;                        ///< never null where `baseline` is not
 };
 
+/// Tells the service's thread that there is work.
+struct PromiseWake {
+  std::mutex mutex;
+  std::condition_variable condition;
+  bool pending = false;    ///< guarded
+  bool stopping = false;   ///< guarded
+};
+
 /// One task of one cascade. Thread-safe.
 class TaskPromise {
  public:
@@ -82,6 +90,7 @@ class TaskPromise {
   mutable std::mutex mutex_;
   std::shared_ptr<const PromiseView> view_;   ///< guarded
   std::vector<Queued> queue_;                 ///< guarded
+  std::shared_ptr<PromiseWake> wake_;         ///< set before it is shared; null: nobody waits
 };
 
 /// What is told of a task (`understudy tasks`, the admin API, the status page, /metrics).
@@ -154,9 +163,7 @@ class PromiseService {
   std::string pins_text_;               ///< of the last complaint about the file
 
   mutable std::mutex work_mutex_;      ///< held while keepers are worked on
-  std::mutex wake_mutex_;
-  std::condition_variable wake_;
-  bool stopping_ = false;              ///< guarded by wake_mutex_
+  std::shared_ptr<PromiseWake> wake_ = std::make_shared<PromiseWake>();
   std::thread thread_;
 };
 

@@ -287,31 +287,33 @@ TEST(Promise, TheTeachersNoiseIsApartFromAgreement) {
 }
 
 TEST(Promise, FurtherRungsDoNotCountTwiceInWhatShadowModeTells) {
-  Places p;
-  const SampleRequest s(1);
-  RequestEvent request = s.request();
-  request.mode = "shadow";
-  request.served_by = Stage::kTeacher;
-  ASSERT_TRUE(p.journal().append(request));
-  LabelEvent label;
-  label.request_id = s.id;
-  label.source = "shadow";
-  for (const char* rung : {"", "student+self_check"}) {
-    AttemptEvent beside = s.attempt(1);
-    beside.off_path = true;
-    beside.served = false;
-    beside.rung = rung;
-    ASSERT_TRUE(p.journal().append(beside));
-    label.rung = rung;
-    label.agrees = *rung == '\0';
-    ASSERT_TRUE(p.journal().append(label));
+  for (const std::string student : {"", "student"}) {  // its name may be left out
+    Places p;
+    const SampleRequest s(1);
+    RequestEvent request = s.request();
+    request.mode = "shadow";
+    request.served_by = Stage::kTeacher;
+    ASSERT_TRUE(p.journal().append(request));
+    LabelEvent label;
+    label.request_id = s.id;
+    label.source = "shadow";
+    for (const std::string& rung : {student, std::string("student+self_check")}) {
+      AttemptEvent beside = s.attempt(1);
+      beside.off_path = true;
+      beside.served = false;
+      beside.rung = rung;
+      ASSERT_TRUE(p.journal().append(beside));
+      label.rung = rung;
+      label.agrees = rung == student;
+      ASSERT_TRUE(p.journal().append(label));
+    }
+    ASSERT_TRUE(p.store->flush());
+    const auto status = p.reader().status();
+    ASSERT_EQ(status->shadow.size(), 1u);
+    EXPECT_EQ(status->shadow[0].requests, 1);
+    EXPECT_EQ(status->shadow[0].judged, 1);
+    EXPECT_EQ(status->shadow[0].agree, 1);
   }
-  ASSERT_TRUE(p.store->flush());
-  const auto status = p.reader().status();
-  ASSERT_EQ(status->shadow.size(), 1u);
-  EXPECT_EQ(status->shadow[0].requests, 1);
-  EXPECT_EQ(status->shadow[0].judged, 1);
-  EXPECT_EQ(status->shadow[0].agree, 1);
 }
 
 TEST(Promise, WhatLabelsCostSinceAMomentIsAddedUp) {

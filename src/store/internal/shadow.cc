@@ -20,13 +20,15 @@ Result<void> add_shadow(Database& db, std::vector<ShadowTotals>& totals) {
   STORE_TRY_ASSIGN(const auto newest, db.integer("SELECT max(id) FROM requests"));
   STORE_TRY_ASSIGN(
       Statement row,
-      // The student itself, not the further rungs that stand on it; of its stage's labels, the first.
+      // A request counts once: with the student rung that was asked first, not with those after it on the ladder. Its label is
+      // the one of that rung; records of versions without ladders name none.
       db.prepare("SELECT (SELECT text FROM names WHERE id = r.task), r.threshold, r.teacher_cost, r.flags, a.status, a.confidence, a.cost, "
                  "a.flags, (SELECT l.agrees FROM labels l WHERE l.request_id = r.request_id AND l.source = ?2 AND l.stage = a.stage "
-                 "ORDER BY l.id LIMIT 1) "
+                 "AND (l.rung IS NULL OR a.rung IS NULL OR l.rung = a.rung) ORDER BY l.id LIMIT 1) "
                  "FROM requests r JOIN attempts a ON a.id >= r.id * 1024 AND a.id < (r.id + 1) * 1024 "
                  "WHERE r.id > ?1 AND r.mode = ?2 AND (r.flags & 1) = 1 AND r.served_by = 4 AND r.threshold IS NOT NULL "
-                 "AND a.stage = 3 AND (a.flags & 1) = 1 AND a.rung IS NULL"));
+                 "AND a.stage = 3 AND (a.flags & 1) = 1 AND NOT EXISTS (SELECT 1 FROM attempts b WHERE b.id >= r.id * 1024 AND b.id < a.id "
+                 "AND b.stage = 3 AND (b.flags & 1) = 1 AND b.rung IS NOT a.rung)"));
   row.bind(1, newest.value_or(0) - kNewestRequests).bind(2, *mode);
   std::map<std::string, ShadowTotals> tasks;
   for (;;) {
