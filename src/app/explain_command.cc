@@ -6,7 +6,7 @@
 #include "app/gateway_client.h"
 #include "app/output.h"
 #include "app/queries.h"
-#include "net/url.h"
+#include "net/percent.h"
 
 namespace understudy::app {
 namespace {

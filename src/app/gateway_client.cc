@@ -7,6 +7,7 @@
 #include <cstdlib>
 
 #include "net/client.h"
+#include "net/percent.h"
 #include "net/url.h"
 
 namespace understudy::app {

@@ -9,7 +9,7 @@
 #include "app/output.h"
 #include "app/queries.h"
 #include "base/json_writer.h"
-#include "net/url.h"
+#include "net/percent.h"
 
 namespace understudy::app {
 namespace {

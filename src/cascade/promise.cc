@@ -96,8 +96,7 @@ class PromiseService::Log final : public calibration::KeeperLog {
     }
     switch (event.kind) {
       case KeeperEventKind::kAlarm: {
-        const auto at = std::find(kAlarmNames.begin(), kAlarmNames.end(), event.why);
-        if (at != kAlarmNames.end()) service_.alarms_[static_cast<std::size_t>(at - kAlarmNames.begin())].fetch_add(1, std::memory_order_relaxed);
+        service_.alarms_.fetch_add(1, std::memory_order_relaxed);
         log::warn("ALARM {} of {}: {}; the teacher answers until a new version is proven", event.why, name(), event.message);
         if (journal != nullptr) {
           store::AlarmEvent alarm;
@@ -158,11 +157,6 @@ void PromiseService::run() {
 }
 
 void PromiseService::settle() { work(); }
-
-std::uint64_t PromiseService::alarms(std::string_view name) const {
-  const auto at = std::find(kAlarmNames.begin(), kAlarmNames.end(), name);
-  return at == kAlarmNames.end() ? 0 : alarms_[static_cast<std::size_t>(at - kAlarmNames.begin())].load(std::memory_order_relaxed);
-}
 
 calibration::KeeperOptions PromiseService::options_for(const CascadeConfig& cascade, const TaskConfig* task) const {
   calibration::KeeperOptions options;

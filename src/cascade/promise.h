@@ -134,9 +134,7 @@ class PromiseService {
   /// Takes a task off the cheap stages at once, or back; kept in DATA/pins.json over restarts. kIo.
   Result<void> pin(const std::string& task, bool to_teacher);
 
-  /// Alarms since the start, by name; `kAlarmNames` are all that there are.
-  static constexpr std::array<std::string_view, 3> kAlarmNames{"promise", "input_shift", "stale"};
-  std::uint64_t alarms(std::string_view name) const;
+  std::uint64_t alarms() const { return alarms_.load(std::memory_order_relaxed); }
 
   /// Handles everything that is queued now; for tests.
   void settle();
@@ -154,7 +152,7 @@ class PromiseService {
 
   PromiseServiceOptions options_;
   const Clock& clock_;
-  std::array<std::atomic<std::uint64_t>, kAlarmNames.size()> alarms_{};
+  std::atomic<std::uint64_t> alarms_{0};
 
   mutable std::mutex tasks_mutex_;
   std::shared_ptr<const Policy> policy_;                                ///< guarded, like what follows

@@ -28,11 +28,6 @@ struct Url {
 /// bytes, a host that is neither a name nor an address, or a literal address that `is_forbidden_address` refuses.
 Result<Url> parse_url(std::string_view text);
 
-/// %2F and the like taken back; what is not a proper escape stays as it is.
-std::string percent_decoded(std::string_view text);
-/// Everything but unreserved characters (RFC 3986) escaped: fit for one part of a path, or a query's name or value.
-std::string percent_encoded(std::string_view text);
-
 /// True for names and addresses that can only mean this machine: localhost, 127.0.0.0/8, ::1 (with or without brackets), also as
 /// an IPv4 address inside an IPv6 one. Not for "127.example.com": a name is what its owner makes of it.
 bool is_loopback_host(std::string_view host);

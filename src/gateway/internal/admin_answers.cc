@@ -9,7 +9,7 @@
 #include "gateway/internal/aside.h"
 #include "gateway/internal/chat_route.h"
 #include "gateway/internal/service.h"
-#include "net/url.h"
+#include "net/percent.h"
 
 namespace understudy::gateway::internal {
 namespace {

@@ -3,7 +3,7 @@
 #include <array>
 
 #include "net/http.h"
-#include "net/url.h"
+#include "net/percent.h"
 
 extern "C" const char understudy_openapi_begin[], understudy_openapi_end[];
 

@@ -124,7 +124,7 @@ void promises(Exposition& out, const Shared& shared) {
   out.head("promise_rows_lost_total", "counter", "Labelled rows that could not be kept.");
   for (const cascade::TaskReport& r : *reports) out.value("promise_rows_lost_total", label("cascade", r.cascade) + "," + label("task", r.task), r.rows_lost);
   out.head("alarms_total", "counter", "Alarms of promises, by name.");
-  for (const std::string_view name : cascade::PromiseService::kAlarmNames) out.value("alarms_total", label("name", name), shared.promises->alarms(name));
+  for (const auto& [name, n] : shared.promise_figures->alarms()) out.value("alarms_total", label("name", name), n);
 }
 
 }  // namespace

@@ -1,10 +1,14 @@
 #include "gateway/internal/promise_figures.h"
 
+#include <algorithm>
 #include <chrono>
+
+#include "store/queries.h"
 
 namespace understudy::gateway::internal {
 
-PromiseFigures::PromiseFigures(const cascade::PromiseService& service, std::int64_t period_ms) : service_(service) {
+PromiseFigures::PromiseFigures(const cascade::PromiseService& service, std::filesystem::path data, WallTime started, std::int64_t period_ms)
+    : service_(service), data_(std::move(data)), started_(started), alarms_{{"promise", 0}, {"input_shift", 0}, {"stale", 0}} {
   refresh();
   thread_ = std::thread([this, period_ms] { run(period_ms); });
 }
@@ -25,8 +29,29 @@ std::shared_ptr<const PromiseFigures::Reports> PromiseFigures::reports() const {
 
 void PromiseFigures::refresh() {
   auto fresh = std::make_shared<const Reports>(service_.reports());
+  {
+    const std::lock_guard lock(mutex_);
+    reports_ = std::move(fresh);
+  }
+  if (!data_.empty() && service_.alarms() != counted_) count_alarms();
+}
+
+void PromiseFigures::count_alarms() {
+  const std::uint64_t raised = service_.alarms();
+  auto reader = store::StoreReader::open(data_);
+  if (!reader) return;  // tried again in the next round
+  const auto all = reader->alarms(started_, 10'000);
+  if (!all) return;
+  std::map<std::string, std::uint64_t> by_name;
+  for (const store::AlarmRecord& alarm : *all) ++by_name[alarm.name];
   const std::lock_guard lock(mutex_);
-  reports_ = std::move(fresh);
+  for (auto& [name, n] : alarms_) n = std::max(n, by_name[name]);  // a counter never falls, whatever the clock does
+  counted_ = raised;
+}
+
+std::map<std::string, std::uint64_t> PromiseFigures::alarms() const {
+  const std::lock_guard lock(mutex_);
+  return alarms_;
 }
 
 void PromiseFigures::run(std::int64_t period_ms) {

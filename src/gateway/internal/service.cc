@@ -7,6 +7,7 @@
 #include "gateway/http_sink.h"
 #include "gateway/internal/admin_routes.h"
 #include "gateway/internal/chat_route.h"
+#include "net/percent.h"
 #include "net/url.h"
 #include "providers/factory.h"
 #include "providers/probe.h"
