@@ -132,7 +132,7 @@ TEST_F(ConfigTest, WhatWouldNotBeEnforcedIsRefused) {
                               "[tasks.t]\nspecialist = \"s\"\n"}) {
     EXPECT_NE(error(with_models(section)).find("not available"), std::string::npos) << section;
   }
-  const auto config = load(with_models("", "", "alpha = 0.05\ndelta = 0.1\n"));
+  const auto config = load(with_models("", "", "retrain = \"daily\"\nhedge_above = 0.9\n"));
   ASSERT_TRUE(config);
   EXPECT_EQ(config->warnings.size(), 2u);
 }
@@ -177,6 +177,11 @@ TEST_F(ConfigTest, EveryKeyChangesSomething) {
   changed("", "", "teacher = \"student\"", [&](const Config& c) { return cascade(c).teacher; });
   changed("", "", "mode = \"shadow\"", [&](const Config& c) { return cascade(c).mode; });
   changed("", "", "escalate_below = 0.5", [&](const Config& c) { return cascade(c).escalate_below; });
+  changed("", "", "alpha = 0.03", [&](const Config& c) { return cascade(c).alpha; });
+  changed("", "", "bad = \"worse\"", [&](const Config& c) { return cascade(c).forgive_harmless; });
+  changed("", "", "delta = 0.2", [&](const Config& c) { return cascade(c).delta; });
+  changed("", "", "max_age = \"7d\"", [&](const Config& c) { return cascade(c).max_age_ms; });
+  changed("", "", "alpha = 0.04", [](const Config& c) { return c.snapshot.policy->version; });
   changed("", "", "spot_check = 0.5", [&](const Config& c) { return cascade(c).spot_check; });
   changed("", "", "label_budget_usd_per_day = 1.0", [&](const Config& c) { return cascade(c).label_budget_per_day->value; });
   changed("", "", "cache_max_age = \"1s\"", [&](const Config& c) { return cascade(c).cache_max_age_ms; });

@@ -64,6 +64,8 @@ std::string ladder_id(const Policy& policy, const CascadeConfig& cascade, const 
     context += fmt::format("{} {}\n", rung.name, model(rung.model));
     if (rung.signal && rung.signal->kind == SignalKind::kPeer) context += model(rung.signal->peer);
   }
+  const bool forgives = task != nullptr && task->forgive_harmless ? *task->forgive_harmless : cascade.forgive_harmless;
+  if (forgives) context += "bad worse\n";
   if (task != nullptr && task->compare) {
     const calibration::ComparatorSpec& c = *task->compare;
     context += fmt::format("compare {} {} {} {} {} {}\n", calibration::comparator_name(c.comparator), c.tolerance, c.relative_tolerance, c.top_k, c.level, c.side_of.value_or(-1));

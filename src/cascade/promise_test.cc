@@ -266,5 +266,38 @@ TEST_F(PromiseTest, RowsSayWhatTheyWereForAndLabelsWhoseTheyAre) {
   open();
 }
 
+TEST_F(PromiseTest, FeedbackForgivesWhatDidNoHarmWhereTheTaskSaysSo) {
+  policy_->cascades[0].forgive_harmless = true;
+  promises_->configure(policy_);
+  // The student always says what the teacher does not, and feedback calls the student right.
+  script(says(recorded("right", std::log(0.97))), says(recorded("wrong", -0.01)));
+  const auto bad_rows = [&] {
+    std::size_t bad = 0;
+    const auto stored = load_promise(folder_, "default/", 0);
+    for (const auto& row : stored->rows) bad += row.rungs[0].bad;
+    return std::pair(bad, stored->rows.size());
+  };
+  for (int i = 0; i < 4; ++i) {
+    RequestContext context;
+    context.request_id = "req_" + std::to_string(i);
+    const std::string body = request("", "text " + std::to_string(i));
+    context.body = body;
+    context.started = reactor_->clock().mono();
+    FakeSink sink;
+    net::block_on(*reactor_, engine_->handle(std::move(context), sink));
+  }
+  settle();
+  EXPECT_EQ(bad_rows(), std::pair(std::size_t{4}, std::size_t{4}));
+  promises_->feedback("req_0", "right");   // the student's answer
+  promises_->feedback("req_1", "other");   // neither's: the teacher is wrong, so nothing was lost
+  promises_->feedback("req_2", "wrong");   // the teacher's: the student did harm
+  promises_->feedback("req_9", "right");   // nobody's
+  promises_->settle();
+  EXPECT_EQ(bad_rows(), std::pair(std::size_t{2}, std::size_t{4}));
+  close();
+  open();
+  EXPECT_EQ(report().promise.fit_rows + report().promise.test_rows, 4u);
+}
+
 }  // namespace
 }  // namespace understudy::cascade

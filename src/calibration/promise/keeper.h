@@ -127,6 +127,11 @@ class PromiseKeeper {
   /// A labelled row. Rows of another ladder's width are refused by an assertion. Alarms are raised from here.
   void add(LabelledRow row, std::int64_t now_us, KeeperLog& log);
 
+  /// The truth about a labelled request has come (feedback): rungs whose disagreement did no harm are not bad any more. Counts in
+  /// the fits and tests to come; what was tested or watched before stays as it was, which errs on the safe side. Returns the
+  /// corrected row, to be kept; nullopt where the row is not here (any more) or nothing changes.
+  std::optional<LabelledRow> forgive(std::string_view request_id, const std::vector<bool>& harmless);
+
   /// What all requests looked like lately, labelled or not (input_shift.h).
   void observe(const ShiftWindow& window, std::int64_t now_us, KeeperLog& log);
   /// What `observe` wants to have counted for the policy in force; null where there is none.

@@ -1,4 +1,4 @@
-// Keeper events as JSON, and back.
+// Keeper events as JSON, and back; rows that feedback corrects.
 #include <fmt/format.h>
 #include <simdjson.h>
 
@@ -118,6 +118,21 @@ Result<KeeperEvent> parse_keeper_event(std::string_view json) {
     case KeeperEventKind::kAlarm: break;
   }
   return event;
+}
+
+std::optional<LabelledRow> PromiseKeeper::forgive(std::string_view request_id, const std::vector<bool>& harmless) {
+  if (request_id.empty()) return std::nullopt;
+  for (auto* rows : {&test_rows_, &fit_rows_}) {
+    const auto row = std::find_if(rows->begin(), rows->end(), [&](const LabelledRow& r) { return r.request_id == request_id; });
+    if (row == rows->end()) continue;
+    bool changed = false;
+    for (std::size_t i = 0; i < row->rungs.size() && i < harmless.size(); ++i) {
+      changed = changed || (row->rungs[i].bad && harmless[i]);
+      row->rungs[i].bad = row->rungs[i].bad && !harmless[i];
+    }
+    return changed ? std::optional(*row) : std::nullopt;
+  }
+  return std::nullopt;
 }
 
 }  // namespace understudy::calibration

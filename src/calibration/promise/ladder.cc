@@ -197,7 +197,7 @@ Result<LadderPolicy> parse_policy(std::string_view json) {
 std::string row_json(const LabelledRow& row) {
   std::string out;
   JsonWriter w(out);
-  w.begin_object().field("at_us", row.at_us).field("input", hex(row.input)).field("propensity", row.propensity).field("test", row.use == RowUse::kTest);
+  w.begin_object().field("request_id", row.request_id).field("at_us", row.at_us).field("input", hex(row.input)).field("propensity", row.propensity).field("test", row.use == RowUse::kTest);
   w.field("source", kSourceNames[static_cast<std::size_t>(row.source)]).field("version", row.version).field("prompt", hex(row.prompt));
   w.field("prompt_bytes", row.prompt_bytes).field("teacher_cost_usd", row.teacher_cost_usd).key("rungs").begin_array();
   for (const RungOutcome& rung : row.rungs) {
@@ -218,7 +218,7 @@ Result<LabelledRow> parse_row(std::string_view json) {
   std::string source;
   std::uint64_t bytes = 0;
   dom::array rungs;
-  const bool whole = read(root, "at_us", row.at_us) && read_hex(root, "input", row.input) && read(root, "propensity", row.propensity) && read(root, "test", test) &&
+  const bool whole = read(root, "request_id", row.request_id) && read(root, "at_us", row.at_us) && read_hex(root, "input", row.input) && read(root, "propensity", row.propensity) && read(root, "test", test) &&
                      read(root, "source", source) && read(root, "version", row.version) && read_hex(root, "prompt", row.prompt) &&
                      read(root, "prompt_bytes", bytes) && read(root, "teacher_cost_usd", row.teacher_cost_usd) && read(root, "rungs", rungs);
   if (!whole) return corrupt("labelled row", "a field is missing or has the wrong type");
