@@ -99,6 +99,7 @@ void breakers(Exposition& out, const Shared& shared) {
   each("circuit_opened_total", [](const providers::Breaker& breaker) { return breaker.opened(); });
   out.head("circuit_refused_total", "counter", "Calls that were not made because of that.");
   each("circuit_refused_total", [](const providers::Breaker& breaker) { return breaker.refused(); });
+}
 
 /// A label's value, as the text format wants it.
 std::string label(std::string_view name, std::string_view value) {
