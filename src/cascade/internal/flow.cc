@@ -251,7 +251,9 @@ net::Awaitable<void> Flow::ask_with_retries(Stage stage, std::size_t model) {
     co_await internal::call_model(calls, attempt, request_.stream ? Delivery::kOpen : Delivery::kPlain);
     if (attempt.ok() || sink_.client_gone()) co_return;
     const auto wait_ms = retry_wait_ms(attempt, tries, deps_.random);
-    if (!wait_ms || earlier(calls.deadline, calls.client_deadline).passed(deps_.reactor.now().plus_ms(*wait_ms))) co_return;
+    // Where this failure has opened the circuit, it says more than the refusal that a retry would get.
+    if (!wait_ms || policy_.models[model].config.state->breaker.rest_ms(deps_.reactor.now()) > 0) co_return;
+    if (earlier(calls.deadline, calls.client_deadline).passed(deps_.reactor.now().plus_ms(*wait_ms))) co_return;
     if (!engine_.retry_budget_.take(deps_.reactor.now())) co_return;
     if (!co_await net::sleep_for(deps_.reactor, *wait_ms, sink_.cancel_token())) co_return;
   }
