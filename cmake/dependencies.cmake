@@ -27,6 +27,13 @@ add_library(simdjson_system INTERFACE)
 target_include_directories(simdjson_system SYSTEM INTERFACE ${SIMDJSON_INCLUDE_DIR})
 target_link_libraries(simdjson_system INTERFACE ${SIMDJSON_LIBRARY})
 
+# The archive where there is one: then the program needs no package more at run time.
+find_path(UTF8PROC_INCLUDE_DIR utf8proc.h REQUIRED)
+find_library(UTF8PROC_LIBRARY NAMES libutf8proc.a utf8proc REQUIRED)
+add_library(utf8proc_system INTERFACE)
+target_include_directories(utf8proc_system SYSTEM INTERFACE ${UTF8PROC_INCLUDE_DIR})
+target_link_libraries(utf8proc_system INTERFACE ${UTF8PROC_LIBRARY})
+
 find_path(XXHASH_INCLUDE_DIR xxhash.h REQUIRED)
 find_library(ZSTD_LIBRARY zstd REQUIRED)
 find_package(ZLIB REQUIRED)

@@ -24,6 +24,7 @@ build libssl-dev           openssl/ssl.h
 build libzstd-dev          zstd.h
 build zlib1g-dev           zlib.h
 build libxxhash-dev        xxhash.h
+build libutf8proc-dev      utf8proc.h
 build libeigen3-dev        eigen3/Eigen/Core
 build libgtest-dev         gtest/gtest.h
 test  python3              python3

@@ -8,6 +8,7 @@
 #include "app/command.h"
 #include "app/command_line.h"
 #include "app/config.h"
+#include "app/config_sections.h"
 #include "app/human.h"
 #include "app/output.h"
 #include "base/json_writer.h"
@@ -66,6 +67,10 @@ void add_defaults(const Config& config, std::vector<Origin>& origins) {
   add("limits.max_header_bytes", std::to_string(config.server.limits.head.bytes));
   add("limits.max_connections", std::to_string(config.server.limits.connections));
   add("limits.max_concurrent_requests", std::to_string(config.server.limits.requests));
+  add("limits.header_timeout", duration(config.server.limits.head_ms));
+  add("limits.body_timeout", duration(config.server.limits.body_ms));
+  add("limits.idle_timeout", duration(config.server.limits.idle_ms));
+  add("limits.write_timeout", duration(config.server.limits.write_stall_ms));
   for (const auto& cascade : policy.cascades) {
     const std::string path = "cascade." + cascade.name;
     add(path + ".teacher", policy.models[cascade.teacher].config.name);
@@ -77,6 +82,9 @@ void add_defaults(const Config& config, std::vector<Origin>& origins) {
     add(path + ".max_age", duration(cascade.max_age_ms));
     add(path + ".spot_check", fmt::format("{}", cascade.spot_check));
     add(path + ".label_budget_usd_per_day", cascade.label_budget_per_day ? format_usd(*cascade.label_budget_per_day, 2) : "none");
+    std::vector<std::string> signals;
+    for (const cascade::SignalSpec& signal : cascade.signals) signals.push_back(signal_text(signal, policy));
+    add(path + ".signals", signals.empty() ? "none" : fmt::format("{}", fmt::join(signals, ", ")));
     add(path + ".cache_max_age", duration(cascade.cache_max_age_ms));
     add(path + ".on_teacher_failure", cascade.on_teacher_failure == cascade::OnTeacherFailure::kStudent ? "student" : "error");
   }

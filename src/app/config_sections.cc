@@ -35,6 +35,14 @@ Result<std::size_t> find_model(const TableReader& table, std::string_view key, c
                                       names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", "))));
 }
 
+/// `bad = "disagree" | "worse"`: true for the latter.
+Result<std::optional<bool>> read_bad(TableReader& table) {
+  APP_TRY(bad, table.string("bad"));
+  if (!bad) return std::optional<bool>();
+  if (*bad != "disagree" && *bad != "worse") return table.wrong("bad", "must be \"disagree\" (every disagreement with the teacher is bad) or \"worse\" (but for those that feedback shows to do no harm)");
+  return std::optional<bool>(*bad == "worse");
+}
+
 }  // namespace
 
 Result<CallPrices> make_prices(std::string_view in, std::string_view out) {
@@ -117,6 +125,14 @@ Result<void> read_limits(TableReader table, SectionContext& context) {
   if (connections) limits.connections = static_cast<std::size_t>(*connections);
   APP_TRY(requests, table.integer("max_concurrent_requests", 1, 1'000'000));
   if (requests) limits.requests = static_cast<std::size_t>(*requests);
+  APP_TRY(header_time, table.duration_ms("header_timeout"));
+  if (header_time) limits.head_ms = *header_time;
+  APP_TRY(body_time, table.duration_ms("body_timeout"));
+  if (body_time) limits.body_ms = *body_time;
+  APP_TRY(idle_time, table.duration_ms("idle_timeout"));
+  if (idle_time) limits.idle_ms = *idle_time;
+  APP_TRY(write_time, table.duration_ms("write_timeout"));
+  if (write_time) limits.write_stall_ms = *write_time;
   APP_CHECK(refuse_future(table, {"max_usd_per_day", "max_usd_per_month"}));
   return table.finish();
 }
@@ -187,6 +203,10 @@ Result<cascade::PricedModel> read_model(TableReader table, const std::string& na
   }
   APP_TRY(timeout, table.duration_ms("timeout"));
   if (timeout) config.timeout_ms = *timeout;
+  APP_TRY(connect_timeout, table.duration_ms("connect_timeout"));
+  if (connect_timeout) config.connect_timeout_ms = *connect_timeout;
+  APP_TRY(idle_timeout, table.duration_ms("idle_timeout"));
+  if (idle_timeout) config.idle_timeout_ms = *idle_timeout;
   APP_CHECK(table.finish());
   return model;
 }
@@ -241,14 +261,13 @@ Result<void> read_cascade(TableReader table, const std::string& name, SectionCon
   if (alpha) cascade.alpha = *alpha;
   APP_TRY(delta, table.number("delta", 0.0001, 0.9999));
   if (delta) cascade.delta = *delta;
+  APP_TRY(bad, read_bad(table));
+  cascade.forgive_harmless = bad.value_or(false);
   APP_TRY(max_age, table.duration_ms("max_age"));
   if (max_age && *max_age < 60'000) return table.wrong("max_age", "must be at least a minute: it is how old evidence may be");
   if (max_age) cascade.max_age_ms = *max_age;
   APP_TRY(spot_check, table.number("spot_check", 0, 1));
   if (spot_check) cascade.spot_check = *spot_check;
-  if (cascade.spot_check == 0 && !cascade.escalate_below) {
-    return table.wrong("spot_check", "= 0 leaves a promise that nobody watches: give it at least 0.001, or set escalate_below by hand");
-  }
   APP_TRY(budget, table.number("label_budget_usd_per_day", 0, 1e6));
   cascade.label_budget_per_day = Picousd{static_cast<std::int64_t>(budget.value_or(5.0) * static_cast<double>(kPicousdPerUsd))};
   APP_TRY(cache_age, table.duration_ms("cache_max_age"));
@@ -258,11 +277,15 @@ Result<void> read_cascade(TableReader table, const std::string& name, SectionCon
     if (*failure != "error" && *failure != "student") return table.wrong("on_teacher_failure", "must be \"error\" or \"student\"");
     cascade.on_teacher_failure = *failure == "student" ? cascade::OnTeacherFailure::kStudent : cascade::OnTeacherFailure::kError;
   }
+  APP_CHECK(read_signals(table, cascade, context));
   APP_TRY(early, table.boolean("early_reject"));
   if (early && *early) return table.wrong("early_reject", "= true is not available in this version");
   APP_CHECK(refuse_future(table, {"escalate_between"}));
   warn_future(table, context, {"lesson_budget_usd_per_day", "retrain", "hedge_above"});
   APP_CHECK(table.finish());
+  if (cascade.spot_check == 0 && !cascade.escalate_below) {
+    return table.wrong("spot_check", "= 0 leaves a promise that nobody watches: give it at least 0.001, or set escalate_below by hand");
+  }
   context.policy.cascades.push_back(std::move(cascade));
   return {};
 }
@@ -293,6 +316,8 @@ Result<void> read_task(TableReader table, const std::string& name, SectionContex
   task.escalate_below = below;
   APP_TRY(spot_check, table.number("spot_check", 0, 1));
   task.spot_check = spot_check;
+  APP_TRY(bad, read_bad(table));
+  task.forgive_harmless = bad;
   APP_TRY(alpha, table.number("alpha", 0.0001, 0.9999));
   task.alpha = alpha;
   APP_TRY(delta, table.number("delta", 0.0001, 0.9999));

@@ -24,6 +24,7 @@
 #include "cascade/promise.h"
 #include "cascade/retry.h"
 #include "chat/answer.h"
+#include "net/deadline.h"
 #include "net/reactor.h"
 #include "net/timer.h"
 #include "providers/provider.h"
@@ -47,6 +48,7 @@ struct RequestContext {
   bool debug = false;
   std::string_view body;
   MonoTime started;
+  net::Deadline deadline;           ///< x-understudy-max-latency-ms; no call is made or goes on after it
 };
 
 /// A policy with one provider per model on one reactor; requests in flight keep theirs over a reload.
@@ -79,6 +81,9 @@ class Engine {
 
   /// Answers one chat completion through `sink`; errors too. `context.body` must stay valid until it returns.
   net::Awaitable<void> handle(RequestContext context, ClientSink& sink);
+
+  /// Label jobs that run off the path now.
+  std::size_t labels_running() const { return off_path_.size(); }
 
   /// Waits for calls off the path, at most `grace_ms`, then cancels them.
   net::Awaitable<void> shut_down(std::int64_t grace_ms);

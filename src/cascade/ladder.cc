@@ -5,6 +5,8 @@
 #include <cmath>
 #include <limits>
 
+#include "store/rung_name.h"
+
 namespace understudy::cascade {
 
 std::string_view signal_name(SignalKind kind) {
@@ -28,7 +30,7 @@ std::vector<Rung> make_ladder(const Policy& policy, const CascadeConfig& cascade
   const std::size_t first = ladder.size();
   add({"student", Stage::kStudent, *cascade.student, {}, 0});
   for (const SignalSpec& signal : cascade.signals) {
-    std::string name = fmt::format("student+{}", signal_name(signal.kind));
+    std::string name = fmt::format("{}{}", store::kSignalRungPrefix, signal_name(signal.kind));
     if (signal.kind == SignalKind::kSamples) name += fmt::format("{}", signal.samples);
     if (signal.kind == SignalKind::kPeer) name += fmt::format(":{}", policy.models[signal.peer].config.name);
     add({std::move(name), Stage::kStudent, *cascade.student, signal, first});
@@ -64,6 +66,8 @@ std::string ladder_id(const Policy& policy, const CascadeConfig& cascade, const 
     context += fmt::format("{} {}\n", rung.name, model(rung.model));
     if (rung.signal && rung.signal->kind == SignalKind::kPeer) context += model(rung.signal->peer);
   }
+  const bool forgives = task != nullptr && task->forgive_harmless ? *task->forgive_harmless : cascade.forgive_harmless;
+  if (forgives) context += "bad worse\n";
   if (task != nullptr && task->compare) {
     const calibration::ComparatorSpec& c = *task->compare;
     context += fmt::format("compare {} {} {} {} {} {}\n", calibration::comparator_name(c.comparator), c.tolerance, c.relative_tolerance, c.top_k, c.level, c.side_of.value_or(-1));

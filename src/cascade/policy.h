@@ -68,6 +68,7 @@ struct CascadeConfig {
   std::optional<double> escalate_below; ///< by hand, outside the promise; nullopt: the promise decides
   double alpha = 0.05;
   double delta = 0.10;
+  bool forgive_harmless = false;        ///< `bad = "worse"`: a disagreement that feedback shows to do no harm is not bad
   std::int64_t max_age_ms = std::int64_t{30} * 24 * 3600 * 1000;   ///< of evidence
   Mode mode = Mode::kLive;
   double spot_check = 0.02;
@@ -85,6 +86,7 @@ struct TaskConfig {
   std::string match_model;    ///< requested model that means this task
   std::optional<double> escalate_below;
   std::optional<double> spot_check;
+  std::optional<bool> forgive_harmless;
   std::optional<double> alpha, delta;   ///< with one of them the promise decides, also where the cascade has a threshold by hand
 };
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "cascade/internal/harmless.h"
 #include "store/queries.h"
 
 namespace understudy::cascade {
@@ -72,6 +73,8 @@ struct PromiseService::Kept {
   std::shared_ptr<TaskPromise> task;
   calibration::KeeperOptions options;
   std::string cascade;
+  bool forgives = false;
+  std::optional<calibration::ComparatorSpec> compare;
   std::optional<PromiseKeeper> keeper;   ///< nullopt: by hand, or not loaded yet
 };
 
@@ -192,6 +195,8 @@ std::shared_ptr<TaskPromise> PromiseService::task(const Policy& policy, const Ca
   kept->task = made;
   kept->options = options_for(cascade, config);
   kept->cascade = cascade.name;
+  kept->forgives = config != nullptr && config->forgive_harmless ? *config->forgive_harmless : cascade.forgive_harmless;
+  if (config != nullptr) kept->compare = config->compare;
   if (found != kept_.end()) found->second->task->closed_.store(true, std::memory_order_relaxed);
   kept_.insert_or_assign(key, std::move(kept));
   lock.unlock();
@@ -304,8 +309,53 @@ void PromiseService::count_windows(Kept& kept) {
   kept.keeper->observe(window, clock_.wall().us, log);
 }
 
+void PromiseService::feedback(std::string request_id, std::string truth) {
+  constexpr std::size_t kMost = 10'000;
+  {
+    const std::lock_guard lock(feedback_mutex_);
+    if (feedback_.size() >= kMost) return;  // it is in the store all the same; only its correction is lost
+    feedback_.emplace_back(std::move(request_id), std::move(truth));
+  }
+  const std::lock_guard wake(wake_->mutex);
+  wake_->pending = true;
+  wake_->condition.notify_one();
+}
+
+void PromiseService::take_feedback() {
+  std::vector<std::pair<std::string, std::string>> all;
+  {
+    const std::lock_guard lock(feedback_mutex_);
+    all.swap(feedback_);
+  }
+  if (all.empty() || options_.data.empty()) return;
+  auto reader = store::StoreReader::open(options_.data);
+  if (!reader) return;
+  for (const auto& [request_id, truth] : all) {
+    const auto detail = reader->request(request_id);
+    if (!detail) continue;
+    std::shared_ptr<Kept> kept;
+    {
+      const std::lock_guard lock(tasks_mutex_);
+      const auto at = kept_.find(promise_key(detail->request.cascade, detail->request.task));
+      if (at != kept_.end()) kept = at->second;
+    }
+    if (!kept || !kept->keeper || !kept->forgives) continue;
+    const auto harmless = internal::harmless_rungs(*detail, kept->task->ladder(), truth, kept->compare);
+    const auto row = kept->keeper->forgive(request_id, harmless);
+    if (!row || options_.journal == nullptr) continue;
+    const std::string json = calibration::row_json(*row);
+    store::PromiseRowEvent stored;
+    stored.request_id = request_id;
+    stored.task = kept->task->key();
+    stored.test = row->use == calibration::RowUse::kTest;
+    stored.row = json;
+    options_.journal->append(stored);  // where it is lost, a restart finds the stricter row
+  }
+}
+
 void PromiseService::work() {
   const std::lock_guard work(work_mutex_);
+  take_feedback();
   std::vector<std::shared_ptr<Kept>> all;
   {
     const std::lock_guard lock(tasks_mutex_);
@@ -326,6 +376,7 @@ void PromiseService::work() {
     for (TaskPromise::Queued& queued : queue) {
       if (queued.row.rungs.size() != keeper.rungs().size()) continue;
       queued.row.at_us = clock_.wall().us;
+      queued.row.request_id = queued.request_id;
       if (options_.journal != nullptr && queued.row.source != calibration::LabelSource::kEscalation) {
         const std::string json = calibration::row_json(queued.row);
         store::PromiseRowEvent stored;

@@ -131,6 +131,11 @@ class PromiseService {
   /// All tasks that requests have named or the store knows, by key. May wait for a test that runs (up to a second).
   std::vector<TaskReport> reports() const;
 
+  /// Feedback told the right answer of a request (a label or a correction). Where its task counts as bad only what is worse than
+  /// the teacher's answer (`bad = "worse"`), the row that was labelled on it is corrected: a cheap answer does no harm where it is
+  /// right, or the teacher's is wrong. Needs stored texts. Never blocks.
+  void feedback(std::string request_id, std::string truth);
+
   /// Takes a task off the cheap stages at once, or back; kept in DATA/pins.json over restarts. kIo.
   Result<void> pin(const std::string& task, bool to_teacher);
 
@@ -148,6 +153,7 @@ class PromiseService {
   void publish(Kept& kept);
   void count_windows(Kept& kept);
   void read_pins();
+  void take_feedback();
   calibration::KeeperOptions options_for(const CascadeConfig& cascade, const TaskConfig* task) const;
 
   PromiseServiceOptions options_;
@@ -159,6 +165,9 @@ class PromiseService {
   std::map<std::string, std::shared_ptr<Kept>, std::less<>> kept_;      ///< by key
   std::map<std::string, bool, std::less<>> pins_;                       ///< by task
   std::string pins_text_;               ///< of the last complaint about the file
+
+  std::mutex feedback_mutex_;
+  std::vector<std::pair<std::string, std::string>> feedback_;   ///< guarded: request id, truth
 
   mutable std::mutex work_mutex_;      ///< held while keepers are worked on
   std::shared_ptr<PromiseWake> wake_ = std::make_shared<PromiseWake>();

@@ -29,9 +29,18 @@ Result<StoredPromise> load_promise(const std::filesystem::path& data, std::strin
       ++stored.unreadable;
     }
   }
+  std::map<std::pair<std::int64_t, std::string>, std::size_t> place;
   auto rows = reader->promise_rows(key, WallTime{since_us}, [&](const store::PromiseRowRecord& record) {
     auto row = calibration::parse_row(record.row);
     if (row) {
+      // A row that feedback has corrected stands twice: the later one counts, in its old place.
+      const auto key = std::pair(row->at_us, row->request_id);
+      const auto old = place.find(key);
+      if (old != place.end()) {
+        stored.rows[old->second] = std::move(*row);
+        return true;
+      }
+      place.emplace(key, stored.rows.size());
       stored.rows.push_back(std::move(*row));
     } else {
       ++stored.unreadable;

@@ -12,7 +12,7 @@
 #include "calibration/risk_control.h"
 #include "calibration/sequential.h"
 #include "evaluation/internal/common.h"
-#include "evaluation/stream_learner.h"
+#include "specialists/online_learner.h"
 
 namespace understudy::evaluation {
 
@@ -20,9 +20,9 @@ using namespace internal;
 
 namespace {
 
-using Guess = TextModel::Guess;
-
-constexpr float kNeighbourShare = 0.5f;  // of the vote of the nearest examples in a promise's confidence
+using specialists::Guess;
+using specialists::Terms;
+using specialists::TextModel;
 
 /// Spends a number of teacher calls: all of the first ones, then wherever the margin is among the least of the last 400,
 /// at the rate that the remaining budget allows.
@@ -80,7 +80,7 @@ class PromiseRule {
     plan.coin = random_.coin(!model_ ? 1.0 : pool < 700 ? 0.10 : pool < 1050 ? 0.05 : 0.02);
     // 40 % of the coin rows before the first proof, all later ones.
     plan.test = plan.coin && (model_ || random_.coin(0.4));
-    plan.serve = model_ && served.confidence >= threshold_;
+    plan.serve = model_ && served.probability >= threshold_;
     return plan;
   }
 
@@ -92,7 +92,7 @@ class PromiseRule {
 
   /// A training row as the newest fit saw it before it learnt it: says when a test is worth its share of delta.
   void foresee(const Guess& g, bool bad) {
-    recent_.emplace_back(g.confidence, bad);
+    recent_.emplace_back(g.probability, bad);
     if (recent_.size() > 300) recent_.pop_front();
   }
 
@@ -120,7 +120,7 @@ class PromiseRule {
     // recent training rows foresee to pass most surely. Neither looks at a label of the pool.
     std::size_t start = 0;
     if (model_) {
-      for (const PoolRow& row : pool_) start += model_->guess(row.terms).confidence >= threshold_;
+      for (const PoolRow& row : pool_) start += model_->guess(row.terms, scratch_).probability >= threshold_;
     }
     if (start == 0) start = foreseen_start(now);
     if (start == 0) return;
@@ -129,9 +129,9 @@ class PromiseRule {
     std::vector<double> confidence;
     std::vector<std::uint8_t> bad;
     for (const PoolRow& row : pool_) {
-      const Guess g = fit->guess(row.terms);
-      confidence.push_back(g.confidence);
-      bad.push_back(g.answer != row.teacher);
+      const Guess g = fit->guess(row.terms, scratch_);
+      confidence.push_back(g.probability);
+      bad.push_back(g.label != row.teacher);
     }
     std::vector<calibration::TestedCandidate> candidates;
     std::vector<double> thresholds;
@@ -178,6 +178,7 @@ class PromiseRule {
   std::vector<PoolRow> pool_;
   std::deque<std::pair<double, bool>> recent_;  // confidence, bad
   std::shared_ptr<const TextModel> model_;
+  TextModel::Scratch scratch_;
   double threshold_ = std::numeric_limits<double>::infinity();
   std::size_t retests_ = 0, tested_at_ = 0, alarms_ = 0;
 };
@@ -201,7 +202,12 @@ Result<Report> run_stream(const Outcomes& outcomes, const EvalOptions& options, 
     return fail(ErrorKind::kUsage, fmt::format("--teacher-calls {}: the file has {} rows", *options.teacher_calls, n), "teacher-calls");
   }
   SeededRandom random(options.seed);
-  StreamLearner learner(options.seed + 1, by_promise ? kNeighbourShare : 0);
+  specialists::OnlineOptions learning;
+  learning.fit.seed = options.seed + 1;
+  learning.fit.neighbours = by_promise;
+  specialists::OnlineTextLearner learner(learning);
+  specialists::TermExtractor extractor;
+  TextModel::Scratch scratch;
   std::shared_ptr<const TextModel> fit = learner.fit();
   BudgetRule budget(options.teacher_calls.value_or(0), n);
   PromiseRule rule(*promise, random);
@@ -217,9 +223,12 @@ Result<Report> run_stream(const Outcomes& outcomes, const EvalOptions& options, 
   const std::size_t block = std::max<std::size_t>(n / 20, 1);
   for (std::size_t i = 0; i < n; ++i) {
     const Visible& row = outcomes.rows[i];
-    const auto terms = learner.see(row.prompt);
-    const Guess newest = fit->guess(terms);
-    const Guess g = by_promise && rule.model() != nullptr ? rule.model()->guess(terms) : newest;
+    Terms terms;
+    extractor.extract(row.prompt, terms);
+    learner.see(terms);
+    const Guess newest = fit->guess(terms, scratch);
+    const Guess g = by_promise && rule.model() != nullptr ? rule.model()->guess(terms, scratch) : newest;
+    const std::string student(g.label);  // outlives the fit, which may be replaced below
     PromiseRule::Plan plan;
     bool call = false, serve = false;
     if (by_promise) {
@@ -228,39 +237,39 @@ Result<Report> run_stream(const Outcomes& outcomes, const EvalOptions& options, 
       call = plan.coin || !serve;
     } else {
       call = budget.call(g);
-      serve = !call && !g.answer.empty();
+      serve = !call && !student.empty();
     }
     if (serve && !first_served) first_served = i + 1;
     if (sink.decision) {
-      sink.decision({options.seed, row.id, g.confidence, 1 - g.confidence, serve ? (call ? "student_checked" : "student") : "teacher",
+      sink.decision({options.seed, row.id, g.probability, 1 - double(g.probability), serve ? (call ? "student_checked" : "student") : "teacher",
                      by_promise && std::isfinite(rule.threshold()) ? std::optional(rule.threshold()) : std::nullopt});
     }
     // The teacher's answer, only where it was asked for.
     if (call) {
       ++calls, ++block_calls;
       const std::string& teacher = *outcomes.truth[i].strong_answer;
-      rule.watch(plan, g.answer != teacher);
+      rule.watch(plan, student != teacher);
       if (plan.test) {
         rule.add({terms, teacher});
       } else {
-        if (plan.coin) rule.foresee(newest, newest.answer != teacher);
+        if (plan.coin) rule.foresee(newest, newest.label != teacher);
         learner.learn(terms, teacher);
       }
-      const bool refit = learner.labels() >= next_refit;
+      const bool refit = learner.rows() >= next_refit;
       if (refit) {
         fit = learner.fit();
-        const std::size_t more = by_promise ? std::max<std::size_t>(150, learner.labels() / 5) : std::max<std::size_t>(50, learner.labels() * 6 / 100);
-        next_refit = learner.labels() + more;
+        const std::size_t more = by_promise ? std::max<std::size_t>(150, learner.rows() / 5) : std::max<std::size_t>(50, learner.rows() * 6 / 100);
+        next_refit = learner.rows() + more;
       }
-      if (by_promise && (refit || (rule.pool_grew() && learner.labels() >= 300))) rule.retest(fit);
+      if (by_promise && (refit || (rule.pool_grew() && learner.rows() >= 300))) rule.retest(fit);
     }
     // Keep score.
     const Truth& t = outcomes.truth[i];
-    const std::string answer = serve ? g.answer : call ? *t.strong_answer : std::string();
+    const std::string answer = serve ? student : call ? *t.strong_answer : std::string();
     const std::string& gold = has_gold ? *t.gold : *t.strong_answer;
     right += answer == gold, block_right += answer == gold;
     teacher_right += *t.strong_answer == gold;
-    if (serve) ++served, agreed += g.answer == *t.strong_answer;
+    if (serve) ++served, agreed += student == *t.strong_answer;
     if ((i + 1) % block == 0 || i + 1 == n) {
       const auto size = static_cast<double>(i + 1 - block_start);
       curve.push_back({i + 1, double(block_calls) / size, double(block_right) / size});

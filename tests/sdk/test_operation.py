@@ -181,11 +181,11 @@ def test_group_durability_serves_and_keeps_everything(make_gateway, student):
 
 
 def test_a_really_full_disk_does_not_stop_answers_and_is_said(make_gateway, student, teacher, tmp_path):
-    """The data directory on a file system of 24 MiB that fills up. Needs the right to mount; the limit on file sizes in
+    """The data directory on a file system of 36 MiB that fills up. Needs the right to mount; the limit on file sizes in
     test_process.py stands for it elsewhere."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(disk)], capture_output=True).returncode != 0:
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=36m", "tmpfs", str(disk)], capture_output=True).returncode != 0:
         pytest.skip("no right to mount a file system")
     try:
         gateway = make_gateway()

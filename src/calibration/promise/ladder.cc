@@ -19,6 +19,7 @@ namespace {
 
 namespace dom = simdjson::dom;
 
+constexpr std::size_t kMostColumns = 64;
 constexpr std::array<std::string_view, 3> kSourceNames{"coin", "shadow", "escalation"};
 
 Unexpected corrupt(std::string_view what, std::string_view why) {
@@ -77,6 +78,11 @@ bool read_model(dom::element object, RungPolicy& rung) {
   if (!read(object, "method", m.method) || !read(object, "intercept", m.intercept) || object["threshold"].get(threshold)) return false;
   if (!read_doubles(object, "mean", m.mean) || !read_doubles(object, "deviation", m.deviation) || !read_doubles(object, "weight", m.weight)) return false;
   if (m.mean.size() != m.weight.size() || m.deviation.size() != m.weight.size()) return false;
+  // As many columns as the method fills, or it would write where nothing is.
+  const std::size_t columns = m.weight.size();
+  const bool suits = m.method == "ridge" ? columns >= 1 && columns <= kMostColumns : (m.method == "raw" || m.method == "constant" || m.method == "platt" || m.method == "beta") &&
+                                                                                         columns == internal::column_count(m.method, 0);
+  if (!suits) return false;
   if (!threshold.is_null()) {
     double value = 0;
     if (threshold.get_double().get(value)) return false;
@@ -97,6 +103,7 @@ std::size_t column_count(std::string_view method, std::size_t features) {
 }
 
 void fill_columns(std::string_view method, double raw, std::span<const float> features, std::span<double> out) {
+  if (out.empty()) return;
   if (method == "beta") {
     const double p = std::clamp(raw, 1e-9, 1 - 1e-9);
     out[0] = std::log(p);
@@ -112,7 +119,7 @@ void fill_columns(std::string_view method, double raw, std::span<const float> fe
 double RungModel::probability(double raw, std::span<const float> features) const {
   if (method == "raw") return raw;
   double z = intercept;
-  std::array<double, 64> column;
+  std::array<double, kMostColumns> column;
   UNDERSTUDY_ASSERT(weight.size() <= column.size());
   const std::span<double> columns(column.data(), weight.size());
   internal::fill_columns(method, raw, features, columns);
@@ -137,11 +144,18 @@ Served serve(const LadderPolicy& policy, const LabelledRow& row) {
   UNDERSTUDY_ASSERT(policy.rungs.size() == row.rungs.size());
   Served served;
   if (!covers_prompt(policy, row.prompt)) return served;
+  std::uint64_t asked = 0;
+  UNDERSTUDY_ASSERT(row.rungs.size() <= 64);
+  const auto ask = [&](std::size_t i) {
+    if ((asked >> i & 1) == 0) served.cost_usd += row.rungs[i].cost_usd;
+    asked |= std::uint64_t{1} << i;
+  };
   for (std::size_t i = 0; i < row.rungs.size(); ++i) {
     const RungPolicy& rung = policy.rungs[i];
     const RungOutcome& outcome = row.rungs[i];
     if (!rung.threshold) continue;
-    served.cost_usd += outcome.cost_usd;
+    if (outcome.of) ask(*outcome.of);
+    ask(i);
     if (!outcome.usable) continue;
     served.confidence = rung.model.probability(outcome.raw, outcome.features);
     if (served.confidence < *rung.threshold) continue;
@@ -197,11 +211,13 @@ Result<LadderPolicy> parse_policy(std::string_view json) {
 std::string row_json(const LabelledRow& row) {
   std::string out;
   JsonWriter w(out);
-  w.begin_object().field("at_us", row.at_us).field("input", hex(row.input)).field("propensity", row.propensity).field("test", row.use == RowUse::kTest);
+  w.begin_object().field("request_id", row.request_id).field("at_us", row.at_us).field("input", hex(row.input)).field("propensity", row.propensity).field("test", row.use == RowUse::kTest);
   w.field("source", kSourceNames[static_cast<std::size_t>(row.source)]).field("version", row.version).field("prompt", hex(row.prompt));
   w.field("prompt_bytes", row.prompt_bytes).field("teacher_cost_usd", row.teacher_cost_usd).key("rungs").begin_array();
   for (const RungOutcome& rung : row.rungs) {
-    w.begin_object().field("usable", rung.usable).field("raw", rung.raw).field("bad", rung.bad).field("cost_usd", rung.cost_usd).key("features").begin_array();
+    w.begin_object().field("usable", rung.usable).field("raw", rung.raw).field("bad", rung.bad).field("cost_usd", rung.cost_usd);
+    if (rung.of) w.field("of", *rung.of);
+    w.key("features").begin_array();
     for (const float value : rung.features) w.number(static_cast<double>(value));
     w.end_array().end_object();
   }
@@ -218,7 +234,7 @@ Result<LabelledRow> parse_row(std::string_view json) {
   std::string source;
   std::uint64_t bytes = 0;
   dom::array rungs;
-  const bool whole = read(root, "at_us", row.at_us) && read_hex(root, "input", row.input) && read(root, "propensity", row.propensity) && read(root, "test", test) &&
+  const bool whole = read(root, "request_id", row.request_id) && read(root, "at_us", row.at_us) && read_hex(root, "input", row.input) && read(root, "propensity", row.propensity) && read(root, "test", test) &&
                      read(root, "source", source) && read(root, "version", row.version) && read_hex(root, "prompt", row.prompt) &&
                      read(root, "prompt_bytes", bytes) && read(root, "teacher_cost_usd", row.teacher_cost_usd) && read(root, "rungs", rungs);
   if (!whole) return corrupt("labelled row", "a field is missing or has the wrong type");
@@ -233,6 +249,11 @@ Result<LabelledRow> parse_row(std::string_view json) {
     if (!read(element, "usable", rung.usable) || !read(element, "raw", rung.raw) || !read(element, "bad", rung.bad) ||
         !read(element, "cost_usd", rung.cost_usd) || !read(element, "features", features)) {
       return corrupt("labelled row", "a rung is not whole");
+    }
+    if (dom::element of; !element["of"].get(of)) {
+      std::uint64_t index = 0;
+      if (of.get_uint64().get(index) || index + 1 >= row.rungs.size()) return corrupt("labelled row", "a rung looks at one that does not stand before it");
+      rung.of = index;
     }
     for (const dom::element feature : features) {
       double value = NAN;  // not a number is written as null

@@ -29,8 +29,10 @@ struct RungOutcome {
   bool usable = false;         ///< it answered and gave a signal; else nothing below is meant
   double raw = 0;              ///< raw confidence in [0, 1], not calibrated
   std::vector<float> features; ///< RungSpec::features numbers; NaN where one could not be computed
-  bool bad = false;            ///< its answer disagrees with the teacher's
+  bool bad = false;            ///< its answer disagrees with the teacher's; with `bad = "worse"`: and is not known to do no harm
   double cost_usd = 0;         ///< of asking it, whether or not it was usable
+  std::optional<std::size_t> of = {};   ///< an earlier rung whose answer it looks at again: that one is asked first, and paid, where
+                                        ///< it was not asked for itself; nullopt: an answer of its own
 };
 
 enum class RowUse : std::uint8_t {
@@ -46,6 +48,7 @@ enum class LabelSource : std::uint8_t {
 
 /// One request that every rung and the teacher answered.
 struct LabelledRow {
+  std::string request_id;        ///< by which feedback finds the row; "" where none can come
   std::int64_t at_us = 0;        ///< wall time of the label
   std::uint64_t input = 0;       ///< hash of the canonical request: distinct inputs
   double propensity = 1;         ///< probability of the coin, as recorded

@@ -2,7 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
+#include <cmath>
+#include <limits>
+
 #include "base/json_writer.h"
+#include "base/log.h"
 
 namespace understudy::cascade::internal {
 namespace {
@@ -41,10 +46,46 @@ void add_cost(const CallSubject& subject, Attempt& attempt) {
   }
 }
 
+/// An upstream that had the request and then was left, or left us, without a word has read it and will charge for that.
+bool was_read_in_vain(const Attempt& attempt) {
+  if (attempt.reply || !attempt.error || !attempt.pass) return false;
+  return attempt.error->kind == ErrorKind::kCancelled || attempt.error->kind == ErrorKind::kUpstreamTimeout || attempt.error->kind == ErrorKind::kUpstreamProtocol;
+}
+
+/// Whether the model may be called; where not, the attempt says why.
+bool admit(const CallSubject& subject, Attempt& attempt, const PricedModel& model) {
+  const MonoTime now = subject.deps.reactor.now();
+  if (earlier(subject.deadline, subject.client_deadline).passed(now)) {
+    attempt.error = Error(ErrorKind::kUpstreamTimeout, "the request's time was over before it could be asked");
+    return false;
+  }
+  providers::Breaker& breaker = model.config.state->breaker;
+  attempt.pass = breaker.admit(now);
+  if (attempt.pass) return true;
+  const std::int64_t rest_ms = std::max<std::int64_t>(1, breaker.rest_ms(now));
+  attempt.error = Error(ErrorKind::kCircuitOpen, fmt::format("it has failed again and again and is not asked for the next {} ms", rest_ms));
+  attempt.error->retry_after_ms = rest_ms;
+  return false;
+}
+
 void count_attempt(const CallSubject& subject, const Attempt& attempt) {
   const auto stage = static_cast<std::size_t>(attempt.stage);
   subject.deps.counters.attempts[stage].fetch_add(1, std::memory_order_relaxed);
   if (!attempt.ok()) subject.deps.counters.attempt_errors[stage].fetch_add(1, std::memory_order_relaxed);
+}
+
+std::optional<chat::Span> last_field(const chat::ChatRequest& request, std::string_view key) {
+  for (auto field = request.fields.rbegin(); field != request.fields.rend(); ++field) {
+    if (field->key == key) return field->value;
+  }
+  return std::nullopt;
+}
+
+/// NaN where the text is no JSON number.
+double number_in(std::string_view text) {
+  double value = std::numeric_limits<double>::quiet_NaN();
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
 }
 
 net::Awaitable<void> read_plain(const CallSubject& subject, Attempt& attempt) {
@@ -81,6 +122,7 @@ net::Awaitable<void> collect(const CallSubject& subject, Attempt& attempt) {
     }
     if (**event == "[DONE]") {
       done = true;
+      if (!assembler.finished()) attempt.error = Error(ErrorKind::kUpstreamProtocol, "The upstream's stream ended without a finish reason.");
     } else if (auto chunk = assembler.add(**event, subject.request.logprobs); !chunk) {
       attempt.error = std::move(chunk.error());
       break;
@@ -95,7 +137,7 @@ net::Awaitable<void> collect(const CallSubject& subject, Attempt& attempt) {
 }  // namespace
 
 UpstreamBody::UpstreamBody(const chat::ChatRequest& request, std::string_view body, std::string_view upstream_model, Delivery delivery,
-                           bool ask_logprobs, int top_logprobs) {
+                           bool ask_logprobs, int top_logprobs, std::optional<int> sample) {
   append_json_string(model_, upstream_model);
   chat::Splice splice(body);
   const bool stream = delivery != Delivery::kPlain;
@@ -127,14 +169,33 @@ UpstreamBody::UpstreamBody(const chat::ChatRequest& request, std::string_view bo
       inserted_ += "\"stream_options\":{\"include_usage\":true},";
     }
   }
+  if (sample) {
+    // Asked again at temperature 0 or with the same seed it would say the same again.
+    const auto temperature = last_field(request, "temperature");
+    if (!temperature) {
+      inserted_ += "\"temperature\":1,";
+    } else if (!(number_in(temperature->in(body)) > 0)) {
+      splice.replace(*temperature, "1");
+    }
+    if (const auto seed = last_field(request, "seed"); seed && !seed->in(body).starts_with("null")) {
+      const double given = number_in(seed->in(body));
+      seed_ = std::abs(given) < 1e9 ? std::to_string(static_cast<std::int64_t>(given) + 1 + *sample) : "null";
+      splice.replace(*seed, seed_);
+    }
+  }
   if (!inserted_.empty()) splice.insert(request.insert_at, inserted_);
   splice.replace(request.model_span, model_);
   pieces_ = splice.pieces();
 }
 
-net::Awaitable<void> call_model(const CallSubject& subject, Attempt& attempt, Delivery delivery) {
+net::Awaitable<void> call_model(const CallSubject& subject, Attempt& attempt, Delivery delivery, std::span<const std::string_view> own_body) {
   const Policy& policy = *subject.runtime.policy;
   const PricedModel& model = policy.models[attempt.model];
+  attempt.started = attempt.finished = subject.deps.reactor.clock().mono();
+  if (!admit(subject, attempt, model)) {
+    attempt.cost = Picousd{0};
+    co_return;
+  }
   if (subject.deps.journal != nullptr) {
     store::ReservationEvent reservation;
     reservation.request_id = subject.request_id;
@@ -146,14 +207,16 @@ net::Awaitable<void> call_model(const CallSubject& subject, Attempt& attempt, De
   }
   attempt.started = subject.deps.reactor.clock().mono();
   {
-    const UpstreamBody body(subject.request, subject.body, model.config.upstream_model, delivery, asks_logprobs(attempt, model), policy.top_logprobs);
+    std::optional<UpstreamBody> body;
+    if (own_body.empty()) body.emplace(subject.request, subject.body, model.config.upstream_model, delivery, asks_logprobs(attempt, model), policy.top_logprobs);
     providers::ChatCall call;
-    call.body = body.pieces();
+    call.body = body ? body->pieces() : own_body;
     call.stream = delivery != Delivery::kPlain;
     call.client_key = subject.client_key;
     call.request_id = subject.request_id;
     call.traceparent = subject.traceparent;
     call.cancel = subject.cancel;
+    call.deadline = earlier(subject.deadline, subject.client_deadline);
     auto reply = co_await subject.runtime.providers[attempt.model]->chat(call);
     attempt.first_byte_us = (subject.deps.reactor.clock().mono().ns - attempt.started.ns) / 1000;
     if (reply) {
@@ -165,17 +228,44 @@ net::Awaitable<void> call_model(const CallSubject& subject, Attempt& attempt, De
   }
   if (attempt.reply) {
     const bool events = attempt.status == 200 && attempt.reply->is_event_stream();
-    if (events && delivery == Delivery::kOpen) co_return;
+    if (events && delivery == Delivery::kOpen) {
+      if (attempt.pass && attempt.pass->trial) report_outcome(subject, attempt);  // others wait for it
+      co_return;
+    }
     if (events && delivery == Delivery::kCollect) {
       co_await collect(subject, attempt);
       count_attempt(subject, attempt);
+      report_outcome(subject, attempt);
       co_return;
     }
     co_await read_plain(subject, attempt);
   }
   attempt.finished = subject.deps.reactor.clock().mono();
+  if (was_read_in_vain(attempt)) attempt.usage = estimate_usage(subject.body, {});
   add_cost(subject, attempt);
   count_attempt(subject, attempt);
+  report_outcome(subject, attempt);
+}
+
+void report_outcome(const CallSubject& subject, Attempt& attempt) {
+  if (!attempt.pass) return;
+  const providers::Breaker::Pass pass = *std::exchange(attempt.pass, std::nullopt);
+  const MonoTime now = subject.deps.reactor.now();
+  bool success = attempt.status < 500 && attempt.status != 408;
+  if (attempt.error) {
+    if (attempt.error->kind == ErrorKind::kCancelled) return;
+    if (attempt.error->kind == ErrorKind::kUpstreamTimeout && subject.client_deadline.passed(now)) return;
+    success = false;
+  }
+  const providers::ModelConfig& model = subject.runtime.policy->models[attempt.model].config;
+  switch (model.state->breaker.report(pass, success, now)) {
+    case providers::Breaker::Change::kOpened:
+      log::warn("model '{}' has failed again and again (last: {}): not asked for {} ms", model.name,
+                attempt.error ? attempt.error->message : fmt::format("status {}", attempt.status), model.state->breaker.rest_ms(now));
+      break;
+    case providers::Breaker::Change::kClosed: log::info("model '{}' answers again", model.name); break;
+    case providers::Breaker::Change::kNone: break;
+  }
 }
 
 void finish_stream(const CallSubject& subject, Attempt& attempt, chat::StreamAssembler& assembler) {

@@ -103,10 +103,12 @@ std::string Flow::decision_json() const {
 
 void Flow::settle_decision(const Attempt* served) {
   const std::int64_t now_ns = deps_.reactor.clock().mono().ns;
-  std::int64_t waited_ns = 0;
+  // Calls begin one after the other, but samples run beside each other: time is counted once.
+  std::int64_t waited_ns = 0, until_ns = 0;
   for (const Attempt& attempt : attempts_) {
     const std::int64_t end_ns = attempt.finished.ns > 0 ? attempt.finished.ns : attempt.started.ns + attempt.first_byte_us * 1000;
-    waited_ns += end_ns - attempt.started.ns;
+    waited_ns += std::max<std::int64_t>(0, end_ns - std::max(attempt.started.ns, until_ns));
+    until_ns = std::max(until_ns, end_ns);
   }
   decision_.overhead_us = std::max<std::int64_t>(0, (now_ns - context_.started.ns - waited_ns) / 1000);
   if (served != nullptr) {
@@ -152,6 +154,7 @@ void Flow::settle_decision(const Attempt* served) {
 }
 
 bool Flow::may_cache() const {
+  if (decision_.reason == reason::kTeacherError) return false;  // a draft that served for want of better is nobody's answer tomorrow
   return route_.cascade != nullptr && route_.cascade->cache && mode_ == Mode::kLive && !canonical_.empty();
 }
 
@@ -397,6 +400,7 @@ net::Awaitable<void> Flow::pass_stream(Attempt& attempt) {
     if (broken) {
       attempt.error = *broken;
       deps_.counters.attempt_errors[stage].fetch_add(1, std::memory_order_relaxed);
+      internal::report_outcome(calls, attempt);
     }
     settle_decision(&attempt);
     if (client_left || sink_.client_gone()) {
@@ -412,6 +416,7 @@ net::Awaitable<void> Flow::pass_stream(Attempt& attempt) {
     co_return;
   }
 
+  internal::report_outcome(calls, attempt);
   settle_decision(&attempt);
   compare_with_teacher();
   if (may_cache()) {
