@@ -67,6 +67,10 @@ void add_defaults(const Config& config, std::vector<Origin>& origins) {
   add("limits.max_header_bytes", std::to_string(config.server.limits.head.bytes));
   add("limits.max_connections", std::to_string(config.server.limits.connections));
   add("limits.max_concurrent_requests", std::to_string(config.server.limits.requests));
+  add("limits.header_timeout", duration(config.server.limits.head_ms));
+  add("limits.body_timeout", duration(config.server.limits.body_ms));
+  add("limits.idle_timeout", duration(config.server.limits.idle_ms));
+  add("limits.write_timeout", duration(config.server.limits.write_stall_ms));
   for (const auto& cascade : policy.cascades) {
     const std::string path = "cascade." + cascade.name;
     add(path + ".teacher", policy.models[cascade.teacher].config.name);

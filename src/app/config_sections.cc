@@ -125,6 +125,14 @@ Result<void> read_limits(TableReader table, SectionContext& context) {
   if (connections) limits.connections = static_cast<std::size_t>(*connections);
   APP_TRY(requests, table.integer("max_concurrent_requests", 1, 1'000'000));
   if (requests) limits.requests = static_cast<std::size_t>(*requests);
+  APP_TRY(header_time, table.duration_ms("header_timeout"));
+  if (header_time) limits.head_ms = *header_time;
+  APP_TRY(body_time, table.duration_ms("body_timeout"));
+  if (body_time) limits.body_ms = *body_time;
+  APP_TRY(idle_time, table.duration_ms("idle_timeout"));
+  if (idle_time) limits.idle_ms = *idle_time;
+  APP_TRY(write_time, table.duration_ms("write_timeout"));
+  if (write_time) limits.write_stall_ms = *write_time;
   APP_CHECK(refuse_future(table, {"max_usd_per_day", "max_usd_per_month"}));
   return table.finish();
 }
@@ -195,6 +203,10 @@ Result<cascade::PricedModel> read_model(TableReader table, const std::string& na
   }
   APP_TRY(timeout, table.duration_ms("timeout"));
   if (timeout) config.timeout_ms = *timeout;
+  APP_TRY(connect_timeout, table.duration_ms("connect_timeout"));
+  if (connect_timeout) config.connect_timeout_ms = *connect_timeout;
+  APP_TRY(idle_timeout, table.duration_ms("idle_timeout"));
+  if (idle_timeout) config.idle_timeout_ms = *idle_timeout;
   APP_CHECK(table.finish());
   return model;
 }

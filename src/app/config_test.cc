@@ -207,8 +207,14 @@ TEST_F(ConfigTest, EveryKeyChangesSomething) {
   changed("[limits]\nmax_header_bytes = 1000\n", "", "", [](const Config& c) { return c.server.limits.head.bytes; });
   changed("[limits]\nmax_connections = 10\n", "", "", [](const Config& c) { return c.server.limits.connections; });
   changed("[limits]\nmax_concurrent_requests = 10\n", "", "", [](const Config& c) { return c.server.limits.requests; });
+  changed("[limits]\nheader_timeout = \"1s\"\n", "", "", [](const Config& c) { return c.server.limits.head_ms; });
+  changed("[limits]\nbody_timeout = \"1s\"\n", "", "", [](const Config& c) { return c.server.limits.body_ms; });
+  changed("[limits]\nidle_timeout = \"1s\"\n", "", "", [](const Config& c) { return c.server.limits.idle_ms; });
+  changed("[limits]\nwrite_timeout = \"1s\"\n", "", "", [](const Config& c) { return c.server.limits.write_stall_ms; });
   changed("", "key = \"client\"\n", "", [&](const Config& c) { return student(c).config.key_from_client; });
   changed("", "timeout = \"1s\"\n", "", [&](const Config& c) { return student(c).config.timeout_ms; });
+  changed("", "connect_timeout = \"1s\"\n", "", [&](const Config& c) { return student(c).config.connect_timeout_ms; });
+  changed("", "idle_timeout = \"1s\"\n", "", [&](const Config& c) { return student(c).config.idle_timeout_ms; });
   changed("", "provider = \"groq\"\n", "", [&](const Config& c) { return student(c).config.provider; });
   changed("", "", "stages = [\"student\", \"teacher\"]", [&](const Config& c) { return cascade(c).cache; });
   changed("", "", "student = \"teacher\"", [&](const Config& c) { return cascade(c).student; });

@@ -8,7 +8,7 @@ namespace {
 
 using enum ErrorKind;
 
-constexpr std::array<ErrorInfo, 24> kTable{{
+constexpr std::array<ErrorInfo, 25> kTable{{
     {kInvalidRequest, 400, "invalid_request_error", "", false, "invalid_request"},
     {kUnauthorized, 401, "authentication_error", "invalid_api_key", false, "unauthorized"},
     {kForbidden, 403, "permission_error", "insufficient_permissions", false, "forbidden"},
@@ -25,6 +25,7 @@ constexpr std::array<ErrorInfo, 24> kTable{{
     {kUpstreamUnreachable, 502, "upstream_error", "upstream_unreachable", true, "upstream_unreachable"},
     {kUpstreamTimeout, 504, "upstream_error", "upstream_timeout", true, "upstream_timeout"},
     {kUpstreamProtocol, 502, "upstream_error", "upstream_protocol", true, "upstream_protocol"},
+    {kCircuitOpen, 503, "upstream_error", "circuit_open", true, "circuit_open"},
     {kUpstreamStatus, 502, "upstream_error", "upstream_status", true, "upstream_status"},
     {kCancelled, 499, "client_closed", "cancelled", false, "cancelled"},
     {kUsage, 400, "invalid_request_error", "usage", false, "usage"},

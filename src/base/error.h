@@ -35,6 +35,7 @@ enum class ErrorKind : std::uint8_t {
   kUpstreamUnreachable,  ///< name, connect or TLS failure, before any byte was answered
   kUpstreamTimeout,      ///< the upstream did not answer before the deadline
   kUpstreamProtocol,     ///< the upstream answered with something that is not HTTP, SSE or JSON as agreed
+  kCircuitOpen,          ///< the upstream has failed again and again and is not asked for a while
   kUpstreamStatus,       ///< the upstream answered with an error status; `Error::upstream_status` holds it
   kCancelled,            ///< the caller went away
   kUsage,                ///< wrong flags on the command line

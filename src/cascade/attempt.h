@@ -10,6 +10,7 @@
 #include "calibration/features.h"
 #include "chat/answer.h"
 #include "chat/stage.h"
+#include "providers/breaker.h"
 #include "providers/provider.h"
 
 namespace understudy::cascade {
@@ -39,6 +40,7 @@ struct Attempt {
   MonoTime started;
   MonoTime finished;
   std::int64_t first_byte_us = 0;
+  std::optional<providers::Breaker::Pass> pass;   ///< where its outcome has not been told to the model's breaker yet
 
   bool ok() const { return !error && status == 200; }
   std::string_view finish_reason() const { return answer ? std::string_view(answer->finish_reason) : std::string_view(completion.finish_reason); }

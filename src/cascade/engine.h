@@ -24,6 +24,7 @@
 #include "cascade/promise.h"
 #include "cascade/retry.h"
 #include "chat/answer.h"
+#include "net/deadline.h"
 #include "net/reactor.h"
 #include "net/timer.h"
 #include "providers/provider.h"
@@ -47,6 +48,7 @@ struct RequestContext {
   bool debug = false;
   std::string_view body;
   MonoTime started;
+  net::Deadline deadline;           ///< x-understudy-max-latency-ms; no call is made or goes on after it
 };
 
 /// A policy with one provider per model on one reactor; requests in flight keep theirs over a reload.

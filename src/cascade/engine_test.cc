@@ -254,6 +254,64 @@ TEST_F(EngineTest, TeacherFailuresReachTheClientUnlessConfiguredOtherwise) {
   EXPECT_EQ(sink.decision.reason, reason::kTeacherError);
 }
 
+TEST_F(EngineTest, AModelThatFailsAgainAndAgainIsNotAskedForAWhile) {
+  int student_calls = 0;
+  const auto broken = breaks(500, "down");
+  script([&](const std::string& body, bool stream) { return ++student_calls, broken(body, stream); }, says(recorded("teacher says", -0.01)));
+  for (int i = 0; i < 8; ++i) {
+    const FakeSink sink = ask(request("", std::to_string(i)));
+    EXPECT_EQ(answer_in(sink).content, "teacher says");
+    EXPECT_EQ(sink.decision.reason, reason::kStudentError);
+    EXPECT_TRUE(sink.decision.cost) << "calls that were not made cost nothing";
+  }
+  EXPECT_EQ(student_calls, 5);
+}
+
+TEST_F(EngineTest, WhileTheTeacherIsNotAskedOnlySureStudentsAnswer) {
+  script(says(recorded("student says", -1.0)), breaks(500, "down"));
+  for (int i = 0; i < 3; ++i) ask(request("", std::to_string(i)));
+  const FakeSink refused = ask(request());
+  ASSERT_TRUE(refused.error);
+  EXPECT_EQ(refused.error->kind, ErrorKind::kCircuitOpen);
+  EXPECT_GT(refused.error->retry_after_ms.value_or(0), 0);
+  policy_->cascades[0].on_teacher_failure = OnTeacherFailure::kStudent;
+  EXPECT_EQ(answer_in(ask(request())).content, "student says");
+  EXPECT_EQ(cache_.entries(), 0u) << "a draft that served for want of better must not be remembered";
+  policy_->cascades[0].on_teacher_failure = OnTeacherFailure::kError;
+  script(says(recorded("sure student", -0.01)), breaks(500, "down"));
+  EXPECT_EQ(answer_in(ask(request())).content, "sure student");
+}
+
+// A stream may say [DONE] without ever having finished: plain or streamed, that is no answer.
+TEST_F(EngineTest, AHeldStreamWithoutAFinishReasonIsNoAnswer) {
+  auto events = providers::render_recorded_stream(recorded("student says", -0.01), "up", 7, true, 1, true);
+  std::erase_if(events, [](const std::string& event) { return event.find("\"finish_reason\":\"") != std::string::npos; });
+  ASSERT_NE(events.back().find("[DONE]"), std::string::npos);
+  const auto student = [&](const std::string&, bool) {
+    ScriptedAnswer out;
+    out.events = events;
+    return out;
+  };
+  script(student, says(recorded("teacher says", -0.01)));
+  const FakeSink sink = ask(request(",\"stream\":true"));
+  EXPECT_EQ(answer_in(sink).content, "teacher says");
+  EXPECT_EQ(sink.decision.reason, reason::kStudentError);
+}
+
+TEST_F(EngineTest, ACallThatWasLeftWithoutAWordIsChargedForItsInput) {
+  const auto hangs = [](const std::string&, bool) {
+    ScriptedAnswer out;
+    out.error = Error(ErrorKind::kUpstreamTimeout, "no answer");
+    return out;
+  };
+  script(says(recorded("student says", -1.0)), hangs);
+  const FakeSink sink = ask(request());
+  EXPECT_EQ(sink.status, 504);
+  ASSERT_TRUE(sink.decision.cost);
+  EXPECT_TRUE(sink.decision.cost_estimated);
+  EXPECT_GT(sink.decision.cost->value, 100 * 100'000 + 10 * 400'000) << "more than the student alone";
+}
+
 TEST_F(EngineTest, TheSecondEqualRequestComesFromTheCache) {
   std::vector<std::string> seen;
   script(says(recorded("student says", -0.01), &seen), says(recorded("teacher says", -0.01), &seen));

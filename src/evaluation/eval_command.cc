@@ -57,33 +57,38 @@ Result<Report> run_protocol(const Outcomes& outcomes, const EvalOptions& options
   if (options.protocol == "stream") return run_stream(outcomes, options, sink);
   if (options.protocol == "judge") return run_judge(outcomes, options, sink);
   if (options.protocol == "fewshot") return run_fewshot(outcomes, options, sink);
-  return fail(ErrorKind::kUsage, fmt::format("unknown protocol \"{}\"; use frontier, guarantee, calibration, stream, judge or fewshot", options.protocol));
+  if (options.protocol == "deployments") return run_deployments({&outcomes, 1}, options, sink);
+  return fail(ErrorKind::kUsage, fmt::format("unknown protocol \"{}\"; use frontier, guarantee, calibration, stream, judge, fewshot or deployments", options.protocol));
 }
 
 int run_eval_command(const std::vector<std::string>& arguments, std::FILE* out, std::FILE* err) {
   EvalOptions options;
+  std::vector<std::string> paths;
   std::string use = "all", ignore, decisions_path, plot_path;
   bool as_json = false;
   std::size_t teacher_calls = 0;
   CLI::App app("What a cascade would do on recorded answers", "understudy eval");
-  app.add_option("protocol", options.protocol, "frontier, guarantee, calibration, stream, judge or fewshot")->required();
-  app.add_option("file", options.file, "outcomes, one JSON object a line, plain or gzip")->required();
+  app.add_option("protocol", options.protocol, "frontier, guarantee, calibration, stream, judge, fewshot or deployments")->required();
+  app.add_option("file", paths, "outcomes, one JSON object a line, plain or gzip; deployments takes several")->required();
   app.add_flag("--json", as_json, "print one JSON object");
   app.add_option("--use", use, "what may be looked at: query, answer or all")->check(CLI::IsMember({"query", "answer", "all"}))->capture_default_str();
   app.add_option("--ignore", ignore, "comma-separated fields to treat as not recorded (others: no peers)");
   app.add_option("--seed", options.seed, "first seed")->check(CLI::NonNegativeNumber)->capture_default_str();
   app.add_option("--fit", options.fit, "frontier, fewshot: rows to fit on, split:NAME or random:N");
   app.add_option("--seeds", options.seeds, "frontier, fewshot: number of draws")->capture_default_str();
-  auto* alpha = app.add_option("--alpha", options.alpha, "guarantee, stream: most disagreement among served rows")->capture_default_str();
-  app.add_option("--delta", options.delta, "guarantee, stream, judge: chance that the promise is broken")->capture_default_str();
+  auto* alpha = app.add_option("--alpha", options.alpha, "guarantee, stream, deployments: most disagreement among served rows")->capture_default_str();
+  app.add_option("--delta", options.delta, "guarantee, stream, judge, deployments: chance that the promise is broken")->capture_default_str();
   auto* calibration = app.add_option("--calibration", options.calibration, "guarantee, judge: calibration rows of a split (500; judge 250)")->check(CLI::NonNegativeNumber);
   auto* splits = app.add_option("--splits", options.splits, "guarantee, judge: random splits (200; judge 500)");
-  app.add_option("--bad", options.bad, "guarantee: disagree or worse")->check(CLI::IsMember({"disagree", "worse"}));
+  app.add_option("--bad", options.bad, "guarantee, deployments: disagree or worse")->check(CLI::IsMember({"disagree", "worse"}));
   app.add_flag("--approximate", options.approximate, "guarantee, judge: cross-fitted scores, only approximately valid");
   app.add_option("--labels", options.labels, "calibration: labelled rows")->check(CLI::NonNegativeNumber)->capture_default_str();
   app.add_option("--draws", options.draws, "calibration: random draws")->capture_default_str();
   auto* calls = app.add_option("--teacher-calls", teacher_calls, "stream: number of teacher calls")->check(CLI::NonNegativeNumber);
   app.add_option("--target", options.target, "judge: least agreement with gold")->capture_default_str();
+  app.add_option("--deployments", options.deployments, "deployments: simulated ones for each scenario and file")->check(CLI::NonNegativeNumber)->capture_default_str();
+  app.add_option("--requests", options.requests, "deployments: requests of each")->check(CLI::NonNegativeNumber)->capture_default_str();
+  app.add_option("--scenario", options.scenario, "deployments: comma-separated names (all)");
   app.add_option("--decisions", decisions_path, "write one JSON line for each scored row");
   app.add_option("--plot", plot_path, "write an HTML page with the plots");
 
@@ -110,8 +115,15 @@ int run_eval_command(const std::vector<std::string>& arguments, std::FILE* out, 
     at = end + 1;
   }
 
-  const auto outcomes = read_outcomes(options.file, ignored);
-  if (!outcomes) return refuse(err, outcomes.error().message);
+  if (paths.size() > 1 && options.protocol != "deployments") return refuse(err, fmt::format("{} takes one file, got {}", options.protocol, paths.size()));
+  std::vector<Outcomes> files;
+  std::size_t rows = 0;
+  for (const std::string& path : paths) {
+    auto outcomes = read_outcomes(path, ignored);
+    if (!outcomes) return refuse(err, outcomes.error().message);
+    rows += outcomes->rows.size();
+    files.push_back(std::move(*outcomes));
+  }
 
   File decisions;
   if (!decisions_path.empty()) {
@@ -135,7 +147,7 @@ int run_eval_command(const std::vector<std::string>& arguments, std::FILE* out, 
       std::fflush(err);
     };
   }
-  const auto report = run_protocol(*outcomes, options, sink);
+  const auto report = options.protocol == "deployments" ? run_deployments(files, options, sink) : run_protocol(files.front(), options, sink);
   if (terminal) fmt::print(err, "\r{: <60}\r", "");
   if (!report) return refuse(err, report.error().message);
   if (decisions.handle != nullptr) {
@@ -156,8 +168,8 @@ int run_eval_command(const std::vector<std::string>& arguments, std::FILE* out, 
   }
   std::string text;
   JsonWriter json(text);
-  json.begin_object().field("schema", "understudy.eval/1").field("protocol", options.protocol).field("file", outcomes->file)
-      .field("rows", outcomes->rows.size()).field("seed", options.seed).field("use", use);
+  json.begin_object().field("schema", "understudy.eval/1").field("protocol", options.protocol).field("file", fmt::format("{}", fmt::join(paths, ",")))
+      .field("rows", rows).field("seed", options.seed).field("use", use);
   json.end_object();
   text.pop_back();
   fmt::print(out, "{},{}}}\n", text, report->json);

@@ -1,5 +1,5 @@
 #pragma once
-/// The six protocols of `understudy eval` on recorded outcomes.
+/// The seven protocols of `understudy eval` on recorded outcomes.
 ///
 /// Each takes the whole file and fits on the rows it is allowed to; decisions of test rows are written before their
 /// outcome is looked at (evaluation_test.cc shuffles outcomes of test rows and finds the decisions unchanged).
@@ -8,6 +8,7 @@
 #include <functional>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -41,6 +42,9 @@ struct EvalOptions {
   std::optional<std::size_t> teacher_calls;
   bool alpha_given = false;      ///< stream: --alpha instead of --teacher-calls
   double target = 0.80;
+  std::size_t deployments = 200;   ///< deployments: for each scenario and file
+  std::size_t requests = 10'000;   ///< of each
+  std::string scenario;            ///< names separated by commas; empty: all
 };
 
 /// One scored row, as --decisions writes it.
@@ -81,6 +85,9 @@ Result<Report> run_calibration(const Outcomes& outcomes, const EvalOptions& opti
 Result<Report> run_stream(const Outcomes& outcomes, const EvalOptions& options, const Sink& sink);
 Result<Report> run_judge(const Outcomes& outcomes, const EvalOptions& options, const Sink& sink);
 Result<Report> run_fewshot(const Outcomes& outcomes, const EvalOptions& options, const Sink& sink);
+/// Several files; a decision's id is that of the row that was drawn. Confidence and threshold are the policy's, of the rung that serves (confidence:
+/// of the last one asked where none does).
+Result<Report> run_deployments(std::span<const Outcomes> files, const EvalOptions& options, const Sink& sink);
 
 /// Picks by `options.protocol`; kUsage with the list for an unknown one.
 Result<Report> run_protocol(const Outcomes& outcomes, const EvalOptions& options, const Sink& sink);

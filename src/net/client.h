@@ -13,8 +13,8 @@
 ///       use(*slice);
 ///     }
 ///
-/// Errors of every function here: kUpstreamUnreachable (name, connect, TLS; nothing was answered), kUpstreamTimeout,
-/// kUpstreamProtocol (not HTTP, cut short, over a limit), kCancelled; the messages name host and port.
+/// Errors of every function here: kUpstreamUnreachable (name, connect, TLS, or closed before the first byte of an answer),
+/// kUpstreamTimeout, kUpstreamProtocol (not HTTP, cut short, over a limit), kCancelled; the messages name host and port.
 
 #include <cstddef>
 #include <cstdint>
@@ -53,6 +53,7 @@ struct ClientRequest {
   std::span<const std::string_view> body;       ///< sent in order with one gather write
   Deadline deadline;                            ///< of the whole exchange, reading the body included
   CancelToken cancel;                           ///< heard until the response is read or closed: must outlive it
+  std::int64_t connect_timeout_ms = 0;          ///< 0: the pool's
   std::int64_t first_byte_timeout_ms = 0;       ///< 0: the pool's
   std::int64_t idle_timeout_ms = 0;             ///< 0: the pool's
 

@@ -232,7 +232,6 @@ TEST_F(ClientTest, ReportsAnswersThatAreNotHttp) {
 
 TEST_F(ClientTest, ReportsAnswersThatAreCutShort) {
   const char* const rows[] = {
-      "",
       "HTTP/1.1 200 OK\r\nConte",
       "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello",
       "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel",
@@ -250,6 +249,16 @@ TEST_F(ClientTest, ReportsAnswersThatAreCutShort) {
   });
   EXPECT_EQ(reset.kind(), ErrorKind::kUpstreamProtocol);
   EXPECT_EQ(pool().stats().stale_retries, 0u);
+}
+
+// Nothing was answered, so the call may be made again: other than for an answer that is cut short.
+TEST_F(ClientTest, AConnectionThatEndsBeforeTheFirstByteIsUnreachable) {
+  EXPECT_EQ(play(answer_and_close("")).kind(), ErrorKind::kUpstreamUnreachable);
+  const Got reset = play([](Peer& peer) {
+    read_head(peer);
+    peer.reset();
+  });
+  EXPECT_EQ(reset.kind(), ErrorKind::kUpstreamUnreachable);
 }
 
 TEST_F(ClientTest, NamesAnUpstreamThatIsNotThere) {
@@ -312,7 +321,7 @@ TEST_F(ClientTest, RetriesOnlyOnceAndOnlyBeforeTheFirstByte) {
   {
     Imposter upstream({first_then(""), answer_and_close(""), answer("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")});
     EXPECT_EQ(get(upstream.url()).body, "first");
-    EXPECT_EQ(get(upstream.url()).kind(), ErrorKind::kUpstreamProtocol);
+    EXPECT_EQ(get(upstream.url()).kind(), ErrorKind::kUpstreamUnreachable);
     EXPECT_EQ(upstream.connections(), 2);
   }
   {

@@ -124,6 +124,9 @@ class ChunkedDecoder {
 /// "OK", "Not Found"...; "Unknown" for a status without a registered phrase.
 std::string_view reason_phrase(int status);
 
+/// Seconds since 1970 of a date in the form that senders must use ("Sun, 06 Nov 1994 08:49:37 GMT"); nullopt for anything else.
+std::optional<std::int64_t> parse_http_date(std::string_view text);
+
 /// Appends one field line. Control bytes in the value become spaces, so that nothing a value holds can start a new
 /// line; a name that is not a token is our bug (assertion).
 void append_field(std::string& out, std::string_view name, std::string_view value);

@@ -1,3 +1,4 @@
+#include <chrono>
 #include <cstring>
 
 #include "net/http.h"
@@ -185,6 +186,31 @@ bool is_hop_by_hop(std::string_view name) {
     if (equals_ignore_case(name, hop)) return true;
   }
   return false;
+}
+
+std::optional<std::int64_t> parse_http_date(std::string_view text) {
+  static constexpr std::string_view kMonths = "JanFebMarAprMayJunJulAugSepOctNovDec";
+  static constexpr std::string_view kForm = "aaa, 00 aaa 0000 00:00:00 GMT";
+  if (text.size() != kForm.size()) return std::nullopt;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const bool letter = lower(text[i]) >= 'a' && lower(text[i]) <= 'z';
+    if (kForm[i] == 'a' ? !letter : kForm[i] == '0' ? !is_digit(text[i]) : text[i] != kForm[i]) return std::nullopt;
+  }
+  const auto number = [text](std::size_t at, std::size_t digits) {
+    int value = 0;
+    for (const char c : text.substr(at, digits)) value = value * 10 + (c - '0');
+    return value;
+  };
+  const std::size_t month = kMonths.find(text.substr(8, 3));
+  if (month == std::string_view::npos || month % 3 != 0) return std::nullopt;
+  const std::chrono::year_month_day date{std::chrono::year{number(12, 4)}, std::chrono::month{static_cast<unsigned>(month / 3 + 1)},
+                                         std::chrono::day{static_cast<unsigned>(number(5, 2))}};
+  const int hour = number(17, 2);
+  const int minute = number(20, 2);
+  const int second = number(23, 2);
+  if (!date.ok() || hour > 23 || minute > 59 || second > 60) return std::nullopt;
+  const std::chrono::days days = std::chrono::sys_days(date).time_since_epoch();
+  return std::int64_t{days.count()} * 86'400 + hour * 3600 + minute * 60 + second;
 }
 
 bool is_token(std::string_view text) {

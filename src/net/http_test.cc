@@ -433,5 +433,15 @@ TEST(RequestHead, RandomDamageIsParsedOneWayOrRefused) {
   EXPECT_GT(accepted, 100);
 }
 
+TEST(HttpDate, ReadsTheFormThatSendersMustUse) {
+  EXPECT_EQ(parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT"), 784'111'777);
+  EXPECT_EQ(parse_http_date("Thu, 01 Jan 1970 00:00:00 GMT"), 0);
+  EXPECT_EQ(parse_http_date("Thu, 29 Feb 2024 23:59:60 GMT"), 1'709'251'200);
+  for (const char* row : {"", "120", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994", "Sun, 06 Nov 1994 08:49:37 UTC",
+                          "Sun, 30 Feb 1994 08:49:37 GMT", "Sun, 06 Nov 1994 24:49:37 GMT", "Sun, 06 ovD 1994 08:49:37 GMT"}) {
+    EXPECT_FALSE(parse_http_date(row)) << row;
+  }
+}
+
 }  // namespace
 }  // namespace understudy::net

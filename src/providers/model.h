@@ -5,6 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include "providers/breaker.h"
+
 namespace understudy::providers {
 
 enum class Api : std::uint8_t { kOpenai, kRecorded, kScripted };
@@ -21,6 +23,7 @@ std::string_view logprob_support_name(LogprobSupport support);
 /// Found while running, shared by all reactors.
 struct ModelState {
   std::atomic<LogprobSupport> logprobs{LogprobSupport::kUnknown};
+  Breaker breaker;
 };
 
 struct ModelConfig {
@@ -31,8 +34,9 @@ struct ModelConfig {
   std::string upstream_model;  ///< as sent upstream
   std::string key;             ///< secret; "" where none is sent
   bool key_from_client = false;
-  std::int64_t connect_timeout_ms = 5'000;
-  std::int64_t timeout_ms = 300'000;       ///< of the whole call
+  std::int64_t connect_timeout_ms = 5'000; ///< name, TCP and TLS together
+  std::int64_t idle_timeout_ms = 120'000;  ///< silence inside an answer
+  std::int64_t timeout_ms = 300'000;       ///< of the whole call, its retries included
   std::shared_ptr<ModelState> state = std::make_shared<ModelState>();
 };
 

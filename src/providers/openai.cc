@@ -2,18 +2,20 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 
 #include "base/error.h"
+#include "net/http.h"
 #include "net/sse.h"
 #include "net/url.h"
 
 namespace understudy::providers {
 namespace {
 
-/// retry-after-ms, else retry-after in seconds (dates are rare here and are ignored).
-std::optional<std::int64_t> read_retry_after_ms(const net::ClientResponse& response) {
+/// retry-after-ms, else retry-after in seconds or as a date.
+std::optional<std::int64_t> read_retry_after_ms(const net::ClientResponse& response, WallTime received) {
   const auto number = [](std::string_view text) -> std::optional<double> {
     double value = 0;
     const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -25,20 +27,21 @@ std::optional<std::int64_t> read_retry_after_ms(const net::ClientResponse& respo
   }
   if (const auto field = response.find("retry-after")) {
     if (const auto seconds = number(*field)) return static_cast<std::int64_t>(*seconds * 1000);
+    if (const auto date = net::parse_http_date(*field)) return std::max<std::int64_t>(0, *date * 1000 - received.us / 1000);
   }
   return std::nullopt;
 }
 
 class OpenaiReply final : public ChatReply {
  public:
-  explicit OpenaiReply(net::ClientResponse response) : response_(std::move(response)) {
+  OpenaiReply(net::ClientResponse response, WallTime received) : response_(std::move(response)), received_(received) {
     content_type_ = response_.find("content-type").value_or("");
   }
 
   int status() const override { return response_.status(); }
-  bool is_event_stream() const override { return content_type_.starts_with("text/event-stream"); }
+  bool is_event_stream() const override { return net::equals_ignore_case(content_type_.substr(0, 17), "text/event-stream"); }
   std::string_view content_type() const override { return content_type_; }
-  std::optional<std::int64_t> retry_after_ms() const override { return read_retry_after_ms(response_); }
+  std::optional<std::int64_t> retry_after_ms() const override { return read_retry_after_ms(response_, received_); }
   Task<std::string_view> body(std::size_t limit) override { return response_.read_all(limit); }
 
   Task<std::optional<std::string_view>> next_event() override {
@@ -88,6 +91,7 @@ class OpenaiReply final : public ChatReply {
   }
 
   net::ClientResponse response_;
+  WallTime received_;
   std::string_view content_type_;
   net::SseSplitter splitter_;
   std::optional<std::string_view> ahead_;
@@ -98,7 +102,8 @@ class OpenaiReply final : public ChatReply {
 class OpenaiProvider final : public Provider {
  public:
   OpenaiProvider(net::ClientPool& pool, net::ClientTarget& target, const ModelConfig& model, bool azure)
-      : pool_(pool), target_(target), timeout_ms_(model.timeout_ms), key_from_client_(model.key_from_client), azure_(azure) {
+      : pool_(pool), target_(target), connect_timeout_ms_(model.connect_timeout_ms), idle_timeout_ms_(model.idle_timeout_ms), timeout_ms_(model.timeout_ms),
+        key_from_client_(model.key_from_client), azure_(azure) {
     if (!model.key.empty()) authorization_ = azure ? model.key : "Bearer " + model.key;
   }
 
@@ -123,15 +128,19 @@ class OpenaiProvider final : public Provider {
 
     net::ClientRequest request("POST", "/chat/completions", std::span(fields.data(), count), call.body);
     request.deadline = earlier(call.deadline, net::Deadline::after_ms(pool_.reactor().now(), timeout_ms_));
+    request.connect_timeout_ms = connect_timeout_ms_;
+    request.idle_timeout_ms = idle_timeout_ms_;
     request.cancel = call.cancel;
     auto response = co_await pool_.send(target_, request);
     if (!response) co_return fail(std::move(response.error()));
-    co_return std::make_unique<OpenaiReply>(std::move(*response));
+    co_return std::make_unique<OpenaiReply>(std::move(*response), pool_.reactor().clock().wall());
   }
 
  private:
   net::ClientPool& pool_;
   net::ClientTarget& target_;
+  std::int64_t connect_timeout_ms_;
+  std::int64_t idle_timeout_ms_;
   std::int64_t timeout_ms_;
   bool key_from_client_;
   bool azure_;

@@ -32,5 +32,5 @@ if [[ ! -e $stamp ]]; then
   touch "$stamp"
 fi
 program=$(realpath "$program")
-cd "$here"
+cd "${UNDERSTUDY_TESTS:-$here}"  # tests/faults runs in the same environment
 UNDERSTUDY_PROGRAM=$program PYTHONDONTWRITEBYTECODE=1 exec "$venv/bin/python" -m pytest -q -p no:cacheprovider "$@" .

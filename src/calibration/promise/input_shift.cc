@@ -14,6 +14,7 @@ ShiftBins ShiftBins::of(std::span<const double> values) {
   ShiftBins bins;
   bins.edge.fill(std::numeric_limits<double>::infinity());
   if (values.empty()) return bins;
+  bins.rows = values.size();
   std::vector<double> sorted(values.begin(), values.end());
   std::sort(sorted.begin(), sorted.end());
   // Values that stand often (a confidence of one) give equal edges: the bins between are empty, here and in the traffic.
@@ -32,6 +33,13 @@ double population_stability(const ShiftBins& expected, std::span<const std::uint
     psi += (q - p) * std::log(q / p);
   }
   return psi;
+}
+
+double shift_beyond_chance(const ShiftBins& expected, std::span<const std::uint64_t> counts) {
+  const double total = static_cast<double>(std::accumulate(counts.begin(), counts.end(), std::uint64_t{0}));
+  if (total == 0 || expected.rows == 0) return 0;
+  const double chance = (kShiftBins - 1) * (1 / static_cast<double>(expected.rows) + 1 / total);
+  return std::max(0.0, population_stability(expected, counts) - chance);
 }
 
 }  // namespace understudy::calibration

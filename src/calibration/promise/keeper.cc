@@ -13,8 +13,8 @@ namespace understudy::calibration {
 namespace {
 
 constexpr double kSuspectWealth = 3;        // evidence at which the coin is raised
-constexpr std::size_t kFirstLook = 60;      // labels before the first look
-constexpr std::size_t kFitWanted = 150;     // coin rows that a fit gets before most go to the test
+constexpr double kTestShare = 0.8, kTestShareProven = 0.85;
+constexpr std::size_t kLookWhileOpen = 5, kLook = 20;  // labels between looks
 
 }  // namespace
 
@@ -27,9 +27,15 @@ std::string_view promise_state_name(PromiseState state) {
   return "warming";
 }
 
+PromiseKeeper::PromiseKeeper(const PromiseKeeper&) = default;
+PromiseKeeper::PromiseKeeper(PromiseKeeper&&) noexcept = default;
+PromiseKeeper& PromiseKeeper::operator=(const PromiseKeeper&) = default;
+PromiseKeeper& PromiseKeeper::operator=(PromiseKeeper&&) noexcept = default;
+PromiseKeeper::~PromiseKeeper() = default;
+
 PromiseKeeper::PromiseKeeper(KeeperOptions options, std::vector<RungSpec> rungs, std::string ladder, const std::vector<KeeperEvent>& events,
                              std::vector<LabelledRow> rows)
-    : options_(std::move(options)), rungs_(std::move(rungs)), ladder_(std::move(ladder)), why_("no label yet"), next_look_(kFirstLook), watch_(options_.promise) {
+    : options_(std::move(options)), rungs_(std::move(rungs)), ladder_(std::move(ladder)), why_("no label yet"), next_look_(kLook), watch_(options_.promise) {
   // Rows and events in the order in which they happened, so that an epoch drops what came before it and the watch sees what came after.
   std::size_t next = 0;
   const auto take_rows_until = [&](std::int64_t at_us) {
@@ -92,7 +98,9 @@ void PromiseKeeper::apply(const KeeperEvent& event) {
       open_ = event.ladder == ladder_ && event.options.promise.alpha == options_.promise.alpha && event.options.promise.delta == options_.promise.delta;
       tests_ = 0;
       test_times_us_.clear();
-      tested_at_ = 0;
+      running_.clear();
+      switches_ = 0;
+      listed_at_ = planned_at_ = 0;
       policy_ = nullptr;
       baseline_ = nullptr;
       state_ = PromiseState::kWarming;
@@ -103,7 +111,7 @@ void PromiseKeeper::apply(const KeeperEvent& event) {
       foreseen_share_.reset();
       labels_guessed_ = true;
       rows_since_look_ = 0;
-      next_look_ = kFirstLook;
+      next_look_ = kLook;
       // What is young enough goes on as fit rows: the watch has looked at it, so it may not test.
       std::deque<LabelledRow> young;
       for (auto* rows : {&fit_rows_, &test_rows_}) {
@@ -121,13 +129,23 @@ void PromiseKeeper::apply(const KeeperEvent& event) {
       if (event.epoch != epoch_) break;
       tests_ = event.number + 1;
       test_times_us_.push_back(event.at_us);
-      tested_at_ = test_rows_.size();
+      listed_at_ = event.fit_rows;
+      if (!event.candidates.empty() && std::all_of(event.candidates.begin(), event.candidates.end(), [&](const LadderPolicy& p) { return p.ladder == ladder_; })) {
+        Running run{internal::Contest(event.candidates, options_.promise.alpha, event.delta, event.number, event.at_us, event.fresh), event.fit_rows};
+        if (!event.fresh) {
+          for (const LabelledRow& row : test_rows_) {
+            if (!stale(row.at_us, event.at_us)) run.contest.add(row);
+          }
+        }
+        running_.push_back(std::move(run));
+      }
       break;
     case KeeperEventKind::kSwitch: {
       if (event.epoch != epoch_ || !open_ || !event.policy || event.policy->ladder != ladder_) break;
       policy_ = std::make_shared<const LadderPolicy>(*event.policy);
-      baseline_ = std::make_shared<const ShiftBaseline>(internal::shift_baseline(*policy_, test_rows_));
+      baseline_ = std::make_shared<const ShiftBaseline>(internal::shift_baseline(*policy_, fit_rows_, test_rows_));
       state_ = PromiseState::kProven;
+      ++switches_;
       why_ = event.message;
       watch_ = RiskMonitor(options_.promise);
       watched_ = watched_bad_ = 0;
@@ -153,8 +171,17 @@ double PromiseKeeper::coin() const {
 }
 
 double PromiseKeeper::test_share() const {
-  if (state_ == PromiseState::kProven) return 1;  // escalations feed the fits from now on
-  return fit_rows_.size() < kFitWanted ? 0.4 : 0.7;
+  switch (state_) {
+    case PromiseState::kWarming: return fit_rows_.size() < fit_wanted() ? 0 : kTestShare;
+    case PromiseState::kProven: return kTestShareProven;
+    case PromiseState::kNever: return 0.25;  // hope is looked for on fit rows
+  }
+  return 1;
+}
+
+/// Coin rows that the first fit gets before any go to a test: the stricter the promise, the more.
+std::size_t PromiseKeeper::fit_wanted() const {
+  return std::max<std::size_t>(20, least_rows(options_.promise.alpha, options_.promise.delta));
 }
 
 /// Test rows from which on more add little: about sixteen times what a flawless policy would need.
@@ -169,19 +196,27 @@ bool PromiseKeeper::stale(std::int64_t then_us, std::int64_t now_us) const {
 
 void PromiseKeeper::drop_old(std::int64_t now_us) {
   // In `never` nobody watches for a change, so only the newest rows count: a student that has improved is found out.
-  const std::size_t most = state_ == PromiseState::kNever ? pool_wanted() : options_.max_rows;
+  const std::size_t most = state_ == PromiseState::kNever ? std::min<std::size_t>(options_.max_rows, 400) : options_.max_rows;
   for (auto* rows : {&fit_rows_, &test_rows_}) {
     std::erase_if(*rows, [&](const LabelledRow& row) { return stale(row.at_us, now_us); });
     while (rows->size() > most) rows->pop_front();
   }
+  // A test ends when its oldest row has grown stale: what it had shown was about rows that no longer count.
+  std::erase_if(running_, [&](const Running& run) { return stale(run.contest.oldest_row_us(), now_us); });
 }
 
 void PromiseKeeper::keep(LabelledRow row) {
   const bool fair = row.source != LabelSource::kEscalation;
+  // A label that comes late, of a request that an earlier epoch decided: it is of the world that ended, and may not test.
+  if (!row.version.empty() && !row.version.starts_with(fmt::format("{}.", epoch_))) row.use = RowUse::kFit;
   if (fair && policy_) watch(row);
+  if (fair && row.use == RowUse::kTest) {
+    for (Running& run : running_) run.contest.add(row);
+  }
   auto& rows = fair && row.use == RowUse::kTest ? test_rows_ : fit_rows_;
   rows.push_back(std::move(row));
   ++rows_since_look_;
+  ++rows_since_plan_;
 }
 
 void PromiseKeeper::watch(const LabelledRow& row) {
@@ -245,10 +280,10 @@ void PromiseKeeper::observe(const ShiftWindow& window, std::int64_t now_us, Keep
     return;
   }
   const auto worst = [&] {
-    const double bytes = population_stability(baseline_->bytes, window.bytes);
+    const double bytes = shift_beyond_chance(baseline_->bytes, window.bytes);
     std::uint64_t asked = 0;
     for (const std::uint64_t n : window.confidence) asked += n;
-    const double confidence = asked * 2 >= kShiftWindow ? population_stability(baseline_->confidence, window.confidence) : 0;
+    const double confidence = asked * 2 >= kShiftWindow ? shift_beyond_chance(baseline_->confidence, window.confidence) : 0;
     return confidence > bytes ? std::pair(confidence, "the student's confidence") : std::pair(bytes, "the size of requests");
   }();
   if (worst.first >= kShiftAlarm) {
@@ -281,18 +316,27 @@ void PromiseKeeper::advance(std::int64_t now_us, KeeperLog& log) {
   }
   drop_old(now_us);
   rows_since_look_ = 0;
-  const std::size_t rows = fit_rows_.size() + test_rows_.size();
-  next_look_ = std::max<std::size_t>(policy_ ? 40 : 20, rows / 10);
+  look_at_tests(now_us, log);
 
-  const double delta = delta_for_retest(options_.promise.delta, tests_in_force(now_us));
-  const Plan plan = make_plan(delta, now_us);
-  foresee(plan, delta);
-  if (plan.worth_testing) test(plan, delta, now_us, log);
+  const auto coin_rows = static_cast<std::size_t>(std::count_if(fit_rows_.begin(), fit_rows_.end(), [](const LabelledRow& row) { return row.source != LabelSource::kEscalation; }));
+  const bool renewal = renewal_due(now_us) && !renewing();
+  const std::size_t grown = std::max(planned_at_ + planned_at_ / 5 + 5, running_.empty() ? 0 : 2 * listed_at_);
+  if (coin_rows >= fit_wanted() && (renewal || coin_rows >= grown || (state_ == PromiseState::kNever && rows_since_plan_ >= 20))) {
+    planned_at_ = coin_rows;
+    rows_since_plan_ = 0;
+    const double delta = delta_for_test(options_.promise.delta, tests_in_force(now_us));
+    const Plan plan = make_plan(delta);
+    foresee(plan);
+    if (wants_test(plan, now_us)) {
+      begin_test(plan, delta, now_us, log);
+      look_at_tests(now_us, log);
+    }
+  }
+  next_look_ = policy_ || running_.empty() ? kLook : kLookWhileOpen;
 }
 
 void PromiseKeeper::look_ahead(std::int64_t now_us) {
-  const double delta = delta_for_retest(options_.promise.delta, tests_in_force(now_us));
-  foresee(make_plan(delta, now_us), delta);
+  foresee(make_plan(delta_for_test(options_.promise.delta, tests_in_force(now_us))));
 }
 
 }  // namespace understudy::calibration

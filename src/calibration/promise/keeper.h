@@ -7,14 +7,18 @@
 ///   warming --a version passes the exact test--> proven --alarm, shift, stale evidence, new ladder--> warming
 ///   warming --enough labels, and nothing can pass--> never --more labels, and something can--> warming
 ///
+/// *Tests.* A test is a frozen list of candidates, made from fit rows, that is then watched on test rows (internal/contest.h): valid
+/// however often it is looked at. The careful candidate that is shown first serves; bolder ones of the same list follow as rows come in,
+/// at no further cost in delta. A new list is made when the fit rows have doubled, to renew an old proof, or after `never`.
+///
 /// *Epochs.* Evidence counts only while the world stays what it was. An alarm, a shift of the input, a new ladder (models,
 /// comparator, rungs) or too old evidence ends an epoch: its test rows are dropped and delta is whole again, for the next
-/// epoch's tests see only rows that came after. Within an epoch delta is spent over the tests (delta_for_retest).
+/// epoch's tests see only rows that came after. Within an epoch delta is spent over the tests (delta_for_test).
 ///
-/// *Write-ahead.* Everything that must survive a crash goes to `KeeperLog` before it takes effect: a test's share of delta
-/// before its outcome is looked at, a switch before the policy is handed out. Where the log refuses, it does not happen.
-/// A keeper is brought back from its events and rows; a crash between a test and its switch leaves the old policy in
-/// force and the share of delta spent.
+/// *Write-ahead.* Everything that must survive a crash goes to `KeeperLog` before it takes effect: a test's candidates and share of delta
+/// before any outcome is looked at, a switch before the policy is handed out. Where the log refuses, it does not happen.
+/// A keeper is brought back from its events and rows, tests under way included; a crash between a test and its switch leaves the old
+/// policy in force and the share of delta spent.
 ///
 /// Deterministic for a seed. Not thread-safe. docs/maths/promise.md has the proof, docs/operate/promise.md the alarms.
 
@@ -75,6 +79,10 @@ struct KeeperEvent {
   std::uint32_t number = 0;      ///< of the test within its epoch
   double delta = 0;              ///< that it spends
   bool passed = false;
+  // kTest
+  std::vector<LadderPolicy> candidates;   ///< from conservative to bold; empty in logs of older builds: spent, and nothing can come of it
+  bool fresh = false;            ///< only rows that come after it count
+  std::size_t fit_rows = 0;      ///< that it was made from
   // kSwitch
   std::optional<LadderPolicy> policy;
 };
@@ -93,7 +101,7 @@ class KeeperLog {
 struct PromiseReport {
   PromiseState state = PromiseState::kWarming;
   std::string why;                        ///< one sentence: why this state
-  std::uint32_t epoch = 0, tests = 0;
+  std::uint32_t epoch = 0, tests = 0;     ///< tests begun in this epoch
   double delta_left = 0;                  ///< of this epoch
   std::size_t fit_rows = 0, test_rows = 0;
   double coin = 1;
@@ -111,6 +119,11 @@ class PromiseKeeper {
   /// epochs is left out. Call `open` before anything else.
   PromiseKeeper(KeeperOptions options, std::vector<RungSpec> rungs, std::string ladder, const std::vector<KeeperEvent>& events = {},
                 std::vector<LabelledRow> rows = {});
+  PromiseKeeper(const PromiseKeeper&);
+  PromiseKeeper(PromiseKeeper&&) noexcept;
+  PromiseKeeper& operator=(const PromiseKeeper&);
+  PromiseKeeper& operator=(PromiseKeeper&&) noexcept;
+  ~PromiseKeeper();
 
   /// Begins an epoch where the last one was for another ladder, another promise, or where there is none. False: the log refused;
   /// then there is no policy, and nothing is tested until a later `open` or `advance` succeeds.
@@ -157,6 +170,7 @@ class PromiseKeeper {
 
  private:
   struct Plan;
+  struct Running;
   bool begin_epoch(std::string_view why, std::string message, std::int64_t keep_since_us, std::int64_t now_us, KeeperLog& log);
   bool alarm(std::string_view why, std::string message, std::int64_t keep_since_us, std::int64_t now_us, KeeperLog& log);
   void apply(const KeeperEvent& event);
@@ -168,11 +182,14 @@ class PromiseKeeper {
   bool stale(std::int64_t then_us, std::int64_t now_us) const;
   bool renewal_due(std::int64_t now_us) const;
   std::size_t tests_in_force(std::int64_t now_us) const;
-  std::vector<const LabelledRow*> distinct_test_rows() const;
-  Plan make_plan(double delta, std::int64_t now_us) const;
-  void test(const Plan& plan, double delta, std::int64_t now_us, KeeperLog& log);
-  void foresee(const Plan& plan, double delta);
+  Plan make_plan(double delta) const;
+  void look_at_tests(std::int64_t now_us, KeeperLog& log);
+  bool wants_test(const Plan& plan, std::int64_t now_us) const;
+  void begin_test(const Plan& plan, double delta, std::int64_t now_us, KeeperLog& log);
+  void foresee(const Plan& plan);
   std::size_t pool_wanted() const;
+  std::size_t fit_wanted() const;
+  bool renewing() const;
 
   KeeperOptions options_;
   std::vector<RungSpec> rungs_;
@@ -181,14 +198,17 @@ class PromiseKeeper {
   PromiseState state_ = PromiseState::kWarming;
   std::string why_;
   bool open_ = false;
+  std::uint32_t switches_ = 0;               ///< of this epoch
   std::uint32_t epoch_ = 0;
   std::uint32_t tests_ = 0;                  ///< begun in this epoch
   std::vector<std::int64_t> test_times_us_;  ///< theirs
   std::deque<LabelledRow> fit_rows_, test_rows_;
   std::shared_ptr<const LadderPolicy> policy_;
   std::shared_ptr<const ShiftBaseline> baseline_;
-  std::size_t rows_since_look_ = 0, next_look_ = 0;
-  std::size_t tested_at_ = 0;                ///< test rows at the last test
+  std::size_t rows_since_look_ = 0, rows_since_plan_ = 0, next_look_ = 0;
+  std::vector<Running> running_;             ///< tests under way
+  std::size_t listed_at_ = 0;                ///< fit rows of the newest test
+  std::size_t planned_at_ = 0;               ///< fit rows at the last fit
 
   RiskMonitor watch_;
   std::uint64_t watched_ = 0, watched_bad_ = 0;
@@ -200,5 +220,8 @@ class PromiseKeeper {
   bool labels_guessed_ = true;
   std::optional<double> foreseen_share_;
 };
+
+/// The part of delta that test number k of an epoch (0 = first) may spend; the sum over all k is at most delta.
+double delta_for_test(double delta, std::size_t k);
 
 }  // namespace understudy::calibration

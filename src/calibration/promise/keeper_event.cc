@@ -50,6 +50,22 @@ bool read_epoch(dom::element root, KeeperEvent& event) {
   return true;
 }
 
+/// Logs of older builds have none.
+bool read_candidates(dom::element root, KeeperEvent& event) {
+  dom::element list;
+  if (root["candidates"].get(list)) return true;
+  dom::array candidates;
+  std::uint64_t fit_rows = 0;
+  if (list.get_array().get(candidates) || !read(root, "fresh", event.fresh) || !read(root, "fit_rows", fit_rows)) return false;
+  event.fit_rows = fit_rows;
+  for (const dom::element element : candidates) {
+    auto parsed = parse_policy(simdjson::minify(element));
+    if (!parsed) return false;
+    event.candidates.push_back(std::move(*parsed));
+  }
+  return true;
+}
+
 }  // namespace
 
 std::string_view keeper_event_name(KeeperEventKind kind) { return kNames[static_cast<std::size_t>(kind)]; }
@@ -72,6 +88,10 @@ std::string keeper_event_json(const KeeperEvent& event) {
     case KeeperEventKind::kTest:
     case KeeperEventKind::kOutcome:
       w.field("number", event.number).field("delta", event.delta).field("passed", event.passed);
+      if (event.kind == KeeperEventKind::kOutcome) break;
+      w.field("fresh", event.fresh).field("fit_rows", event.fit_rows).key("candidates").begin_array();
+      for (const LadderPolicy& candidate : event.candidates) w.raw(policy_json(candidate));
+      w.end_array();
       break;
     case KeeperEventKind::kSwitch:
       if (event.policy) w.key("policy").raw(policy_json(*event.policy));
@@ -103,6 +123,7 @@ Result<KeeperEvent> parse_keeper_event(std::string_view json) {
     case KeeperEventKind::kTest:
     case KeeperEventKind::kOutcome:
       if (!read(root, "number", event.number) || !read(root, "delta", event.delta) || !read(root, "passed", event.passed)) return corrupt("the test is not whole");
+      if (event.kind == KeeperEventKind::kTest && !read_candidates(root, event)) return corrupt("the test's candidates are not whole");
       break;
     case KeeperEventKind::kSwitch: {
       dom::element policy;

@@ -222,6 +222,47 @@ TEST(PromiseKeeper, EscalationsNeverTestAndNeverProve) {
   EXPECT_EQ(run.keeper.report(run.now_us).test_rows, 0u);
 }
 
+TEST(PromiseKeeper, LateLabelsOfAnEndedEpochDoNotTest) {
+  Deployment run(2);
+  run.go(3'000, falling);
+  ASSERT_TRUE(run.keeper.policy());
+  SeededRandom random(9);
+  World world{random, falling};
+  LabelledRow late = world.row(run.now_us);
+  late.version = run.keeper.policy()->version;
+  late.use = RowUse::kTest;
+  run.now_us += std::int64_t{40} * 24 * 3600 * kSecond;
+  run.keeper.advance(run.now_us, run.log);  // stale: the epoch ends
+  ASSERT_FALSE(run.keeper.policy());
+  const std::size_t before = run.keeper.report(run.now_us).test_rows;
+  late.at_us = run.now_us;
+  run.keeper.add(late, run.now_us, run.log);
+  EXPECT_EQ(run.keeper.report(run.now_us).test_rows, before);
+  late.version = "";
+  run.keeper.add(late, run.now_us, run.log);
+  EXPECT_EQ(run.keeper.report(run.now_us).test_rows, before + 1);
+}
+
+TEST(PromiseKeeper, ATestUnderWayGoesOnAfterACrash) {
+  // Thrown away after the first test began and before it was passed: the same test, the same version, at the same row.
+  Deployment whole(2);
+  whole.go(3'000, falling);
+  ASSERT_TRUE(whole.keeper.policy());
+  const auto first = std::find_if(whole.log.events.begin(), whole.log.events.end(), [](const KeeperEvent& e) { return e.kind == KeeperEventKind::kSwitch; });
+  ASSERT_NE(first, whole.log.events.end());
+  const std::vector<KeeperEvent> events(whole.log.events.begin(), first - 1);  // without the outcome and the switch
+  std::vector<LabelledRow> rows;
+  for (const LabelledRow& row : whole.rows) {
+    if (row.at_us <= first->at_us) rows.push_back(row);
+  }
+  Memory log;
+  PromiseKeeper back({}, {{"student", 0}}, "l1", events, rows);
+  ASSERT_FALSE(back.policy());
+  back.advance(first->at_us, log);
+  ASSERT_TRUE(back.policy());
+  EXPECT_EQ(*back.policy(), *first->policy);
+}
+
 TEST(PromiseKeeper, ARepeatedInputIsOneTrial) {
   Deployment run(4);
   SeededRandom random(9);

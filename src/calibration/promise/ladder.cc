@@ -19,6 +19,7 @@ namespace {
 
 namespace dom = simdjson::dom;
 
+constexpr std::size_t kMostColumns = 64;
 constexpr std::array<std::string_view, 3> kSourceNames{"coin", "shadow", "escalation"};
 
 Unexpected corrupt(std::string_view what, std::string_view why) {
@@ -77,6 +78,11 @@ bool read_model(dom::element object, RungPolicy& rung) {
   if (!read(object, "method", m.method) || !read(object, "intercept", m.intercept) || object["threshold"].get(threshold)) return false;
   if (!read_doubles(object, "mean", m.mean) || !read_doubles(object, "deviation", m.deviation) || !read_doubles(object, "weight", m.weight)) return false;
   if (m.mean.size() != m.weight.size() || m.deviation.size() != m.weight.size()) return false;
+  // As many columns as the method fills, or it would write where nothing is.
+  const std::size_t columns = m.weight.size();
+  const bool suits = m.method == "ridge" ? columns >= 1 && columns <= kMostColumns : (m.method == "raw" || m.method == "constant" || m.method == "platt" || m.method == "beta") &&
+                                                                                         columns == internal::column_count(m.method, 0);
+  if (!suits) return false;
   if (!threshold.is_null()) {
     double value = 0;
     if (threshold.get_double().get(value)) return false;
@@ -97,6 +103,7 @@ std::size_t column_count(std::string_view method, std::size_t features) {
 }
 
 void fill_columns(std::string_view method, double raw, std::span<const float> features, std::span<double> out) {
+  if (out.empty()) return;
   if (method == "beta") {
     const double p = std::clamp(raw, 1e-9, 1 - 1e-9);
     out[0] = std::log(p);
@@ -112,7 +119,7 @@ void fill_columns(std::string_view method, double raw, std::span<const float> fe
 double RungModel::probability(double raw, std::span<const float> features) const {
   if (method == "raw") return raw;
   double z = intercept;
-  std::array<double, 64> column;
+  std::array<double, kMostColumns> column;
   UNDERSTUDY_ASSERT(weight.size() <= column.size());
   const std::span<double> columns(column.data(), weight.size());
   internal::fill_columns(method, raw, features, columns);

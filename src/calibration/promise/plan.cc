@@ -13,33 +13,32 @@
 namespace understudy::calibration {
 namespace {
 
-constexpr double kLeastShare = 0.02;       // a first version that serves less is not worth its delta
-constexpr double kLeastChance = 0.75;      // of a first version to pass
-constexpr double kLeastRetestChance = 0.6;
-constexpr double kLeastGain = 0.03;        // of the bill, for a retest
-constexpr std::size_t kForesight = 40;     // fit rows from the coin before anything is foreseen
+constexpr double kLeastShare = 0.02;       // a candidate that serves less is not worth a test
+constexpr double kLeastGain = 0.03;        // of the bill, for a switch to a bolder version or another list
+constexpr double kMostRowsAfterNever = 1'000;
+constexpr double kMostRows = 20'000;       // labels that anybody would wait for
+// Tuned on bench/quality/curves_main.cc alone: synthetic risk curves, no recorded file.
+constexpr double kCounted = 0.8;           // weight of counted bad fit rows against expected ones
+constexpr double kErrors = 0.3;            // standard errors added to a foreseen risk
+constexpr double kLeastStep = 0.02;        // of the requests, between candidates
+constexpr std::size_t kMostCandidates = 24;
+constexpr std::size_t kMostTests = 12;     // of an epoch, at a time: later ones have too little delta to show anything
 
-LadderPolicy make_policy(const std::vector<RungModel>& models, const ThresholdCandidate& candidate) {
+LadderPolicy make_policy(const std::vector<RungModel>& models, const ThresholdCandidate& candidate, const std::string& ladder) {
   LadderPolicy policy;
+  policy.ladder = ladder;
   for (std::size_t i = 0; i < models.size(); ++i) policy.rungs.push_back({models[i], candidate.thresholds[i]});
   return policy;
 }
 
-/// What a policy does with test rows. Labels are looked at by `bad` alone.
-struct OnRows {
-  std::size_t rows = 0, bad = 0;
-  double cost_usd = 0;
-};
-OnRows count(const LadderPolicy& policy, const std::vector<const LabelledRow*>& rows, bool look_at_labels) {
-  OnRows on;
-  for (const LabelledRow* row : rows) {
-    const Served served = serve(policy, *row);
-    on.cost_usd += served.cost_usd + (served.rung ? 0 : row->teacher_cost_usd);
-    if (!served.rung) continue;
-    ++on.rows;
-    if (look_at_labels) on.bad += row->rungs[*served.rung].bad;
+/// Mean dollars a request, by confidences and prices alone.
+double mean_cost(const LadderPolicy& policy, const std::deque<LabelledRow>& rows) {
+  double sum = 0;
+  for (const LabelledRow& row : rows) {
+    const Served served = serve(policy, row);
+    sum += served.cost_usd + (served.rung ? 0 : row.teacher_cost_usd);
   }
-  return on;
+  return sum / static_cast<double>(rows.size());
 }
 
 std::vector<std::uint64_t> prompts_of(const std::deque<LabelledRow>& rows) {
@@ -56,25 +55,23 @@ std::vector<std::uint64_t> prompts_of(const std::deque<LabelledRow>& rows) {
 namespace internal {
 
 double foreseen_risk(const ThresholdCandidate& c) {
-  const double bad = std::max(static_cast<double>(c.bad_rows), c.served > 0 ? c.bad / c.served * static_cast<double>(c.served_rows) : 0.0);
-  return std::min(1.0, (bad + 0.5) / (static_cast<double>(c.served_rows) + 1));
+  const auto n = static_cast<double>(c.served_rows);
+  const double expected = c.served > 0 ? c.bad / c.served * n : 0;
+    const double risk = (kCounted * static_cast<double>(c.bad_rows) + (1 - kCounted) * expected + 0.5) / (n + 1);
+  return std::min(1.0, risk + kErrors * std::sqrt(risk * (1 - risk) / (n + 1)));
 }
 
-double pass_chance(const ThresholdCandidate& c, std::size_t served_rows, double alpha, double delta) {
-  if (served_rows == 0 || binomial_cdf(0, served_rows, alpha) > delta) return 0;
-  std::size_t most = 0;
-  while (binomial_cdf(most + 1, served_rows, alpha) <= delta) ++most;
-  return binomial_cdf(most, served_rows, foreseen_risk(c));
-}
-
-ShiftBaseline shift_baseline(const LadderPolicy& policy, const std::deque<LabelledRow>& rows) {
+ShiftBaseline shift_baseline(const LadderPolicy& policy, const std::deque<LabelledRow>& fit, const std::deque<LabelledRow>& test) {
   ShiftBaseline baseline;
   while (baseline.rung + 1 < policy.rungs.size() && !policy.rungs[baseline.rung].threshold) ++baseline.rung;
   std::vector<double> confidence, bytes;
-  for (const LabelledRow& row : rows) {
-    bytes.push_back(row.prompt_bytes);
-    const RungOutcome& outcome = row.rungs[baseline.rung];
-    if (outcome.usable) confidence.push_back(policy.rungs[baseline.rung].model.probability(outcome.raw, outcome.features));
+  for (const auto* rows : {&fit, &test}) {
+    for (const LabelledRow& row : *rows) {
+      if (row.source == LabelSource::kEscalation) continue;  // unsure ones only: not what traffic looks like
+      bytes.push_back(row.prompt_bytes);
+      const RungOutcome& outcome = row.rungs[baseline.rung];
+      if (outcome.usable) confidence.push_back(policy.rungs[baseline.rung].model.probability(outcome.raw, outcome.features));
+    }
   }
   baseline.confidence = ShiftBins::of(confidence);
   baseline.bytes = ShiftBins::of(bytes);
@@ -83,174 +80,158 @@ ShiftBaseline shift_baseline(const LadderPolicy& policy, const std::deque<Labell
 
 }  // namespace internal
 
-/// A repeated input is one trial, however often it came: the first row of each.
-std::vector<const LabelledRow*> PromiseKeeper::distinct_test_rows() const {
-  std::vector<const LabelledRow*> rows;
-  std::set<std::uint64_t> seen;
-  for (const LabelledRow& row : test_rows_) {
-    if (row.input == 0 || seen.insert(row.input).second) rows.push_back(&row);
-  }
-  return rows;
+double delta_for_test(double delta, std::size_t k) {
+  const double first = 0.7, rest = (1 - first) * 0.9;
+  if (k == 0) return first * delta;
+  if (k < 7) return rest / 6 * delta;
+  return (1 - first) * 0.1 * delta * std::ldexp(1.0, -static_cast<int>(k - 6));
 }
 
-PromiseKeeper::Plan PromiseKeeper::make_plan(double delta, std::int64_t now_us) const {
+PromiseKeeper::Plan PromiseKeeper::make_plan(double delta) const {
   Plan plan;
   std::vector<const LabelledRow*> all, fair;
   for (const LabelledRow& row : fit_rows_) {
     all.push_back(&row);
     if (row.source != LabelSource::kEscalation) fair.push_back(&row);
   }
-  plan.coin_rows = fair.size();
-  if (fair.size() < kForesight) return plan;
+  plan.fit_rows = fair.size();
 
   // Models learn from all rows; thresholds are chosen on those that a coin picked, for escalations are the unsure ones only.
+  std::vector<RungModel> models;
   std::vector<std::vector<double>> probability(rungs_.size());
   for (std::size_t r = 0; r < rungs_.size(); ++r) {
     SeededRandom folds(options_.seed + r);
     const RungFit fit = fit_rung(all, r, folds);
-    plan.models.push_back(fit.model);
+    models.push_back(fit.model);
     for (std::size_t i = 0; i < all.size(); ++i) {
       if (all[i]->source != LabelSource::kEscalation) probability[r].push_back(fit.held_back[i]);
     }
   }
-  plan.path = threshold_path(fair, probability, options_.promise.alpha);
-  if (plan.path.empty()) return plan;
+  const auto path = threshold_path(fair, probability, options_.promise.alpha);
 
-  const auto pool = distinct_test_rows();
-  const auto& promise = options_.promise;
-  if (policy_) {
-    // What serves as much as the policy in force comes first; bolder ones follow. Worth a share of delta where the boldest that may
-    // be hoped for saves enough, or where the proof grows old.
-    const OnRows now = count(*policy_, pool, false);
-    double least_cost = now.cost_usd;
-    bool hopeful = false;
-    std::optional<std::size_t> start;
-    for (std::size_t i = 0; i < plan.path.size(); ++i) {
-      const OnRows on = count(make_policy(plan.models, plan.path[i]), pool, false);
-      if (on.rows < now.rows * 95 / 100) continue;
-      const double chance = internal::pass_chance(plan.path[i], on.rows, promise.alpha, delta);
-      if (!start) start = i, plan.pass_chance = chance;
-      if (chance < kLeastRetestChance) break;
-      if (on.cost_usd < least_cost * (1 - kLeastGain)) hopeful = true;
-    }
-    const bool grown = pool.size() >= tested_at_ + tested_at_ / 4 + 25;
-    plan.start = start.value_or(0);
-    plan.worth_testing = start && grown && hopeful && plan.pass_chance >= kLeastRetestChance;
-    if (renewal_due(now_us) && !plan.worth_testing) {
-      // The proof grows old: whatever is likeliest to pass.
-      plan.pass_chance = 0;
-      for (std::size_t i = 0; i < plan.path.size(); ++i) {
-        const OnRows on = count(make_policy(plan.models, plan.path[i]), pool, false);
-        const double chance = internal::pass_chance(plan.path[i], on.rows, promise.alpha, delta);
-        if (chance > plan.pass_chance) plan.pass_chance = chance, plan.start = i;
-      }
-      plan.worth_testing = grown && plan.pass_chance >= kLeastRetestChance;
-    }
-    return plan;
+  // The one that needs the fewest labels to be shown comes first; all that are bolder follow, thinned out.
+  std::size_t start = path.size();
+  double least = kMostRows, boldest_cost = 0;
+  for (std::size_t i = 0; i < path.size(); ++i) {
+    if (path[i].served < kLeastShare) continue;
+    const auto served = internal::rows_to_pass(internal::foreseen_risk(path[i]), options_.promise.alpha, delta);
+    if (!served) continue;
+    const double rows = *served / path[i].served;
+    if (rows < least) least = rows, start = i;
+    if (rows < kMostRows) boldest_cost = path[i].cost_usd;
   }
-  for (std::size_t i = 0; i < plan.path.size(); ++i) {
-    if (plan.path[i].served < kLeastShare) continue;
-    const OnRows on = count(make_policy(plan.models, plan.path[i]), pool, false);
-    const double chance = internal::pass_chance(plan.path[i], on.rows, promise.alpha, delta);
-    if (chance > plan.pass_chance) plan.pass_chance = chance, plan.start = i;
+  if (start == path.size()) return plan;
+  plan.rows_missing = least;
+  plan.share = path[start].served;
+  plan.cost_usd = boldest_cost;
+  const double step = std::max((path.back().served - path[start].served) / static_cast<double>(kMostCandidates), kLeastStep);
+  double last = -1;
+  for (std::size_t i = start; i < path.size(); ++i) {
+    if (last >= 0 && path[i].served < last + step && i + 1 < path.size()) continue;
+    plan.candidates.push_back(make_policy(models, path[i], ladder_));
+    last = path[i].served;
   }
-  const bool fresh = tested_at_ == 0 || pool.size() >= tested_at_ + tested_at_ / 4 + 25;
-  plan.worth_testing = fresh && plan.pass_chance >= kLeastChance;
   return plan;
 }
 
-void PromiseKeeper::test(const Plan& plan, double delta, std::int64_t now_us, KeeperLog& log) {
+bool PromiseKeeper::renewing() const {
+  return policy_ && std::any_of(running_.begin(), running_.end(), [&](const Running& run) { return run.contest.opened_at_us() > policy_->proven_at_us && run.contest.fresh(); });
+}
+
+bool PromiseKeeper::wants_test(const Plan& plan, std::int64_t now_us) const {
+  if (plan.candidates.empty() || tests_in_force(now_us) >= kMostTests) return false;
+  // Hope that comes and goes with chance must not spend delta: `never` is left for what would be shown soon.
+  if (state_ == PromiseState::kNever) return *plan.rows_missing <= kMostRowsAfterNever;
+  if (running_.empty()) return true;
+  if (renewal_due(now_us) && !renewing()) return true;
+  return plan.fit_rows >= 2 * listed_at_;  // whatever serves by now: what test labels have shown may not steer what is tested on them
+}
+
+void PromiseKeeper::begin_test(const Plan& plan, double delta, std::int64_t now_us, KeeperLog& log) {
   KeeperEvent event;
   event.kind = KeeperEventKind::kTest;
   event.at_us = now_us;
   event.epoch = epoch_;
   event.number = tests_;
   event.delta = delta;
-  event.message = fmt::format("test {} of this epoch looks at {} rows and spends {:.4f} of delta", tests_ + 1, test_rows_.size(), delta);
+  event.candidates = plan.candidates;
+  event.fit_rows = plan.fit_rows;
+  // A test made because the fit rows have doubled owes nothing to test labels, and counts all test rows. One that renews a proof or
+  // leaves `never` counts rows to come only: what made it necessary were the ones seen.
+  event.fresh = renewal_due(now_us) || state_ == PromiseState::kNever;
+  event.message = fmt::format("test {} of this epoch: {} candidates from {} fit rows, {:.4f} of delta", tests_ + 1, plan.candidates.size(), plan.fit_rows, delta);
   if (!log.write(event)) return;
   apply(event);
-
-  // From the start on, bolder and bolder; steps that admit fewer than a hundredth of the rows would only add chances to stumble.
-  const auto pool = distinct_test_rows();
-  const std::size_t step = std::max<std::size_t>(5, pool.size() / 100);
-  std::vector<LadderPolicy> policies;
-  std::vector<TestedCandidate> candidates;
-  for (std::size_t i = plan.start; i < plan.path.size(); ++i) {
-    LadderPolicy policy = make_policy(plan.models, plan.path[i]);
-    const OnRows on = count(policy, pool, true);
-    if (!candidates.empty() && on.rows < candidates.back().rows + step) continue;
-    candidates.push_back({on.rows, on.bad});
-    policies.push_back(std::move(policy));
+  if (state_ == PromiseState::kNever) {
+    state_ = PromiseState::kWarming;
+    why_ = "the last labels look better: a test is under way";
   }
-  const SequenceResult result = fixed_sequence(candidates, Promise{options_.promise.alpha, delta});
-
-  event.kind = KeeperEventKind::kOutcome;
-  std::optional<std::size_t> chosen = result.chosen;
-  if (chosen) {
-    // Risk is also counted a request: an input that comes again and again must not be the bad one.
-    std::vector<const LabelledRow*> every;
-    for (const LabelledRow& row : test_rows_) every.push_back(&row);
-    const OnRows on = count(policies[*chosen], every, true);
-    if (on.rows > 0 && static_cast<double>(on.bad) > options_.promise.alpha * static_cast<double>(on.rows)) chosen.reset();
-  }
-  if (chosen && policy_ && !renewal_due(now_us) && count(policies[*chosen], pool, false).cost_usd > count(*policy_, pool, false).cost_usd) chosen.reset();
-  event.passed = chosen.has_value();
-  const TestedCandidate& shown = candidates[chosen.value_or(0)];
-  event.message = fmt::format("{} bad of {} served test rows: {}", shown.bad, shown.rows, chosen ? "passed" : result.chosen ? "passed, but no gain" : "not shown to be below alpha");
-  if (!log.write(event)) return;
-  if (!chosen) return;
-
-  LadderPolicy policy = std::move(policies[*chosen]);
-  policy.version = fmt::format("{}.{}", epoch_, tests_);
-  policy.ladder = ladder_;
-  policy.alpha = options_.promise.alpha;
-  policy.delta = options_.promise.delta;
-  policy.delta_spent = delta;
-  policy.rows = shown.rows;
-  policy.bad = shown.bad;
-  policy.upper_bound = binomial_upper_bound(shown.bad, shown.rows, delta);
-  policy.proven_at_us = now_us;
-  policy.oldest_row_us = std::min_element(pool.begin(), pool.end(), [](const auto* a, const auto* b) { return a->at_us < b->at_us; }).operator*()->at_us;
-  policy.prompts = prompts_of(test_rows_);
-  KeeperEvent change = event;
-  change.kind = KeeperEventKind::kSwitch;
-  change.message = fmt::format("version {}: {} bad of {} served test rows, risk at most {:.4f} at confidence {:.3f}", policy.version, policy.bad, policy.rows,
-                               policy.upper_bound, 1 - delta);
-  change.policy = std::move(policy);
-  if (log.write(change)) apply(change);
 }
 
-void PromiseKeeper::foresee(const Plan& plan, double delta) {
+void PromiseKeeper::look_at_tests(std::int64_t now_us, KeeperLog& log) {
+  const bool renewal = renewal_due(now_us);
+  const Running* best = nullptr;
+  std::size_t chosen = 0;
+  double cost = policy_ && !renewal ? mean_cost(*policy_, fit_rows_) * (1 - kLeastGain) : std::numeric_limits<double>::infinity();
+  for (const Running& run : running_) {
+    const auto winner = run.contest.winner();
+    if (!winner) continue;
+    if (policy_ && renewal && !(run.contest.fresh() && run.contest.opened_at_us() > policy_->proven_at_us)) continue;
+    const LadderPolicy& candidate = run.contest.candidates()[*winner];
+    if (policy_ && policy_->rungs == candidate.rungs && !renewal) continue;
+    const double its = mean_cost(candidate, fit_rows_);
+    if (its < cost) cost = its, best = &run, chosen = *winner;
+  }
+  if (best == nullptr) return;
+  const internal::Contest::Count& count = best->contest.count(chosen);
+  KeeperEvent event;
+  event.kind = KeeperEventKind::kOutcome;
+  event.at_us = now_us;
+  event.epoch = epoch_;
+  event.number = best->contest.number();
+  event.delta = best->contest.delta();
+  event.passed = true;
+  event.message = fmt::format("{} bad of {} served test rows: passed", count.bad, count.rows);
+  if (!log.write(event)) return;
+
+  LadderPolicy policy = best->contest.candidates()[chosen];
+  policy.version = fmt::format("{}.{}", epoch_, switches_ + 1);
+  policy.alpha = options_.promise.alpha;
+  policy.delta = options_.promise.delta;
+  policy.delta_spent = best->contest.delta();
+  policy.rows = count.rows;
+  policy.bad = count.bad;
+  // It was shown to be below alpha at some row; the rows since then may say a little less.
+  policy.upper_bound = std::min(options_.promise.alpha, internal::evidence_upper_bound(count.bad, count.rows, policy.delta_spent));
+  policy.proven_at_us = now_us;
+  policy.oldest_row_us = best->contest.oldest_row_us();
+  policy.prompts = prompts_of(test_rows_);
+  event.kind = KeeperEventKind::kSwitch;
+  event.message = fmt::format("version {}: {} bad of {} served test rows, risk at most {:.4f} at confidence {:.3f}", policy.version, policy.bad, policy.rows, policy.upper_bound,
+                              1 - policy.delta_spent);
+  event.policy = std::move(policy);
+  if (log.write(event)) apply(event);
+}
+
+void PromiseKeeper::foresee(const Plan& plan) {
+  labels_guessed_ = false;
+  foreseen_share_.reset();
   if (policy_) {
     labels_needed_ = 0;
-    foreseen_share_.reset();
-    labels_guessed_ = false;
     return;
   }
-  labels_guessed_ = plan.coin_rows < kForesight;
-  if (labels_guessed_) return;  // report() guesses
-  // The test rows that each candidate would need at its foreseen risk, and from them the labels that are still missing.
   labels_needed_.reset();
-  foreseen_share_.reset();
-  for (const ThresholdCandidate& c : plan.path) {
-    if (c.served < kLeastShare) continue;
-    const auto served = rows_to_show(internal::foreseen_risk(c), options_.promise.alpha, delta);
-    if (!served) continue;
-    const double pool = static_cast<double>(*served) / c.served * 1.1;
-    const double missing = std::max(1.0, (pool - static_cast<double>(test_rows_.size())) / test_share());
-    if (labels_needed_ && static_cast<double>(*labels_needed_) <= missing) continue;
-    labels_needed_ = static_cast<std::size_t>(std::ceil(missing));
-    foreseen_share_ = c.served;
+  if (plan.rows_missing) {
+    const double share = state_ == PromiseState::kNever ? 0.75 : std::max(0.25, test_share());
+    labels_needed_ = static_cast<std::size_t>(std::ceil(std::max(1.0, *plan.rows_missing - static_cast<double>(test_rows_.size())) / share));
+    foreseen_share_ = plan.share;
   }
-  // Never, once nothing can be hoped for from a good number of labels; hope takes it back.
+  // Never, once nothing can be hoped for from a good number of labels; a test that hope begins takes it back.
   const std::size_t enough = 3 * least_rows(options_.promise.alpha, options_.promise.delta) + 100;
-  const bool hopeless = !labels_needed_ || *labels_needed_ > 20'000;
-  if (hopeless && plan.coin_rows + test_rows_.size() >= enough) {
+  if (!labels_needed_ && plan.fit_rows + test_rows_.size() >= enough) {
     state_ = PromiseState::kNever;
+    running_.clear();
     why_ = "no threshold of any cheap stage can be shown to keep the promise: its confidence does not tell right answers from wrong ones well enough";
-  } else if (!hopeless) {
-    if (state_ == PromiseState::kNever) why_ = "the last labels look better";
-    state_ = PromiseState::kWarming;
   }
 }
 
@@ -262,7 +243,7 @@ PromiseReport PromiseKeeper::report(std::int64_t now_us) const {
   r.tests = tests_;
   double spent = 0;
   const std::size_t in_force = tests_in_force(now_us);
-  for (std::size_t k = 0; k < in_force; ++k) spent += delta_for_retest(options_.promise.delta, k);
+  for (std::size_t k = 0; k < in_force; ++k) spent += delta_for_test(options_.promise.delta, k);
   r.delta_left = options_.promise.delta - spent;
   r.fit_rows = fit_rows_.size();
   r.test_rows = test_rows_.size();
@@ -276,7 +257,7 @@ PromiseReport PromiseKeeper::report(std::int64_t now_us) const {
   r.foreseen_share = foreseen_share_;
   if (labels_guessed_ && !policy_) {
     // From the promise alone: half of the requests sure enough, one bad row among them.
-    const std::size_t pool = 2 * least_rows(options_.promise.alpha, delta_for_retest(options_.promise.delta, in_force), 1);
+    const std::size_t pool = 2 * least_rows(options_.promise.alpha, delta_for_test(options_.promise.delta, in_force), 1);
     const std::size_t labels = pool * 10 / 6;  // six of ten go to the test
     const std::size_t seen = fit_rows_.size() + test_rows_.size();
     r.labels_needed = labels > seen ? labels - seen : 1;

@@ -67,6 +67,10 @@ class Search {
     }
   }
 
+  /// With one rung there is nothing to weigh: every threshold of its grid, each in turn.
+  std::size_t grid_size() const { return columns_.front().grid.size(); }
+  void choose(std::size_t g) { chosen_.front() = g; }
+
   ThresholdCandidate candidate() const {
     ThresholdCandidate c;
     for (std::size_t r = 0; r < columns_.size(); ++r) {
@@ -209,11 +213,16 @@ std::vector<ThresholdCandidate> threshold_path(std::span<const LabelledRow* cons
   const auto price = [](double dearest, std::size_t k, std::size_t n) {
     return dearest * std::pow(kCheapest / dearest, static_cast<double>(k) / static_cast<double>(n - 1));
   };
-  for (std::size_t k = 0; k < kPrices; ++k) {
+  const bool single = probability.size() == 1;   // every threshold of the grid; nothing to be chosen jointly
+  for (std::size_t g = 0; single && g < search.grid_size(); ++g) {
+    search.choose(g);
+    keep(search.candidate());
+  }
+  for (std::size_t k = 0; !single && k < kPrices; ++k) {
     search.descend(price(kDearest, k, kPrices));
     keep(search.candidate());
   }
-  if (alpha) {
+  if (alpha && !single) {
     search.set_allowed(*alpha);
     for (std::size_t k = 0; k < kExcessPrices; ++k) {
       search.descend_twice(price(kDearestExcess, k, kExcessPrices));

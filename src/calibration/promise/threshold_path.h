@@ -20,7 +20,7 @@ struct ThresholdCandidate {
 
 /// For a price on a bad answer that falls step by step, the thresholds that minimise mean cost + price x bad rate, found by
 /// coordinate descent over the quantiles of each rung's confidence. A rung that does not pay for itself gets no threshold
-/// (escalation on benefit). Rows where costs are unknown count a teacher call as 1 and a rung as 0.
+/// (escalation on benefit). Of a single rung: its 64 quantiles. Rows where costs are unknown count a teacher call as 1 and a rung as 0.
 /// @param rows         n rows @param probability by rung, n held-back probabilities each (NaN: not usable)
 /// @param alpha        also search with a price on what is bad beyond this share of what is served: where a rung knows few grades (a peer
 ///                     that agrees or not), the first family alone jumps from serving next to nothing to breaking alpha, and a

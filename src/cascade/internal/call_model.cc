@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "base/json_writer.h"
+#include "base/log.h"
 
 namespace understudy::cascade::internal {
 namespace {
@@ -43,6 +44,28 @@ void add_cost(const CallSubject& subject, Attempt& attempt) {
   } else if (!attempt.ok() && attempt.status != 200) {
     attempt.cost = Picousd{0};  // refused before any token was made
   }
+}
+
+/// An upstream that had the request and then was left, or left us, without a word has read it and will charge for that.
+bool was_read_in_vain(const Attempt& attempt) {
+  if (attempt.reply || !attempt.error || !attempt.pass) return false;
+  return attempt.error->kind == ErrorKind::kCancelled || attempt.error->kind == ErrorKind::kUpstreamTimeout || attempt.error->kind == ErrorKind::kUpstreamProtocol;
+}
+
+/// Whether the model may be called; where not, the attempt says why.
+bool admit(const CallSubject& subject, Attempt& attempt, const PricedModel& model) {
+  const MonoTime now = subject.deps.reactor.now();
+  if (earlier(subject.deadline, subject.client_deadline).passed(now)) {
+    attempt.error = Error(ErrorKind::kUpstreamTimeout, "the request's time was over before it could be asked");
+    return false;
+  }
+  providers::Breaker& breaker = model.config.state->breaker;
+  attempt.pass = breaker.admit(now);
+  if (attempt.pass) return true;
+  const std::int64_t rest_ms = std::max<std::int64_t>(1, breaker.rest_ms(now));
+  attempt.error = Error(ErrorKind::kCircuitOpen, fmt::format("it has failed again and again and is not asked for the next {} ms", rest_ms));
+  attempt.error->retry_after_ms = rest_ms;
+  return false;
 }
 
 void count_attempt(const CallSubject& subject, const Attempt& attempt) {
@@ -99,6 +122,7 @@ net::Awaitable<void> collect(const CallSubject& subject, Attempt& attempt) {
     }
     if (**event == "[DONE]") {
       done = true;
+      if (!assembler.finished()) attempt.error = Error(ErrorKind::kUpstreamProtocol, "The upstream's stream ended without a finish reason.");
     } else if (auto chunk = assembler.add(**event, subject.request.logprobs); !chunk) {
       attempt.error = std::move(chunk.error());
       break;
@@ -167,6 +191,11 @@ UpstreamBody::UpstreamBody(const chat::ChatRequest& request, std::string_view bo
 net::Awaitable<void> call_model(const CallSubject& subject, Attempt& attempt, Delivery delivery, std::span<const std::string_view> own_body) {
   const Policy& policy = *subject.runtime.policy;
   const PricedModel& model = policy.models[attempt.model];
+  attempt.started = attempt.finished = subject.deps.reactor.clock().mono();
+  if (!admit(subject, attempt, model)) {
+    attempt.cost = Picousd{0};
+    co_return;
+  }
   if (subject.deps.journal != nullptr) {
     store::ReservationEvent reservation;
     reservation.request_id = subject.request_id;
@@ -187,6 +216,7 @@ net::Awaitable<void> call_model(const CallSubject& subject, Attempt& attempt, De
     call.request_id = subject.request_id;
     call.traceparent = subject.traceparent;
     call.cancel = subject.cancel;
+    call.deadline = earlier(subject.deadline, subject.client_deadline);
     auto reply = co_await subject.runtime.providers[attempt.model]->chat(call);
     attempt.first_byte_us = (subject.deps.reactor.clock().mono().ns - attempt.started.ns) / 1000;
     if (reply) {
@@ -198,17 +228,44 @@ net::Awaitable<void> call_model(const CallSubject& subject, Attempt& attempt, De
   }
   if (attempt.reply) {
     const bool events = attempt.status == 200 && attempt.reply->is_event_stream();
-    if (events && delivery == Delivery::kOpen) co_return;
+    if (events && delivery == Delivery::kOpen) {
+      if (attempt.pass && attempt.pass->trial) report_outcome(subject, attempt);  // others wait for it
+      co_return;
+    }
     if (events && delivery == Delivery::kCollect) {
       co_await collect(subject, attempt);
       count_attempt(subject, attempt);
+      report_outcome(subject, attempt);
       co_return;
     }
     co_await read_plain(subject, attempt);
   }
   attempt.finished = subject.deps.reactor.clock().mono();
+  if (was_read_in_vain(attempt)) attempt.usage = estimate_usage(subject.body, {});
   add_cost(subject, attempt);
   count_attempt(subject, attempt);
+  report_outcome(subject, attempt);
+}
+
+void report_outcome(const CallSubject& subject, Attempt& attempt) {
+  if (!attempt.pass) return;
+  const providers::Breaker::Pass pass = *std::exchange(attempt.pass, std::nullopt);
+  const MonoTime now = subject.deps.reactor.now();
+  bool success = attempt.status < 500 && attempt.status != 408;
+  if (attempt.error) {
+    if (attempt.error->kind == ErrorKind::kCancelled) return;
+    if (attempt.error->kind == ErrorKind::kUpstreamTimeout && subject.client_deadline.passed(now)) return;
+    success = false;
+  }
+  const providers::ModelConfig& model = subject.runtime.policy->models[attempt.model].config;
+  switch (model.state->breaker.report(pass, success, now)) {
+    case providers::Breaker::Change::kOpened:
+      log::warn("model '{}' has failed again and again (last: {}): not asked for {} ms", model.name,
+                attempt.error ? attempt.error->message : fmt::format("status {}", attempt.status), model.state->breaker.rest_ms(now));
+      break;
+    case providers::Breaker::Change::kClosed: log::info("model '{}' answers again", model.name); break;
+    case providers::Breaker::Change::kNone: break;
+  }
 }
 
 void finish_stream(const CallSubject& subject, Attempt& attempt, chat::StreamAssembler& assembler) {

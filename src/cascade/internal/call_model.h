@@ -24,6 +24,8 @@ struct CallSubject {
   net::CancelToken cancel;
   chat::LogprobSeries& series;                     ///< scratch
   calibration::LogprobAccumulator& accumulator;    ///< scratch
+  net::Deadline deadline{};                        ///< of this call and its retries
+  net::Deadline client_deadline{};                 ///< what the client will wait; missing it is not the upstream's fault
 };
 
 enum class Delivery : std::uint8_t {
@@ -59,6 +61,9 @@ net::Awaitable<void> call_model(const CallSubject& subject, Attempt& attempt, De
 
 /// Reads usage, cost and confidence from a stream that has been read.
 void finish_stream(const CallSubject& subject, Attempt& attempt, chat::StreamAssembler& assembler);
+
+/// Tells the model's breaker what came of a call, once. For a stream that the caller reads: when it has been read.
+void report_outcome(const CallSubject& subject, Attempt& attempt);
 
 /// Adds up what the calls cost: nullopt as soon as one is unknown.
 std::optional<Picousd> total_cost(const std::list<Attempt>& attempts);

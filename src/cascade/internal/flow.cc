@@ -244,13 +244,15 @@ net::Awaitable<void> Flow::single(std::size_t model, Stage stage, std::string_vi
 }
 
 net::Awaitable<void> Flow::ask_with_retries(Stage stage, std::size_t model) {
-  const auto calls = subject();
+  auto calls = subject();
+  calls.deadline = net::Deadline::after_ms(deps_.reactor.now(), policy_.models[model].config.timeout_ms);  // of all tries together
   for (int tries = 0;; ++tries) {
     Attempt& attempt = new_attempt(stage, model);
     co_await internal::call_model(calls, attempt, request_.stream ? Delivery::kOpen : Delivery::kPlain);
     if (attempt.ok() || sink_.client_gone()) co_return;
     const auto wait_ms = retry_wait_ms(attempt, tries, deps_.random);
-    if (!wait_ms || !engine_.retry_budget_.take(deps_.reactor.now())) co_return;
+    if (!wait_ms || earlier(calls.deadline, calls.client_deadline).passed(deps_.reactor.now().plus_ms(*wait_ms))) co_return;
+    if (!engine_.retry_budget_.take(deps_.reactor.now())) co_return;
     if (!co_await net::sleep_for(deps_.reactor, *wait_ms, sink_.cancel_token())) co_return;
   }
 }
@@ -331,7 +333,7 @@ void Flow::observe() {
 
 internal::CallSubject Flow::subject() {
   return internal::CallSubject{deps_,           *runtime_,       request_, context_.body, decision_.request_id, context_.client_key, context_.traceparent,
-                               sink_.cancel_token(), engine_.series_, engine_.accumulator_};
+                               sink_.cancel_token(), engine_.series_, engine_.accumulator_, {}, context_.deadline};
 }
 
 Attempt& Flow::new_attempt(Stage stage, std::size_t model) {

@@ -154,6 +154,7 @@ void Flow::settle_decision(const Attempt* served) {
 }
 
 bool Flow::may_cache() const {
+  if (decision_.reason == reason::kTeacherError) return false;  // a draft that served for want of better is nobody's answer tomorrow
   return route_.cascade != nullptr && route_.cascade->cache && mode_ == Mode::kLive && !canonical_.empty();
 }
 
@@ -399,6 +400,7 @@ net::Awaitable<void> Flow::pass_stream(Attempt& attempt) {
     if (broken) {
       attempt.error = *broken;
       deps_.counters.attempt_errors[stage].fetch_add(1, std::memory_order_relaxed);
+      internal::report_outcome(calls, attempt);
     }
     settle_decision(&attempt);
     if (client_left || sink_.client_gone()) {
@@ -414,6 +416,7 @@ net::Awaitable<void> Flow::pass_stream(Attempt& attempt) {
     co_return;
   }
 
+  internal::report_outcome(calls, attempt);
   settle_decision(&attempt);
   compare_with_teacher();
   if (may_cache()) {

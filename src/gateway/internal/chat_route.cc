@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
+
 #include "net/url.h"
 
 namespace understudy::gateway::internal {
@@ -92,6 +94,14 @@ Result<cascade::RequestContext> make_context(const net::Exchange& exchange, cons
       context.tags = field.value;
     } else if (is("x-understudy-debug")) {
       context.debug = field.value == "1" || field.value == "true";
+    } else if (is("x-understudy-max-latency-ms")) {
+      std::int64_t ms = 0;
+      const auto [end, code] = std::from_chars(field.value.data(), field.value.data() + field.value.size(), ms);
+      if (code != std::errc{} || end != field.value.data() + field.value.size() || ms < 1 || ms > 86'400'000) {
+        return fail(ErrorKind::kInvalidRequest, fmt::format("x-understudy-max-latency-ms is '{}': it must be whole milliseconds, 1 to 86400000.", field.value),
+                    "x-understudy-max-latency-ms");
+      }
+      context.deadline = net::Deadline::after_ms(context.started, ms);
     } else if (is("x-understudy-mode") && field.value != "auto") {
       context.mode = cascade::parse_mode(field.value);
       if (!context.mode || field.value == "live") {

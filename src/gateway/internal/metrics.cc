@@ -80,6 +80,27 @@ void per_stage(Exposition& out, const Shared& shared, std::string_view name, std
   }
 }
 
+void breakers(Exposition& out, const Shared& shared) {
+  std::shared_ptr<const cascade::Policy> policy;
+  {
+    const std::lock_guard lock(shared.mutex);
+    policy = shared.snapshot.policy;
+  }
+  const auto each = [&](std::string_view name, auto value) {
+    for (const auto& model : policy->models) out.value(name, fmt::format("model=\"{}\"", model.config.name), value(model.config.state->breaker));
+  };
+  out.head("circuit_open", "gauge", "Whether a model is asked: 0 yes, 0.5 trials only, 1 not at all.");
+  const MonoTime now = shared.options.server.clock->mono();
+  each("circuit_open", [now](const providers::Breaker& breaker) {
+    const providers::BreakerState state = breaker.state(now);
+    return state == providers::BreakerState::kClosed ? 0.0 : state == providers::BreakerState::kHalfOpen ? 0.5 : 1.0;
+  });
+  out.head("circuit_opened_total", "counter", "Times that a model was taken out of use after failures, since the last reload.");
+  each("circuit_opened_total", [](const providers::Breaker& breaker) { return breaker.opened(); });
+  out.head("circuit_refused_total", "counter", "Calls that were not made because of that.");
+  each("circuit_refused_total", [](const providers::Breaker& breaker) { return breaker.refused(); });
+}
+
 }  // namespace
 
 std::string metrics_text(const Shared& shared) {
@@ -103,6 +124,7 @@ std::string metrics_text(const Shared& shared) {
   out.counter("cost_unknown_total", "Requests whose cost is not known (no price or no usage).", sum(shared, &Counters::cost_unknown));
   out.gauge("saved_usd", "Saved against sending everything to the teacher, estimates included.", usd(shared, &Counters::saved_nanousd));
   out.gauge("label_spent_today_usd", "Set aside or spent on labels since midnight UTC.", format_usd(shared.label_budget.spent_today(), 12));
+  breakers(out, shared);
   histogram(out, shared, "request_seconds", "From the whole request to its record.", &Counters::latency);
   histogram(out, shared, "overhead_seconds", "Our own part of that time.", &Counters::overhead);
   out.gauge("cache_bytes", "Held by the answer cache.", shared.cache.bytes());

@@ -153,10 +153,12 @@ class Reply final : private Ticker {
 
   const bool to_head_request_;
   const Deadline total_deadline_;
+  const std::int64_t connect_ms_;
   const std::int64_t first_byte_ms_;
   const std::int64_t idle_ms_;
   MonoTime stage_deadline_;
   const char* stage_ = "";           // what the stage deadline is about, for the message
+  bool connecting_ = false;
   bool timed_out_ = false;
   bool cancelled_ = false;
   CancelHook cancel_hook_;

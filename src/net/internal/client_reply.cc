@@ -20,6 +20,7 @@ Reply::Reply(PoolState& p, ClientTarget& t, const ClientRequest& request)
       target(t),
       to_head_request_(request.method == "HEAD"),
       total_deadline_(request.deadline),
+      connect_ms_(request.connect_timeout_ms > 0 ? request.connect_timeout_ms : p.options.connect_timeout_ms),
       first_byte_ms_(request.first_byte_timeout_ms > 0 ? request.first_byte_timeout_ms : p.options.first_byte_timeout_ms),
       idle_ms_(request.idle_timeout_ms > 0 ? request.idle_timeout_ms : p.options.idle_timeout_ms),
       stage_deadline_(Deadline::never().at),
@@ -60,6 +61,7 @@ Error Reply::interruption() const {
   if (total_deadline_.passed(pool.core.now())) {
     return Error(ErrorKind::kUpstreamTimeout, fmt::format("{} did not answer before the request's deadline", origin));
   }
+  if (connecting_) return unreachable(stage_);  // nothing was sent
   return Error(ErrorKind::kUpstreamTimeout, fmt::format("{}: {}", origin, stage_));
 }
 
@@ -89,8 +91,9 @@ void Reply::adopt(std::unique_ptr<Link> kept) { link = std::move(kept); }
 
 Task<void> Reply::connect() {
   reusable_ = true;
+  connecting_ = true;
   stage_ = "no connection within the time allowed for connecting";
-  stage_deadline_ = pool.core.now().plus_ms(pool.options.connect_timeout_ms);
+  stage_deadline_ = pool.core.now().plus_ms(connect_ms_);
   Resolution& names = target.names;
   if (!names.literal && (names.addresses.empty() || names.valid_until <= pool.core.now())) {
     names.waiters.push_back(&lookup_slot_);
@@ -197,6 +200,7 @@ void Reply::build_head(std::string& out, const ClientRequest& request) const {
 }
 
 void Reply::await_first_byte() {
+  connecting_ = false;
   stage_ = "no answer within the time allowed for the first byte";
   stage_deadline_ = pool.core.now().plus_ms(first_byte_ms_);
 }
@@ -211,11 +215,12 @@ Reply::Step Reply::read_head() {
       case Io::kWaitRead: return Step::kWaitRead;
       case Io::kWaitWrite: return Step::kWaitWrite;
       case Io::kEnd:
-        error = protocol(got_any_byte_ ? "it closed the connection inside the answer's header"
-                                       : "it closed the connection without an answer");
+        error = got_any_byte_ ? protocol("it closed the connection inside the answer's header")
+                              : unreachable("it closed the connection without an answer");
         return Step::kClosed;
       case Io::kBroken:
-        error = protocol(fmt::format("the connection broke before the answer: {}", link->stream->failure()));
+        error = got_any_byte_ ? protocol(fmt::format("the connection broke inside the answer's header: {}", link->stream->failure()))
+                              : unreachable(fmt::format("the connection broke before the answer: {}", link->stream->failure()));
         return Step::kClosed;
       case Io::kDone: break;
     }

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "calibration/promise/input_shift.h"
+#include "calibration/promise/internal/contest.h"
 #include "calibration/promise/keeper.h"
 #include "calibration/promise/ladder.h"
 #include "calibration/promise/threshold_path.h"
@@ -12,21 +13,24 @@
 namespace understudy::calibration {
 
 struct PromiseKeeper::Plan {
-  std::vector<RungModel> models;
-  std::vector<ThresholdCandidate> path;      ///< all candidates
-  std::size_t start = 0;                     ///< the one in `path` to be tested first
-  double pass_chance = 0;                    ///< foreseen for it
-  std::size_t coin_rows = 0;                 ///< fit rows that the foresight rests on
-  bool worth_testing = false;
+  std::vector<LadderPolicy> candidates;      ///< from the one that is foreseen to be shown first on, bolder and bolder
+  std::size_t fit_rows = 0;                  ///< from the coin
+  std::optional<double> rows_missing;        ///< test rows until the first of them is foreseen to be shown, from none; nullopt: never
+  double share = 0;                          ///< of requests that it serves
+  double cost_usd = 0;                       ///< mean a fit row, of the boldest that is foreseen to be shown at all
+};
+
+struct PromiseKeeper::Running {
+  internal::Contest contest;
+  std::size_t fit_rows = 0;
 };
 
 namespace internal {
 
-ShiftBaseline shift_baseline(const LadderPolicy& policy, const std::deque<LabelledRow>& rows);
+ShiftBaseline shift_baseline(const LadderPolicy& policy, const std::deque<LabelledRow>& fit, const std::deque<LabelledRow>& test);
 
-/// Chance that a candidate passes the exact test: its risk on fit rows as the rate, `served_rows` test rows.
-double pass_chance(const ThresholdCandidate& candidate, std::size_t served_rows, double alpha, double delta);
-/// Risk of what a candidate serves, from fit rows: the greater of counted and expected, half a bad row added.
+/// Risk of what a candidate serves, from fit rows: mostly counted, in part expected by the held-back probabilities, and some more for what so
+/// few rows cannot tell.
 double foreseen_risk(const ThresholdCandidate& candidate);
 
 }  // namespace internal
