@@ -238,7 +238,7 @@ std::vector<ThresholdCandidate> threshold_path(std::span<const LabelledRow* cons
       unique.push_back(std::move(c));
     }
   }
-  if (!alpha) return unique;
+  if (!alpha || single) return unique;
   // One that breaks alpha must not stand in the way of one that serves more within it.
   std::size_t bold = 0;
   for (std::size_t i = 0; i < unique.size(); ++i) {
