@@ -301,6 +301,10 @@ bool PromiseKeeper::renewal_due(std::int64_t now_us) const {
   return policy_ && std::abs(now_us - policy_->proven_at_us) > options_.max_age_us / 5 * 3;
 }
 
+std::size_t PromiseKeeper::fair_fit_rows() const {
+  return static_cast<std::size_t>(std::count_if(fit_rows_.begin(), fit_rows_.end(), [](const LabelledRow& row) { return row.source != LabelSource::kEscalation; }));
+}
+
 bool PromiseKeeper::wants_advance(std::int64_t now_us) const {
   if (!open_ || rows_since_look_ >= next_look_) return true;
   if (policy_ && stale(policy_->proven_at_us, now_us)) return true;
@@ -318,7 +322,7 @@ void PromiseKeeper::advance(std::int64_t now_us, KeeperLog& log) {
   rows_since_look_ = 0;
   look_at_tests(now_us, log);
 
-  const auto coin_rows = static_cast<std::size_t>(std::count_if(fit_rows_.begin(), fit_rows_.end(), [](const LabelledRow& row) { return row.source != LabelSource::kEscalation; }));
+  const std::size_t coin_rows = fair_fit_rows();
   const bool renewal = renewal_due(now_us) && !renewing();
   const std::size_t grown = std::max(planned_at_ + planned_at_ / 5 + 5, running_.empty() ? 0 : 2 * listed_at_);
   if (coin_rows >= fit_wanted() && (renewal || coin_rows >= grown || (state_ == PromiseState::kNever && rows_since_plan_ >= 20))) {
@@ -336,7 +340,8 @@ void PromiseKeeper::advance(std::int64_t now_us, KeeperLog& log) {
 }
 
 void PromiseKeeper::look_ahead(std::int64_t now_us) {
-  foresee(make_plan(delta_for_test(options_.promise.delta, tests_in_force(now_us))));
+  // With fewer rows nothing can be foreseen: the report guesses.
+  if (fair_fit_rows() >= fit_wanted()) foresee(make_plan(delta_for_test(options_.promise.delta, tests_in_force(now_us))));
 }
 
 }  // namespace understudy::calibration

@@ -189,6 +189,7 @@ class PromiseKeeper {
   void foresee(const Plan& plan);
   std::size_t pool_wanted() const;
   std::size_t fit_wanted() const;
+  std::size_t fair_fit_rows() const;
   bool renewing() const;
 
   KeeperOptions options_;
