@@ -446,7 +446,11 @@ TEST_F(SignalLadderTest, AProvenSelfCheckServesTheStudentsAnswer) {
   const auto proven = prove(true);
   ASSERT_TRUE(proven);
   ASSERT_TRUE(proven->rungs[1].threshold);
-  EXPECT_FALSE(proven->rungs[0].threshold) << "its own confidence says nothing";
+  if (proven->rungs[0].threshold) {
+    // Its own confidence says nothing, so at most a lucky sliver of it may serve.
+    const std::vector<float> middling(kStudentFeatures, 0.5f);
+    EXPECT_LT(proven->rungs[0].model.probability(0.5, middling), *proven->rungs[0].threshold);
+  }
   for (const char* extra : {"", ",\"stream\":true"}) {
     student_ = {{}, {}, {reply("Paris", {{"Paris", -0.4}}), reply("yes", {{"yes", -0.01}, {"no", -5}})}};
     teacher_ = {{}, {}, {reply("Paris")}};

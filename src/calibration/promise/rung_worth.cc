@@ -76,15 +76,24 @@ std::vector<RungWorth> rung_worth(std::span<const LabelledRow* const> rows, std:
   for (const LabelledRow* row : rows) teacher += row->teacher_cost_usd;
   if (rows.empty() || !(teacher > 0)) return {};
   const auto n = static_cast<double>(rows.size());
-  const Setting with = cheapest(rows, probability, alpha);
-  std::vector<RungWorth> worth;
+  std::vector<Setting> without_each;
   for (std::size_t r = 0; r < rungs.size(); ++r) {
     std::vector<std::vector<double>> rest(probability.begin(), probability.end());
     for (std::size_t other = 0; other < rungs.size(); ++other) {
       if (other != r && rows.front()->rungs[other].of != r) continue;
       rest[other].assign(rows.size(), std::numeric_limits<double>::quiet_NaN());
     }
-    const Setting without = cheapest(rows, rest, alpha);
+    without_each.push_back(cheapest(rows, rest, alpha));
+  }
+  // A ladder may leave a rung unasked, so it is never dearer than the ladder without it; the joint search, which is no exhaustive one,
+  // may have missed that.
+  Setting with = cheapest(rows, probability, alpha);
+  for (const Setting& without : without_each) {
+    if (without.mean() < with.mean()) with = without;
+  }
+  std::vector<RungWorth> worth;
+  for (std::size_t r = 0; r < rungs.size(); ++r) {
+    const Setting& without = without_each[r];
     RungWorth& w = worth.emplace_back();
     w.rung = rungs[r].name;
     w.threshold = with.thresholds[r];

@@ -68,8 +68,18 @@ class Search {
   }
 
   /// With one rung there is nothing to weigh: every threshold of its grid, each in turn.
-  std::size_t grid_size() const { return columns_.front().grid.size(); }
-  void choose(std::size_t g) { chosen_.front() = g; }
+  /// The only rung that has anything to serve with; nullopt where none has, or more than one.
+  std::optional<std::size_t> only_rung() const {
+    std::optional<std::size_t> only;
+    for (std::size_t r = 0; r < columns_.size(); ++r) {
+      if (columns_[r].grid.empty()) continue;
+      if (only) return std::nullopt;
+      only = r;
+    }
+    return only;
+  }
+  std::size_t grid_size(std::size_t rung) const { return columns_[rung].grid.size(); }
+  void choose(std::size_t rung, std::size_t g) { chosen_[rung] = g; }
 
   ThresholdCandidate candidate() const {
     ThresholdCandidate c;
@@ -213,9 +223,10 @@ std::vector<ThresholdCandidate> threshold_path(std::span<const LabelledRow* cons
   const auto price = [](double dearest, std::size_t k, std::size_t n) {
     return dearest * std::pow(kCheapest / dearest, static_cast<double>(k) / static_cast<double>(n - 1));
   };
-  const bool single = probability.size() == 1;   // every threshold of the grid; nothing to be chosen jointly
-  for (std::size_t g = 0; single && g < search.grid_size(); ++g) {
-    search.choose(g);
+  // One rung alone (a cache that has never hit is none): every threshold of its grid; nothing to be chosen jointly.
+  const std::optional<std::size_t> single = search.only_rung();
+  for (std::size_t g = 0; single && g < search.grid_size(*single); ++g) {
+    search.choose(*single, g);
     keep(search.candidate());
   }
   for (std::size_t k = 0; !single && k < kPrices; ++k) {
