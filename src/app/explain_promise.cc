@@ -50,8 +50,8 @@ Result<ExplainedPromise> explained_promise(store::StoreReader& reader, const sto
   auto rows = reader.promise_rows(key, WallTime{since}, [&](const store::PromiseRowRecord& record) {
     if (record.time.us > until) return false;
     if (record.request_id != request.request_id) return true;
-    if (auto row = calibration::parse_row(record.row)) explained.row = std::move(*row);
-    return !explained.row.has_value();
+    if (auto row = calibration::parse_row(record.row)) explained.row = std::move(*row);  // the last: feedback may have corrected it
+    return true;
   });
   if (!rows) return fail(std::move(rows.error()));
   if (explained.row) {

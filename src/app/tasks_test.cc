@@ -12,7 +12,6 @@
 #include "app/queries.h"
 #include "app/status_page.h"
 #include "app/tasks_report.h"
-#include "base/hash.h"
 #include "store/store.h"
 
 namespace understudy::app {

@@ -1,5 +1,6 @@
 #include "gateway/internal/admin_routes.h"
 
+#include <algorithm>
 #include <array>
 
 #include "net/http.h"
@@ -47,10 +48,8 @@ std::string form_decoded(std::string_view text) {
 std::span<const AdminRouteInfo> admin_routes() { return kRoutes; }
 
 std::optional<std::string> AdminQuestion::parameter(std::string_view key) const {
-  for (const auto& [name, value] : query) {
-    if (name == key) return value;
-  }
-  return std::nullopt;
+  const auto found = std::find_if(query.begin(), query.end(), [&](const auto& one) { return one.first == key; });
+  return found == query.end() ? std::nullopt : std::optional(found->second);
 }
 
 namespace internal {
