@@ -61,17 +61,15 @@ void add_store_arguments(CLI::App& cli, StoreArguments& arguments) {
                  fmt::format("Data directory, also of a running gateway (now: {}; default: UNDERSTUDY_DATA, else ./{})",
                              arguments.data, kDefaultData))
       ->type_name("DIR");
-  cli.add_option("--url", arguments.url, "Not yet: ask a running gateway over HTTP")->type_name("URL");
   cli.add_flag("--json", arguments.json, "As one JSON object (docs/formats/cli-json.md)");
 }
 
+void add_gateway_arguments(CLI::App& cli, StoreArguments& arguments) {
+  cli.add_option("--url", arguments.url, "Ask the gateway at this address (http://host:port) instead of a directory")->type_name("URL");
+  cli.add_option("--key-env", arguments.key_env, "With --url: the environment variable that holds an admin key")->type_name("NAME")->capture_default_str();
+}
+
 Result<void> check_store_arguments(const StoreArguments& arguments) {
-  if (!arguments.url.empty()) {
-    return fail(
-        ErrorKind::kUnsupported,
-        "--url cannot be used yet: the gateway has no admin API in this version. On the gateway's machine use --data DIR, which "
-        "also works while it runs.");
-  }
   std::error_code code;
   if (std::filesystem::is_directory(arguments.data, code)) return {};
   if (std::filesystem::exists(arguments.data, code)) {

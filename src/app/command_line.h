@@ -18,17 +18,20 @@ namespace understudy::app {
 /// answered; 2 after wrong arguments were told, an unknown flag with the nearest known one.
 std::optional<int> parse_arguments(CLI::App& cli, int argc, char** argv);
 
-/// --data, --url and --json of commands that read the store.
+/// --data, --url, --key-env and --json of commands that read the store.
 struct StoreArguments {
   std::string data;
-  std::string url;
+  std::string url;                                ///< a running gateway's; "": the directory is read
+  std::string key_env = "UNDERSTUDY_ADMIN_KEY";   ///< environment variable that holds its admin key
   bool json = false;
 };
 
-/// Declares them. The default of --data is UNDERSTUDY_DATA, else ./understudy-data.
+/// Declares --data (default: UNDERSTUDY_DATA, else ./understudy-data) and --json.
 void add_store_arguments(CLI::App& cli, StoreArguments& arguments);
+/// And --url and --key-env, for commands that can ask a running gateway.
+void add_gateway_arguments(CLI::App& cli, StoreArguments& arguments);
 
-/// kUnsupported where --url was given; kNotFound with how to start a gateway where there is no such directory.
+/// kNotFound with how to start a gateway where there is no such directory.
 Result<void> check_store_arguments(const StoreArguments& arguments);
 
 /// Opens the directory for reading, also beside a running gateway. Errors as check_store_arguments and StoreReader::open.

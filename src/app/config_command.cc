@@ -8,6 +8,7 @@
 #include "app/command.h"
 #include "app/command_line.h"
 #include "app/config.h"
+#include "app/config_sections.h"
 #include "app/human.h"
 #include "app/output.h"
 #include "base/json_writer.h"
@@ -81,6 +82,9 @@ void add_defaults(const Config& config, std::vector<Origin>& origins) {
     add(path + ".max_age", duration(cascade.max_age_ms));
     add(path + ".spot_check", fmt::format("{}", cascade.spot_check));
     add(path + ".label_budget_usd_per_day", cascade.label_budget_per_day ? format_usd(*cascade.label_budget_per_day, 2) : "none");
+    std::vector<std::string> signals;
+    for (const cascade::SignalSpec& signal : cascade.signals) signals.push_back(signal_text(signal, policy));
+    add(path + ".signals", signals.empty() ? "none" : fmt::format("{}", fmt::join(signals, ", ")));
     add(path + ".cache_max_age", duration(cascade.cache_max_age_ms));
     add(path + ".on_teacher_failure", cascade.on_teacher_failure == cascade::OnTeacherFailure::kStudent ? "student" : "error");
   }

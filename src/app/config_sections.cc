@@ -277,6 +277,7 @@ Result<void> read_cascade(TableReader table, const std::string& name, SectionCon
     if (*failure != "error" && *failure != "student") return table.wrong("on_teacher_failure", "must be \"error\" or \"student\"");
     cascade.on_teacher_failure = *failure == "student" ? cascade::OnTeacherFailure::kStudent : cascade::OnTeacherFailure::kError;
   }
+  APP_CHECK(read_signals(table, cascade, context));
   APP_TRY(early, table.boolean("early_reject"));
   if (early && *early) return table.wrong("early_reject", "= true is not available in this version");
   APP_CHECK(refuse_future(table, {"escalate_between"}));

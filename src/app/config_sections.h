@@ -28,6 +28,10 @@ Result<void> read_limits(TableReader table, SectionContext& context);
 Result<cascade::PricedModel> read_model(TableReader table, const std::string& name, SectionContext& context);
 Result<void> read_cascade(TableReader table, const std::string& name, SectionContext& context);
 Result<void> read_task(TableReader table, const std::string& name, SectionContext& context);
+/// `signals` of a cascade whose models, stages and threshold have been read.
+Result<void> read_signals(TableReader& table, cascade::CascadeConfig& cascade, SectionContext& context);
+/// A signal as the file says it: "samples:3".
+std::string signal_text(const cascade::SignalSpec& signal, const cascade::Policy& policy);
 Result<gateway::ApiKey> read_key(TableReader table);
 
 /// "IN,OUT" or two strings, in USD per 1M tokens.

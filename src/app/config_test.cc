@@ -91,6 +91,44 @@ TEST_F(ConfigTest, WrongValuesSayWhatIsWanted) {
   EXPECT_NE(error("= nonsense").find(":1"), std::string::npos);
 }
 
+TEST_F(ConfigTest, SignalsAreReadInTheirOrder) {
+  const auto config = load(with_models("[models.mid]\nurl = \"http://127.0.0.1:3/v1\"\nmodel = \"m\"\n", "", "signals = [\"samples:3\", \"self_check\", \"verbal\", \"peer:mid\"]"));
+  ASSERT_TRUE(config) << config.error().message;
+  const cascade::Policy& policy = *config->snapshot.policy;
+  const auto& signals = policy.cascades[0].signals;
+  ASSERT_EQ(signals.size(), 4u);
+  EXPECT_EQ(signals[0].kind, cascade::SignalKind::kSamples);
+  EXPECT_EQ(signals[0].samples, 3);
+  EXPECT_EQ(signals[1].kind, cascade::SignalKind::kSelfCheck);
+  EXPECT_EQ(signals[2].kind, cascade::SignalKind::kVerbal);
+  EXPECT_EQ(policy.models[signals[3].peer].config.name, "mid");
+  EXPECT_NE(policy.version, load(with_models("[models.mid]\nurl = \"http://127.0.0.1:3/v1\"\nmodel = \"m\"\n"))->snapshot.policy->version);
+}
+
+TEST_F(ConfigTest, WrongSignalsSayWhatIsWanted) {
+  const auto wrong = [&](const std::string& list) { return error(with_models("", "", "signals = [" + list + "]")); };
+  EXPECT_NE(wrong("\"selfcheck\"").find("did you mean \"self_check\""), std::string::npos) << wrong("\"selfcheck\"");
+  for (const char* samples : {"\"samples\"", "\"samples:\"", "\"samples:0\"", "\"samples:21\"", "\"samples:3x\"", "\"samples:-1\"", "\"samples:99999999999\""}) {
+    EXPECT_NE(wrong(samples).find("samples:1 to samples:20"), std::string::npos) << samples;
+  }
+  EXPECT_NE(wrong("\"verbal:3\"").find("takes no value"), std::string::npos);
+  EXPECT_NE(wrong("\"peer:teachr\"").find("did you mean \"teacher\""), std::string::npos);
+  EXPECT_NE(wrong("\"peer\"").find("no [models.]"), std::string::npos);
+  EXPECT_NE(wrong("\"peer:teacher\"").find("is the teacher"), std::string::npos);
+  EXPECT_NE(wrong("\"peer:student\"").find("the student itself"), std::string::npos);
+  EXPECT_NE(wrong("\"verbal\", \"verbal\"").find("twice"), std::string::npos);
+  EXPECT_NE(wrong("3").find("list of strings"), std::string::npos);
+  EXPECT_NE(error(with_models("", "", "stages = [\"teacher\"]\nsignals = [\"verbal\"]")).find("no \"student\""), std::string::npos);
+}
+
+TEST_F(ConfigTest, SignalsUnderAThresholdByHandAreWarnedOf) {
+  const auto config = load(with_models("", "", "escalate_below = 0.8\nsignals = [\"verbal\"]"));
+  ASSERT_TRUE(config) << config.error().message;
+  ASSERT_EQ(config->warnings.size(), 1u);
+  EXPECT_NE(config->warnings[0].find("cascade.default.signals"), std::string::npos);
+  EXPECT_TRUE(load(with_models("", "", "signals = []"))->warnings.empty());
+}
+
 TEST_F(ConfigTest, UrlsThatCannotBeCalledAreRefusedBeforeAnythingStarts) {
   for (const char* url : {"ftp://h/v1", "http://", "http://169.254.169.254/v1", "http://user:pass@h/v1", "127.0.0.1:8000"}) {
     const std::string message = error(with_models("[models.other]\nmodel = \"m\"\nurl = \"" + std::string(url) + "\"\n"));
@@ -191,6 +229,7 @@ TEST_F(ConfigTest, EveryKeyChangesSomething) {
   changed("", "", "spot_check = 0.5", [&](const Config& c) { return cascade(c).spot_check; });
   changed("", "", "label_budget_usd_per_day = 1.0", [&](const Config& c) { return cascade(c).label_budget_per_day->value; });
   changed("", "", "cache_max_age = \"1s\"", [&](const Config& c) { return cascade(c).cache_max_age_ms; });
+  changed("", "", "signals = [\"verbal\"]", [&](const Config& c) { return cascade(c).signals.size(); });
   changed("", "", "on_teacher_failure = \"student\"", [&](const Config& c) { return cascade(c).on_teacher_failure; });
   changed("", "", "escalate_below = 0.79", [](const Config& c) { return c.snapshot.policy->version; });
 }

@@ -8,6 +8,7 @@
 #include "app/command.h"
 #include "app/command_line.h"
 #include "app/config.h"
+#include "app/label_needs.h"
 #include "app/output.h"
 #include "base/json_writer.h"
 #include "base/time_format.h"
@@ -104,7 +105,7 @@ void examine_machine(const Config& config, std::vector<Finding>& findings) {
   findings.push_back({"machine", "disk", enough, true, code ? code.message() : fmt::format("{:.1f} GiB free for {}", static_cast<double>(space.available) / (1 << 30), config.data.string())});
 }
 
-int doctor(const ServeFlags& flags, bool json) {
+int doctor(const ServeFlags& flags, const StoreArguments& gateway, bool json) {
   auto config = load_config(flags, process_environment());
   if (!config) return report_error("understudy doctor", config.error(), json);
   auto reactor = net::Reactor::create();
@@ -113,6 +114,9 @@ int doctor(const ServeFlags& flags, bool json) {
   std::vector<Finding> findings;
   net::block_on(**reactor, examine(pool, *config->snapshot.policy, findings));
   examine_machine(*config, findings);
+
+  const auto needs = gateway.url.empty() ? label_needs(*config) : label_needs_of_gateway(gateway);
+  if (!needs) findings.push_back({"promise", "evidence", false, false, needs.error().message});
 
   bool healthy = true;
   for (const Finding& finding : findings) healthy = healthy && (finding.ok || finding.advice);
@@ -123,12 +127,14 @@ int doctor(const ServeFlags& flags, bool json) {
     for (const Finding& f : findings) w.begin_object().field("subject", f.subject).field("check", f.check).field("ok", f.ok).field("note", f.note).end_object();
     w.end_array().key("warnings").begin_array();
     for (const std::string& warning : config->warnings) w.string(warning);
+    w.end_array().key("tasks").begin_array();
+    for (const LabelNeed& need : needs ? *needs : std::vector<LabelNeed>()) write_label_need(w, need);
     w.end_array().end_object();
     out += '\n';
   } else {
     for (const Finding& f : findings) out += fmt::format("{:<5} {:<12} {:<10} {}\n", f.ok ? "ok" : f.advice ? "note" : "FAIL", f.subject, f.check, f.note);
     for (const std::string& warning : config->warnings) out += fmt::format("note  {}\n", warning);
-    out += "Thresholds are set by hand in this version: no labels are needed until the first cheap answer.\n";
+    if (needs) out += label_needs_text(*needs);
   }
   return print_output(out, healthy ? kExitDone : kExitGateFailed);
 }
@@ -137,8 +143,9 @@ int doctor(const ServeFlags& flags, bool json) {
 
 int run_doctor_command(int argc, char** argv) {
   ServeFlags flags;
+  StoreArguments gateway;
   bool json = false;
-  CLI::App cli{"Calls each upstream once: reachable, key valid, logprobs, streaming, price known; looks at clock and disk."};
+  CLI::App cli{"Calls each upstream once: reachable, key valid, logprobs, streaming, price known; looks at clock and disk; says how many labels each task still needs."};
   cli.footer("Examples:\n  understudy doctor --config understudy.toml\n  understudy doctor --student ollama:llama3.2 --teacher openai:gpt-4o\nExit status 1 where something will not work.");
   cli.add_option("-c,--config", flags.config, "Configuration file (TOML)");
   cli.add_option("--data", flags.data, "Data directory")->envname("UNDERSTUDY_DATA");
@@ -149,8 +156,10 @@ int run_doctor_command(int argc, char** argv) {
   cli.add_option("--student-price", flags.student_price, "As for serve");
   cli.add_option("--teacher-price", flags.teacher_price, "As for serve");
   cli.add_flag("--json", json, "JSON instead of text");
+  cli.add_option("--url", gateway.url, "Ask the gateway at this address, instead of the data directory, how far its tasks are")->type_name("URL");
+  cli.add_option("--key-env", gateway.key_env, "With --url: the environment variable that holds an admin key")->type_name("NAME")->capture_default_str();
   if (const auto status = parse_arguments(cli, argc, argv)) return *status;
-  return doctor(flags, json);
+  return doctor(flags, gateway, json);
 }
 
 }  // namespace understudy::app

@@ -7,7 +7,9 @@
 #include "app/answer_text.h"
 #include "app/human.h"
 #include "app/record_json.h"
+#include "app/section.h"
 #include "app/table.h"
+#include "base/time_format.h"
 #include "calibration/features.h"
 
 namespace understudy::app {
@@ -18,26 +20,7 @@ using store::RequestDetail;
 using store::RequestRecord;
 using Align = Table::Align;
 
-constexpr std::size_t kNameWidth = 12;
-
-/// Lines "name      text", the text wrapped behind the name.
-class Section {
- public:
-  explicit Section(const TextStyle& style) : style_(style) {}
-
-  void line(std::string_view name, const std::string& text) {
-    if (text.empty()) return;
-    const std::string label = pad_right(name, kNameWidth);
-    const std::string wrapped = wrap(std::string(kIndent, ' ') + label + text, style_.width, kIndent + kNameWidth);
-    out_ += std::string(kIndent, ' ') + paint(style_, Ink::kDim, label) + wrapped.substr(kIndent + label.size()) + "\n";
-  }
-  std::string take() { return std::move(out_); }
-
- private:
-  static constexpr std::size_t kIndent = 2;
-  const TextStyle& style_;
-  std::string out_;
-};
+constexpr std::size_t kNameWidth = Section::kNameWidth;
 
 std::string joined(std::initializer_list<std::string> parts, std::string_view separator = ", ") {
   std::string out;
@@ -113,6 +96,65 @@ std::string decision_section(const RequestDetail& detail, WallTime now, const Te
                              human_usd(r.teacher_cost, r.teacher_cost_estimated), saved));
   s.line("labels", labels_cost(detail));
   return s.take();
+}
+
+std::string promise_section(const RequestRecord& r, const ExplainedPromise& promise, const TextStyle& style) {
+  if (!promise.policy && !promise.row) return {};
+  Section s(style);
+  if (promise.policy) {
+    const calibration::LadderPolicy& p = *promise.policy;
+    s.line("version", fmt::format("{}, proven {} UTC: alpha {:.3g}, delta {:.3g}", p.version, human_time(WallTime{p.proven_at_us}), p.alpha, p.delta));
+    s.line("proof", fmt::format("of {} fresh rows that it serves {} were bad: at most {:.2f} % disagree (delta spent {:.3g})", p.rows, p.bad, 100 * p.upper_bound, p.delta_spent));
+    for (std::size_t i = 0; i < p.rungs.size(); ++i) {
+      const std::string name = i < promise.rungs.size() ? printable(promise.rungs[i]) : fmt::format("rung {}", i);
+      s.line(i == 0 ? "thresholds" : "", fmt::format("{}: {} ({})", name, p.rungs[i].threshold ? fmt::format("{:.4f}", *p.rungs[i].threshold) : "never", p.rungs[i].model.method));
+    }
+  }
+  if (promise.row) {
+    const calibration::LabelledRow& row = *promise.row;
+    s.line("row", fmt::format("{} row, probability {:.3g}: {}", row.use == calibration::RowUse::kTest ? "test" : "fit", row.propensity, promise.row_fate));
+    for (std::size_t i = 0; i < row.rungs.size(); ++i) {
+      const calibration::RungOutcome& o = row.rungs[i];
+      const std::string name = i < promise.row_rungs.size() ? printable(promise.row_rungs[i]) : fmt::format("rung {}", i);
+      s.line(i == 0 ? "outcomes" : "", o.usable ? fmt::format("{}: raw confidence {:.4f}, {}", name, o.raw, o.bad ? "disagrees with the teacher" : "agrees with the teacher") : name + ": no usable answer");
+    }
+  } else if (r.coin_heads) {
+    s.line("row", "none: its label was not made (yet), or could not be kept");
+  }
+  return "\n" + paint(style, Ink::kBold, "Promise") + "\n" + s.take();
+}
+
+void write_promise(JsonWriter& w, const ExplainedPromise& promise) {
+  w.key("promise");
+  if (promise.policy) {
+    const calibration::LadderPolicy& p = *promise.policy;
+    w.begin_object().field("version", p.version).field("alpha", p.alpha).field("delta", p.delta).field("delta_spent", p.delta_spent);
+    w.field("rows", p.rows).field("bad", p.bad).field("upper_bound", p.upper_bound).field("proven_at", format_rfc3339(WallTime{p.proven_at_us}));
+    w.key("thresholds").begin_object();
+    for (std::size_t i = 0; i < p.rungs.size(); ++i) {
+      w.key(i < promise.rungs.size() ? promise.rungs[i] : fmt::format("rung_{}", i));
+      p.rungs[i].threshold ? w.number(*p.rungs[i].threshold) : w.string("never");
+    }
+    w.end_object().end_object();
+  } else {
+    w.null();
+  }
+  w.key("row");
+  if (!promise.row) {
+    w.null();
+    return;
+  }
+  const calibration::LabelledRow& row = *promise.row;
+  w.begin_object().field("use", row.use == calibration::RowUse::kTest ? "test" : "fit").field("propensity", row.propensity).field("fate", promise.row_fate);
+  w.key("rungs").begin_array();
+  for (std::size_t i = 0; i < row.rungs.size(); ++i) {
+    const calibration::RungOutcome& o = row.rungs[i];
+    w.begin_object().field("rung", i < promise.row_rungs.size() ? promise.row_rungs[i] : fmt::format("rung_{}", i)).field("usable", o.usable);
+    write_optional(w, "raw_confidence", o.usable ? std::optional(o.raw) : std::nullopt);
+    write_optional(w, "agrees", o.usable ? std::optional(!o.bad) : std::nullopt);
+    w.end_object();
+  }
+  w.end_array().end_object();
 }
 
 std::string usage_text(const AttemptRecord& a) {
@@ -221,10 +263,10 @@ std::string unsettled_section(const RequestDetail& detail, const TextStyle& styl
 
 }  // namespace
 
-std::string explain_text(const RequestDetail& detail, WallTime now, bool full, const TextStyle& style) {
+std::string explain_text(const RequestDetail& detail, WallTime now, bool full, const TextStyle& style, const ExplainedPromise& promise) {
   std::string out = paint(style, Ink::kBold, printable(detail.request.request_id)) + "\n" +
                     wrap(explain_sentence(detail), style.width) + "\n\n";
-  out += decision_section(detail, now, style);
+  out += decision_section(detail, now, style) + promise_section(detail.request, promise, style);
   for (const AttemptRecord& attempt : detail.attempts) out += attempt_section(attempt, full, style);
   if (detail.request.finished && detail.attempts.empty()) out += "\nNo model was called.\n";
   out += unsettled_section(detail, style) + labels_section(detail, style) + feedback_section(detail, full, style);
@@ -235,11 +277,12 @@ std::string explain_text(const RequestDetail& detail, WallTime now, bool full, c
   return out;
 }
 
-std::string explain_json(const RequestDetail& detail) {
+std::string explain_json(const RequestDetail& detail, const ExplainedPromise& promise) {
   std::string out;
   JsonWriter w(out);
   w.begin_object().field("schema", "understudy.explain/1").field("explanation", explain_sentence(detail));
   write_request_fields(w, detail.request);
+  write_promise(w, promise);
   write_body(w, "request", detail.body);
   w.key("attempts").begin_array();
   for (const AttemptRecord& attempt : detail.attempts) write_attempt(w, attempt);

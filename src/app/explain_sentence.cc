@@ -71,6 +71,11 @@ std::string decided(const RequestDetail& detail) {
   if (r.reason == reason::kMode) return fmt::format("The mode \"{}\" said who answers: {} served", printable(r.mode), server(r));
   if (r.reason == reason::kShadow)
     return fmt::format("In shadow mode the teacher serves everything and the rest runs beside it: {} served", server(r));
+  if (r.reason == reason::kNoCalibration)
+    return fmt::format("No version of the task's promise was proven, so {} served (`understudy tasks show` says what is missing)", server(r));
+  if (r.reason == reason::kNewPrompt) {
+    return fmt::format("The proof in force is about other prompts (system message, tools or format), so {} served", server(r));
+  }
   if (r.reason == reason::kPinned)
     return fmt::format("The task \"{}\" is pinned to the teacher: {} served", printable(r.task), server(r));
   if (r.reason == reason::kNoStudent)

@@ -17,6 +17,7 @@
 #include "app/serve_command.h"
 #include "app/status_command.h"
 #include "app/store_command.h"
+#include "app/tasks_command.h"
 #include "app/terminal.h"
 #include "app/version.h"
 #include "audit/command.h"
@@ -56,6 +57,9 @@ constexpr Command kCommands[] = {
     {"requests", kLook, "Latest requests, by task, tenant, stage or reason", run_requests_command},
     {"escalations", kLook, "Requests that went to the teacher, with both answers", run_escalations_command},
     {"explain", kLook, "Why one request was served as it was", run_explain_command},
+    {"tasks", kLook, "The promise of each task: proven, warming, or never, and what is needed", run_tasks_command},
+    {"tasks show", kLook, "One task: why its bill is what it is, and what would lower it", run_tasks_show_command},
+    {"tasks pin", kLook, "Take a task off the cheap stages at once, or back: teacher or auto", run_tasks_pin_command},
     {"audit", kMeasure, "Where the money goes in your traces, and what would be saved", run_audit},
     {"eval", kMeasure, "What a cascade would do on recorded answers", run_eval},
     {"export outcomes", kMeasure, "The gateway's log in the form that eval reads", run_export_outcomes},

@@ -333,6 +333,19 @@ TEST(EscalationsText, ShowsBothAnswersAndWhy) {
   EXPECT_EQ(escalations_text({}, kNow, "", kPlain), "No such escalations.\n");
 }
 
+TEST(EscalationsText, CallsOfASignalAreNoAnswers) {
+  EscalationPage plain, with_signal;
+  plain.escalations.push_back({escalated().request, escalated()});
+  store::RequestDetail d = escalated();
+  store::AttemptRecord check = d.attempts[0];
+  check.rung = "student+self_check";
+  check.served = false;
+  check.answer = {R"({"role":"assistant","content":"yes"})", 38, true};
+  d.attempts.push_back(check);
+  with_signal.escalations.push_back({d.request, d});
+  EXPECT_EQ(escalations_text(with_signal, kNow, "", kPlain), escalations_text(plain, kNow, "", kPlain));
+}
+
 TEST(EscalationsText, SaysWhatIsNotThere) {
   EscalationPage page;
   store::RequestDetail d = escalated();

@@ -6,6 +6,7 @@
 #include "app/human.h"
 #include "app/record_json.h"
 #include "app/table.h"
+#include "store/rung_name.h"
 
 namespace understudy::app {
 namespace {
@@ -82,7 +83,7 @@ void write_next(JsonWriter& w, const std::optional<std::string>& next) {
 const store::AttemptRecord* answer_of(const store::RequestDetail& detail, Stage stage) {
   const store::AttemptRecord* last = nullptr;
   for (const store::AttemptRecord& attempt : detail.attempts) {
-    if (attempt.stage != stage || !attempt.error.empty()) continue;
+    if (attempt.stage != stage || !attempt.error.empty() || store::is_signal_rung(attempt.rung)) continue;
     if (attempt.served) return &attempt;
     last = &attempt;
   }

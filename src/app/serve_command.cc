@@ -3,9 +3,14 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <csignal>
+#include <future>
+#include <mutex>
+#include <vector>
 
+#include "app/admin_api.h"
 #include "app/child_process.h"
 #include "app/command.h"
 #include "app/command_line.h"
@@ -78,23 +83,56 @@ void greet(const Config& config, const gateway::Gateway& gateway) {
   if (config.snapshot.keys->open()) log::info("no API keys are configured: loopback only");
 }
 
-void reload(const ServeFlags& flags, gateway::Gateway& gateway) {
+/// A sentence that says what is in force now.
+Result<std::string> try_reload(const ServeFlags& flags, gateway::Gateway& gateway) {
   auto config = load_config(flags, process_environment());
-  if (!config) {
-    log::error("reload refused, the old configuration stays in force: {}", config.error().message);
-    return;
-  }
-  if (auto other = check_not_itself(*config, gateway.address()); !other) {
-    log::error("reload refused, the old configuration stays in force: {}", other.error().message);
-    return;
-  }
+  if (!config) return fail(std::move(config.error()));
+  if (auto other = check_not_itself(*config, gateway.address()); !other) return fail(std::move(other.error()));
   for (const std::string& warning : config->warnings) log::warn("{}", warning);
-  if (auto done = gateway.reload(config->snapshot); !done) {
-    log::error("reload refused, the old configuration stays in force: {}", done.error().message);
-    return;
-  }
-  log::info("reloaded: models, cascades, tasks and keys are in force (policy {}); listen, workers, limits and store need a restart", config->snapshot.policy->version);
+  if (auto done = gateway.reload(config->snapshot); !done) return fail(std::move(done.error()));
+  return fmt::format("reloaded: models, cascades, tasks and keys are in force (policy {}); listen, workers, limits and store need a restart", config->snapshot.policy->version);
 }
+
+Result<std::string> reload(const ServeFlags& flags, gateway::Gateway& gateway) {
+  auto done = try_reload(flags, gateway);
+  if (!done) {
+    done.error().message = "reload refused, the old configuration stays in force: " + done.error().message;
+    log::error("{}", done.error().message);
+  } else {
+    log::info("{}", *done);
+  }
+  return done;
+}
+
+/// Reloads that were asked for over HTTP. The main thread does them between two signals, as it does those of SIGHUP: so none can run
+/// beside a drain, which would wait for reactors that have ended.
+class ReloadRequests {
+ public:
+  /// From any thread; waits until the main thread has done it.
+  Result<std::string> ask() {
+    std::future<Result<std::string>> done;
+    {
+      const std::lock_guard lock(mutex_);
+      if (closed_) return fail(ErrorKind::kOverloaded, "The gateway is stopping.");
+      done = waiting_.emplace_back().get_future();
+    }
+    ::kill(::getpid(), SIGHUP);
+    return done.get();
+  }
+
+  /// Who has asked until now. Their reload begins after this, so that none gets the outcome of an older file. `close`: nobody is taken
+  /// from now on.
+  std::vector<std::promise<Result<std::string>>> take(bool close = false) {
+    const std::lock_guard lock(mutex_);
+    closed_ = closed_ || close;
+    return std::exchange(waiting_, {});
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::promise<Result<std::string>>> waiting_;   ///< guarded
+  bool closed_ = false;
+};
 
 int serve(const ServeFlags& flags, const std::string& port_file) {
   auto config = load_config(flags, process_environment());
@@ -115,6 +153,8 @@ int serve(const ServeFlags& flags, const std::string& port_file) {
   options.version = std::string(version());
   options.data = config->data;
   options.export_calls = [data = config->data](const std::function<Result<void>(std::string_view)>& write) { return audit::export_calls(data, write); };
+  ReloadRequests reloads;
+  options.admin = make_admin_handler(config->data, [&reloads] { return reloads.ask(); });
   auto gateway = gateway::Gateway::start(std::move(options), config->snapshot, store->get());
   if (!gateway) return report_error("understudy serve", gateway.error(), false);
   greet(*config, **gateway);
@@ -126,12 +166,15 @@ int serve(const ServeFlags& flags, const std::string& port_file) {
     int signal = 0;
     if (sigwait(&signals, &signal) != 0) continue;
     if (signal == SIGHUP) {
-      reload(flags, **gateway);
+      auto asked = reloads.take();
+      const auto done = reload(flags, **gateway);
+      for (auto& promise : asked) promise.set_value(done);
       continue;
     }
     log::info("stopping: no new requests, up to {} s for those in flight (once more to stop at once)", config->drain_ms / 1000);
     break;
   }
+  for (auto& promise : reloads.take(true)) promise.set_value(fail(ErrorKind::kOverloaded, "The gateway is stopping."));
   // A second signal ends the process at once; the journal has what was answered.
   std::signal(SIGINT, SIG_DFL);
   std::signal(SIGTERM, SIG_DFL);

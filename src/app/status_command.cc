@@ -1,32 +1,23 @@
 #include "app/status_command.h"
 
-#include <fmt/format.h>
-
 #include <CLI/CLI.hpp>
-#include <algorithm>
 
 #include "app/command_line.h"
-#include "app/nearest.h"
+#include "app/gateway_client.h"
 #include "app/output.h"
-#include "app/status_report.h"
+#include "app/queries.h"
 
 namespace understudy::app {
 namespace {
 
-Result<StatusReport> read_status(const StoreArguments& arguments, const std::optional<std::string>& task) {
-  auto reader = open_reader(arguments);
-  if (!reader) return fail(reader.error());
-  auto status = reader->status();
-  if (!status) return fail(status.error());
-  StatusReport report{arguments.data, std::move(*status), task};
-  if (!task) return report;
-  std::vector<std::string_view> names;
-  for (const store::TaskTotals& seen : report.status.tasks) names.push_back(seen.task);
-  if (std::find(names.begin(), names.end(), *task) != names.end()) return report;
-  std::erase(names, std::string_view());  // requests without a name
-  return fail(ErrorKind::kNotFound,
-              fmt::format("no request of a task \"{}\" is recorded{} (tasks: {})", *task, did_you_mean(*task, names),
-                          names.empty() ? "none yet" : fmt::format("{}", fmt::join(names, ", "))));
+Result<std::string> status(const StoreArguments& arguments, const std::optional<std::string>& task, const Rendering& how) {
+  if (!arguments.url.empty()) {
+    GatewayQuestion question{"/admin/api/status", {}};
+    if (task) question.query.emplace_back("task", *task);
+    return ask_gateway(arguments, std::move(question), how);
+  }
+  if (auto checked = check_store_arguments(arguments); !checked) return fail(checked.error());
+  return answer_status({arguments.data}, task, how);
 }
 
 }  // namespace
@@ -36,11 +27,12 @@ int run_status_command(int argc, char** argv) {
   StoreArguments arguments;
   std::optional<std::string> task;
   add_store_arguments(cli, arguments);
+  add_gateway_arguments(cli, arguments);
   cli.add_option("--task", task, "Only this task");
   if (const auto status = parse_arguments(cli, argc, argv)) return *status;
-  const auto report = read_status(arguments, task);
-  if (!report) return report_error(argv[0], report.error(), arguments.json);
-  return print_output(arguments.json ? status_json(*report) : status_text(*report, stdout_style()));
+  const auto text = status(arguments, task, {arguments.json, stdout_style()});
+  if (!text) return report_error(argv[0], text.error(), arguments.json);
+  return print_output(*text);
 }
 
 }  // namespace understudy::app

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <limits>
 
+#include "store/rung_name.h"
+
 namespace understudy::cascade {
 
 std::string_view signal_name(SignalKind kind) {
@@ -28,7 +30,7 @@ std::vector<Rung> make_ladder(const Policy& policy, const CascadeConfig& cascade
   const std::size_t first = ladder.size();
   add({"student", Stage::kStudent, *cascade.student, {}, 0});
   for (const SignalSpec& signal : cascade.signals) {
-    std::string name = fmt::format("student+{}", signal_name(signal.kind));
+    std::string name = fmt::format("{}{}", store::kSignalRungPrefix, signal_name(signal.kind));
     if (signal.kind == SignalKind::kSamples) name += fmt::format("{}", signal.samples);
     if (signal.kind == SignalKind::kPeer) name += fmt::format(":{}", policy.models[signal.peer].config.name);
     add({std::move(name), Stage::kStudent, *cascade.student, signal, first});

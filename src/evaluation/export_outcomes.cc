@@ -9,6 +9,7 @@
 #include "base/time_format.h"
 #include "calibration/features.h"
 #include "evaluation/outcomes.h"
+#include "store/rung_name.h"
 
 namespace understudy::evaluation {
 
@@ -78,7 +79,7 @@ std::optional<std::string> outcome_line(const store::RequestDetail& detail, std:
   const store::AttemptRecord* weak = nullptr;
   const store::AttemptRecord* strong = nullptr;
   for (const store::AttemptRecord& attempt : detail.attempts) {
-    if (!attempt.error.empty()) continue;
+    if (!attempt.error.empty() || store::is_signal_rung(attempt.rung)) continue;
     (attempt.stage == Stage::kTeacher ? strong : weak) = &attempt;
   }
   if (weak == nullptr) return std::nullopt;

@@ -73,6 +73,18 @@ TEST(ExportOutcomes, ALabelThatCameLaterCounts) {
   EXPECT_NE(line->find("\"label_source\":\"coin\""), std::string::npos) << *line;
 }
 
+TEST(ExportOutcomes, CallsOfASignalAreNoAnswers) {
+  store::RequestDetail d = escalated();
+  store::AttemptRecord check;
+  check.stage = Stage::kStudent;
+  check.model = "small";
+  check.rung = "student+self_check";
+  check.confidence = 0.9;
+  check.answer = body(R"({"role": "assistant", "content": "yes"})");
+  d.attempts.insert(d.attempts.begin() + 1, check);
+  EXPECT_EQ(outcome_line(d, "a"), outcome_line(escalated(), "a"));
+}
+
 TEST(ExportOutcomes, UnknownIsLeftOut) {
   store::RequestDetail d = escalated();
   d.attempts.resize(1);

@@ -31,6 +31,7 @@ void start_promises(Shared& shared, const Snapshot& snapshot, unsigned workers) 
   options.seed = shared.options.seed != 0 ? shared.options.seed : entropy64();
   shared.promises = std::make_unique<cascade::PromiseService>(std::move(options));
   shared.promises->configure(snapshot.policy);
+  shared.promise_figures = std::make_unique<internal::PromiseFigures>(*shared.promises, shared.options.data, shared.options.server.clock->wall());
   if (shared.options.data.empty()) return;
   const WallTime now = shared.options.server.clock->wall();
   constexpr std::int64_t kDayUs = 86'400'000'000;

@@ -15,6 +15,7 @@
 #include "cascade/counters.h"
 #include "cascade/label_budget.h"
 #include "cascade/policy.h"
+#include "gateway/admin.h"
 #include "gateway/key_ring.h"
 #include "net/client.h"
 #include "net/server.h"
@@ -40,6 +41,8 @@ struct GatewayOptions {
   /// Writes every recorded call as a line of the plain format of `understudy audit`, piece by piece, until `write` fails. Runs
   /// on a thread of its own, one at a time. Empty: GET /admin/api/calls answers 404.
   std::function<Result<void>(const std::function<Result<void>(std::string_view)>& write)> export_calls;
+  /// Answers the other admin routes and the status page. Empty: they answer 404.
+  AdminHandler admin;
 };
 
 /// Everything that serves, over one store. Start it, drain it; reload in between.

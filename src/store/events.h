@@ -94,7 +94,7 @@ struct RequestEvent {
   std::string_view body;            ///< the request's JSON; "" where bodies are off
   std::uint64_t body_full_bytes = 0;  ///< set by the journal where it had to truncate `body`; else 0
   std::string_view promise_version; ///< of the task's promise in force; "" where there was none, or thresholds by hand
-  std::string_view served_rung;     ///< name of the rung that served; "": the teacher, nobody, or the stage itself
+  std::string_view served_rung;     ///< name of the rung that decided to serve; "": the teacher, nobody, or the stage itself
   std::uint64_t prompt_hash = 0;    ///< of what a task's requests have in common (system messages, tools, format); 0: unknown
 };
 

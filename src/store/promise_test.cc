@@ -223,15 +223,25 @@ TEST(Promise, NewFieldsOfRequestsAttemptsAndLabelsComeBack) {
   }
 }
 
-TEST(Promise, ARungsLabelIsOfTheServedAnswerOnlyWhereItServed) {
-  for (const bool between : {false, true}) {
+TEST(Promise, ARungsLabelIsOfTheServedAnswerOnlyWhereItsAnswerWasServed) {
+  for (const int stored : {0, 1, 2, 3}) {  // events that are in SQLite before the labels come
+    SCOPED_TRACE(stored);
     Places p;
     const SampleRequest s(1), old(2);
+    AttemptEvent first = s.attempt(0), second = s.attempt(1);
+    first.served = false;
+    first.rung = "student";
+    second.rung = "mid";
     RequestEvent request = s.request();
-    request.served_rung = "mid";
+    request.served_rung = "mid+self_check";  // decided by it; the answer is "mid"'s
+    ASSERT_TRUE(p.journal().append(first));
+    ASSERT_TRUE(p.journal().append(second));
+    if (stored == 1) {
+      ASSERT_TRUE(p.store->flush());
+    }
     ASSERT_TRUE(p.journal().append(request));
-    ASSERT_TRUE(p.journal().append(old.request()));
-    if (between) {
+    ASSERT_TRUE(old.append_to(p.journal()));
+    if (stored >= 2) {
       ASSERT_TRUE(p.store->flush());
     }
     LabelEvent label;
@@ -242,8 +252,12 @@ TEST(Promise, ARungsLabelIsOfTheServedAnswerOnlyWhereItServed) {
       label.rung = rung;
       ASSERT_TRUE(p.journal().append(label));
     }
+    if (stored == 3) {
+      ASSERT_TRUE(p.store->flush());
+    }
     StoreReader reader = p.reader();
     EXPECT_EQ(reader.status()->all.agreement_n(), 3);  // "student" of the first one did not serve
+    EXPECT_EQ(reader.request(s.id)->request.served_rung, "mid+self_check");
   }
 }
 

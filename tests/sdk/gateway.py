@@ -31,13 +31,13 @@ price = {{ input = "2.50", output = "10.00" }}
 stages = {stages}
 mode = "{mode}"
 spot_check = {spot_check}
-escalate_below = 0.8
+{by_hand}
 {cascade_extra}
 {more}
 """
 
 DEFAULTS = {"workers": 1, "unknown_model": "auto", "heartbeat_s": 5, "student_extra": "", "teacher_extra": "", "mode": "live", "spot_check": 0.0,
-            "stages": '["cache", "student", "teacher"]', "cascade_extra": "", "more": ""}
+            "stages": '["cache", "student", "teacher"]', "by_hand": "escalate_below = 0.8", "cascade_extra": "", "more": ""}
 
 
 def free_port():

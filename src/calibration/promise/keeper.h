@@ -35,6 +35,7 @@
 #include "base/random.h"
 #include "calibration/promise/input_shift.h"
 #include "calibration/promise/ladder.h"
+#include "calibration/promise/rung_worth.h"
 #include "calibration/promise/threshold_path.h"
 #include "calibration/risk_control.h"
 #include "calibration/sequential.h"
@@ -158,6 +159,9 @@ class PromiseKeeper {
   /// The part of `advance` that tests nothing: what `report` foresees, also after a restart.
   void look_ahead(std::int64_t now_us);
   PromiseReport report(std::int64_t now_us) const;
+  /// What each rung is worth on the fit rows, at the floor of the coin (rung_worth.h); empty before 40 coin rows are there or
+  /// where costs are unknown. A few seconds with thousands of rows and many rungs: on demand only.
+  std::vector<RungWorth> worth() const;
   PromiseState state() const { return state_; }
   std::uint32_t epoch() const { return epoch_; }
   const std::vector<RungSpec>& rungs() const { return rungs_; }

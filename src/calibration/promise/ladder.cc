@@ -144,11 +144,18 @@ Served serve(const LadderPolicy& policy, const LabelledRow& row) {
   UNDERSTUDY_ASSERT(policy.rungs.size() == row.rungs.size());
   Served served;
   if (!covers_prompt(policy, row.prompt)) return served;
+  std::uint64_t asked = 0;
+  UNDERSTUDY_ASSERT(row.rungs.size() <= 64);
+  const auto ask = [&](std::size_t i) {
+    if ((asked >> i & 1) == 0) served.cost_usd += row.rungs[i].cost_usd;
+    asked |= std::uint64_t{1} << i;
+  };
   for (std::size_t i = 0; i < row.rungs.size(); ++i) {
     const RungPolicy& rung = policy.rungs[i];
     const RungOutcome& outcome = row.rungs[i];
     if (!rung.threshold) continue;
-    served.cost_usd += outcome.cost_usd;
+    if (outcome.of) ask(*outcome.of);
+    ask(i);
     if (!outcome.usable) continue;
     served.confidence = rung.model.probability(outcome.raw, outcome.features);
     if (served.confidence < *rung.threshold) continue;
@@ -208,7 +215,9 @@ std::string row_json(const LabelledRow& row) {
   w.field("source", kSourceNames[static_cast<std::size_t>(row.source)]).field("version", row.version).field("prompt", hex(row.prompt));
   w.field("prompt_bytes", row.prompt_bytes).field("teacher_cost_usd", row.teacher_cost_usd).key("rungs").begin_array();
   for (const RungOutcome& rung : row.rungs) {
-    w.begin_object().field("usable", rung.usable).field("raw", rung.raw).field("bad", rung.bad).field("cost_usd", rung.cost_usd).key("features").begin_array();
+    w.begin_object().field("usable", rung.usable).field("raw", rung.raw).field("bad", rung.bad).field("cost_usd", rung.cost_usd);
+    if (rung.of) w.field("of", *rung.of);
+    w.key("features").begin_array();
     for (const float value : rung.features) w.number(static_cast<double>(value));
     w.end_array().end_object();
   }
@@ -240,6 +249,11 @@ Result<LabelledRow> parse_row(std::string_view json) {
     if (!read(element, "usable", rung.usable) || !read(element, "raw", rung.raw) || !read(element, "bad", rung.bad) ||
         !read(element, "cost_usd", rung.cost_usd) || !read(element, "features", features)) {
       return corrupt("labelled row", "a rung is not whole");
+    }
+    if (dom::element of; !element["of"].get(of)) {
+      std::uint64_t index = 0;
+      if (of.get_uint64().get(index) || index + 1 >= row.rungs.size()) return corrupt("labelled row", "a rung looks at one that does not stand before it");
+      rung.of = index;
     }
     for (const dom::element feature : features) {
       double value = NAN;  // not a number is written as null

@@ -31,6 +31,8 @@ struct RungOutcome {
   std::vector<float> features; ///< RungSpec::features numbers; NaN where one could not be computed
   bool bad = false;            ///< its answer disagrees with the teacher's; with `bad = "worse"`: and is not known to do no harm
   double cost_usd = 0;         ///< of asking it, whether or not it was usable
+  std::optional<std::size_t> of = {};   ///< an earlier rung whose answer it looks at again: that one is asked first, and paid, where
+                                        ///< it was not asked for itself; nullopt: an answer of its own
 };
 
 enum class RowUse : std::uint8_t {

@@ -107,7 +107,7 @@ PromiseKeeper::Plan PromiseKeeper::make_plan(double delta) const {
       if (all[i]->source != LabelSource::kEscalation) probability[r].push_back(fit.held_back[i]);
     }
   }
-  const auto path = threshold_path(fair, probability);
+  const auto path = threshold_path(fair, probability, options_.promise.alpha);
 
   // The one that needs the fewest labels to be shown comes first; all that are bolder follow, thinned out.
   std::size_t start = path.size();

@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
+#include <cmath>
+#include <limits>
+
 #include "base/json_writer.h"
 #include "base/log.h"
 
@@ -70,6 +74,20 @@ void count_attempt(const CallSubject& subject, const Attempt& attempt) {
   if (!attempt.ok()) subject.deps.counters.attempt_errors[stage].fetch_add(1, std::memory_order_relaxed);
 }
 
+std::optional<chat::Span> last_field(const chat::ChatRequest& request, std::string_view key) {
+  for (auto field = request.fields.rbegin(); field != request.fields.rend(); ++field) {
+    if (field->key == key) return field->value;
+  }
+  return std::nullopt;
+}
+
+/// NaN where the text is no JSON number.
+double number_in(std::string_view text) {
+  double value = std::numeric_limits<double>::quiet_NaN();
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
+}
+
 net::Awaitable<void> read_plain(const CallSubject& subject, Attempt& attempt) {
   auto body = co_await attempt.reply->body(attempt.status == 200 ? kMaxReplyBytes : kMaxErrorBytes);
   if (!body) {
@@ -119,7 +137,7 @@ net::Awaitable<void> collect(const CallSubject& subject, Attempt& attempt) {
 }  // namespace
 
 UpstreamBody::UpstreamBody(const chat::ChatRequest& request, std::string_view body, std::string_view upstream_model, Delivery delivery,
-                           bool ask_logprobs, int top_logprobs) {
+                           bool ask_logprobs, int top_logprobs, std::optional<int> sample) {
   append_json_string(model_, upstream_model);
   chat::Splice splice(body);
   const bool stream = delivery != Delivery::kPlain;
@@ -151,12 +169,26 @@ UpstreamBody::UpstreamBody(const chat::ChatRequest& request, std::string_view bo
       inserted_ += "\"stream_options\":{\"include_usage\":true},";
     }
   }
+  if (sample) {
+    // Asked again at temperature 0 or with the same seed it would say the same again.
+    const auto temperature = last_field(request, "temperature");
+    if (!temperature) {
+      inserted_ += "\"temperature\":1,";
+    } else if (!(number_in(temperature->in(body)) > 0)) {
+      splice.replace(*temperature, "1");
+    }
+    if (const auto seed = last_field(request, "seed"); seed && !seed->in(body).starts_with("null")) {
+      const double given = number_in(seed->in(body));
+      seed_ = std::abs(given) < 1e9 ? std::to_string(static_cast<std::int64_t>(given) + 1 + *sample) : "null";
+      splice.replace(*seed, seed_);
+    }
+  }
   if (!inserted_.empty()) splice.insert(request.insert_at, inserted_);
   splice.replace(request.model_span, model_);
   pieces_ = splice.pieces();
 }
 
-net::Awaitable<void> call_model(const CallSubject& subject, Attempt& attempt, Delivery delivery) {
+net::Awaitable<void> call_model(const CallSubject& subject, Attempt& attempt, Delivery delivery, std::span<const std::string_view> own_body) {
   const Policy& policy = *subject.runtime.policy;
   const PricedModel& model = policy.models[attempt.model];
   attempt.started = attempt.finished = subject.deps.reactor.clock().mono();
@@ -175,9 +207,10 @@ net::Awaitable<void> call_model(const CallSubject& subject, Attempt& attempt, De
   }
   attempt.started = subject.deps.reactor.clock().mono();
   {
-    const UpstreamBody body(subject.request, subject.body, model.config.upstream_model, delivery, asks_logprobs(attempt, model), policy.top_logprobs);
+    std::optional<UpstreamBody> body;
+    if (own_body.empty()) body.emplace(subject.request, subject.body, model.config.upstream_model, delivery, asks_logprobs(attempt, model), policy.top_logprobs);
     providers::ChatCall call;
-    call.body = body.pieces();
+    call.body = body ? body->pieces() : own_body;
     call.stream = delivery != Delivery::kPlain;
     call.client_key = subject.client_key;
     call.request_id = subject.request_id;

@@ -36,10 +36,12 @@ enum class Delivery : std::uint8_t {
 
 /// The request's bytes as one model gets them: its own model name; logprobs where `ask_logprobs`; the delivery that is
 /// wanted, with usage on streams. Views into `body` and into itself: keep it until the call has returned.
+/// @param sample  one of several answers to the same request, counted from 0: temperature 1 unless the client set one above 0,
+///                and a seed of its own where the client set one. nullopt: as the client asked
 class UpstreamBody {
  public:
   UpstreamBody(const chat::ChatRequest& request, std::string_view body, std::string_view upstream_model, Delivery delivery, bool ask_logprobs,
-               int top_logprobs);
+               int top_logprobs, std::optional<int> sample = {});
   UpstreamBody(const UpstreamBody&) = delete;
   UpstreamBody& operator=(const UpstreamBody&) = delete;
   std::span<const std::string_view> pieces() const { return {pieces_.data.data(), pieces_.count}; }
@@ -48,12 +50,14 @@ class UpstreamBody {
   std::string model_;
   std::string inserted_;
   std::string top_logprobs_;
+  std::string seed_;
   chat::Splice::Pieces pieces_;
 };
 
 /// Fills `attempt` (stage, model, number and off_path are given). Never throws or fails: what went wrong is in the attempt.
 /// With kOpen and an event stream at status 200, `attempt.reply` is left to be read and finished with `finish_stream`.
-net::Awaitable<void> call_model(const CallSubject& subject, Attempt& attempt, Delivery delivery);
+/// @param own_body  sent instead of the client's request (whose tokens an unknown usage is estimated from all the same); empty: none
+net::Awaitable<void> call_model(const CallSubject& subject, Attempt& attempt, Delivery delivery, std::span<const std::string_view> own_body = {});
 
 /// Reads usage, cost and confidence from a stream that has been read.
 void finish_stream(const CallSubject& subject, Attempt& attempt, chat::StreamAssembler& assembler);

@@ -114,12 +114,17 @@ net::Awaitable<bool> Flow::climb() {
   co_return false;
 }
 
-net::Awaitable<bool> Flow::try_student(std::size_t rung, double threshold) {
+net::Awaitable<Attempt*> Flow::ask_student(std::size_t rung) {
   Attempt& student = new_attempt(Stage::kStudent, promise_->ladder()[rung].model);
   student.rung = rung;
   const auto calls = subject();
   co_await internal::call_model(calls, student, request_.stream ? Delivery::kCollect : Delivery::kPlain);
   student.confidence = confidence_of(student, rung);
+  co_return &student;
+}
+
+net::Awaitable<bool> Flow::try_student(std::size_t rung, double threshold) {
+  Attempt& student = *co_await ask_student(rung);
   decision_.confidence = student.confidence;
   decision_.threshold = threshold;
   if (client_left()) co_return true;  // nobody waits for the teacher
@@ -139,8 +144,13 @@ net::Awaitable<bool> Flow::try_student(std::size_t rung, double threshold) {
 
 net::Awaitable<bool> Flow::try_signal(std::size_t rung, double threshold) {
   const Rung& spec = promise_->ladder()[rung];
-  const auto judged = std::find_if(attempts_.begin(), attempts_.end(), [&](const Attempt& a) { return a.rung == spec.of && a.ok(); });
-  if (judged == attempts_.end()) co_return false;
+  const auto asked = std::find_if(attempts_.begin(), attempts_.end(), [&](const Attempt& a) { return a.rung == spec.of; });
+  Attempt* const judged = asked != attempts_.end() ? &*asked : co_await ask_student(spec.of);
+  if (client_left()) co_return true;
+  if (!judged->ok()) {
+    decision_.reason = reason::kStudentError;
+    co_return false;
+  }
   const auto answer = answer_of(*judged);
   if (!answer) co_return false;
   const auto calls = subject();
@@ -241,7 +251,9 @@ net::Awaitable<void> Flow::ask_with_retries(Stage stage, std::size_t model) {
     co_await internal::call_model(calls, attempt, request_.stream ? Delivery::kOpen : Delivery::kPlain);
     if (attempt.ok() || sink_.client_gone()) co_return;
     const auto wait_ms = retry_wait_ms(attempt, tries, deps_.random);
-    if (!wait_ms || earlier(calls.deadline, calls.client_deadline).passed(deps_.reactor.now().plus_ms(*wait_ms))) co_return;
+    // Where this failure has opened the circuit, it says more than the refusal that a retry would get.
+    if (!wait_ms || policy_.models[model].config.state->breaker.rest_ms(deps_.reactor.now()) > 0) co_return;
+    if (earlier(calls.deadline, calls.client_deadline).passed(deps_.reactor.now().plus_ms(*wait_ms))) co_return;
     if (!engine_.retry_budget_.take(deps_.reactor.now())) co_return;
     if (!co_await net::sleep_for(deps_.reactor, *wait_ms, sink_.cancel_token())) co_return;
   }
@@ -305,10 +317,18 @@ void Flow::observe() {
   one(counts.requests);
   one(counts.bytes[view_->baseline->bytes.bin(static_cast<double>(context_.body.size()))]);
   if (!calibration::covers_prompt(*view_->policy, request_.prompt_hash)) one(counts.unknown_prompts);
+  const std::size_t rung = view_->baseline->rung;
+  const Rung& spec = promise_->ladder()[rung];
   for (const Attempt& attempt : attempts_) {
-    if (attempt.rung != view_->baseline->rung || !attempt.ok() || !attempt.features) continue;
-    const StudentFeatures features = student_features(attempt.features, context_.body.size());
-    one(counts.confidence[view_->baseline->confidence.bin(view_->policy->rungs[*attempt.rung].model.probability(attempt.raw_confidence, features))]);
+    if (attempt.rung != spec.of || !attempt.ok()) continue;
+    std::optional<double> confidence;
+    if (spec.signal) {
+      const auto read = signals_.find(rung);
+      if (read != signals_.end() && read->second.usable) confidence = internal::signal_confidence(*view_->policy, rung, attempt, read->second, context_.body.size());
+    } else if (attempt.features) {
+      confidence = view_->policy->rungs[rung].model.probability(attempt.raw_confidence, student_features(attempt.features, context_.body.size()));
+    }
+    if (confidence) one(counts.confidence[view_->baseline->confidence.bin(*confidence)]);
     break;
   }
 }

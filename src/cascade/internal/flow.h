@@ -27,7 +27,9 @@ class Flow {
   /// Asks the ladder's rungs in order until one may serve. True: its answer has gone out, or nobody waits any more.
   net::Awaitable<bool> climb();
   net::Awaitable<bool> try_student(std::size_t rung, double threshold);
+  /// Asks the student first where its own confidence is never enough and it was not asked for that.
   net::Awaitable<bool> try_signal(std::size_t rung, double threshold);
+  net::Awaitable<Attempt*> ask_student(std::size_t rung);
   net::Awaitable<void> student_only();
   net::Awaitable<void> single(std::size_t model, Stage stage, std::string_view reason);
   net::Awaitable<void> escalate(std::string_view reason);

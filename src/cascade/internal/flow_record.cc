@@ -150,6 +150,8 @@ void Flow::start_labels() {
   constexpr double kTeacherTwice = 0.05;   // of labelled requests: the teacher's own noise
   auto job = std::make_unique<internal::LabelJob>();
   job->rungs = internal::trace_rungs(promise_->ladder(), attempts_, in_cache_.get(), signals_);
+  // Under a threshold by hand nothing is learned from signals: they are not paid for.
+  for (std::size_t i = 0; i < job->rungs.size(); ++i) job->rungs[i].asked |= promise_->by_hand() && promise_->ladder()[i].signal;
   for (const Attempt& attempt : attempts_) {
     if (attempt.stage != Stage::kTeacher || !attempt.ok()) continue;
     if (auto answer = answer_of(attempt)) job->teacher = std::move(*answer);
@@ -165,7 +167,13 @@ void Flow::start_labels() {
   if (!job->teacher) add(decision_.teacher_cost);
   if (job->teacher_twice) add(decision_.teacher_cost);
   for (std::size_t i = 0; i < job->rungs.size(); ++i) {
-    if (!job->rungs[i].asked) add(price_of(promise_->ladder()[i].model));
+    const Rung& rung = promise_->ladder()[i];
+    if (job->rungs[i].asked) continue;
+    if (!rung.signal) {
+      add(price_of(rung.model));
+    } else if (usage) {
+      add(internal::foreseen_cost(policy_, rung, *usage, deps_.reactor.clock().wall()));
+    }
   }
   job->estimate = estimate;
   if (calls && (engine_.off_path_.size() >= deps_.max_off_path ||

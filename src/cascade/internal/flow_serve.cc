@@ -103,10 +103,12 @@ std::string Flow::decision_json() const {
 
 void Flow::settle_decision(const Attempt* served) {
   const std::int64_t now_ns = deps_.reactor.clock().mono().ns;
-  std::int64_t waited_ns = 0;
+  // Calls begin one after the other, but samples run beside each other: time is counted once.
+  std::int64_t waited_ns = 0, until_ns = 0;
   for (const Attempt& attempt : attempts_) {
     const std::int64_t end_ns = attempt.finished.ns > 0 ? attempt.finished.ns : attempt.started.ns + attempt.first_byte_us * 1000;
-    waited_ns += end_ns - attempt.started.ns;
+    waited_ns += std::max<std::int64_t>(0, end_ns - std::max(attempt.started.ns, until_ns));
+    until_ns = std::max(until_ns, end_ns);
   }
   decision_.overhead_us = std::max<std::int64_t>(0, (now_ns - context_.started.ns - waited_ns) / 1000);
   if (served != nullptr) {

@@ -201,6 +201,7 @@ std::vector<calibration::RungOutcome> judge_rungs(const std::vector<Rung>& ladde
     const RungTrace& trace = traces[i];
     calibration::RungOutcome& outcome = outcomes[i];
     outcome.cost_usd = trace.cost_usd;
+    if (ladder[i].signal) outcome.of = ladder[i].of;
     if (ladder[i].stage == Stage::kCache) {
       if (!trace.answer) continue;
       outcome.usable = true;

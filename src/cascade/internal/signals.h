@@ -2,6 +2,7 @@
 /// Paid signals (policy.h, SignalKind): further calls that look at a student's answer again.
 
 #include <functional>
+#include <optional>
 
 #include "calibration/promise/ladder.h"
 #include "cascade/attempt.h"
@@ -18,10 +19,16 @@ struct SignalReading {
 };
 
 /// Makes the calls of one rung's signal about `answer`. Each call becomes an attempt made by `next` (stage student, the rung
-/// set), so that it is recorded and paid like any other. Never fails: what went wrong is in the attempts.
-/// @param comparator of the task; null: by the answer's shape
+/// set), so that it is recorded and paid like any other; its confidence is what this call alone said (a sample or a peer: 1
+/// where it agrees, else 0). All calls are plain, whatever the client asked for; samples run up to four at a time. Never
+/// fails: what went wrong is in the attempts. What it is given must stay valid until it returns.
+/// @param task  whose comparator tells samples and peers that agree; null: by the answer's shape
 net::Awaitable<SignalReading> read_signal(const CallSubject& subject, const Rung& rung, const chat::Answer& answer, const TaskConfig* task,
                                           std::function<Attempt&()> next);
+
+/// What the calls of a signal may cost, from the tokens of one answer to the request: samples and peers read and write as many,
+/// the two questions read the request and the answer and write a word. nullopt where a price is unknown.
+std::optional<Picousd> foreseen_cost(const Policy& policy, const Rung& rung, const Usage& answer, WallTime at);
 
 /// Calibrated confidence of a rung with a signal: features of the judged answer and the signal's number.
 double signal_confidence(const calibration::LadderPolicy& policy, std::size_t rung, const Attempt& judged, const SignalReading& reading, std::size_t request_bytes);

@@ -7,10 +7,10 @@
 #include <cstdio>
 #include <cstring>
 #include <memory>
-#include <thread>
 #include <vector>
 
 #include "base/log.h"
+#include "gateway/internal/aside.h"
 #include "gateway/internal/chat_route.h"
 #include "gateway/internal/service.h"
 
@@ -23,16 +23,17 @@ constexpr std::size_t kPieceBytes = 64 * 1024;
 /// written and so are in memory. Not handed over piece by piece: a client that reads slowly would hold a read transaction open,
 /// and with it SQLite's write-ahead log.
 struct Export {
-  explicit Export(net::Reactor& reactor) : done(reactor) {}
+  Export() = default;
+  Export(const Export&) = delete;
+  Export& operator=(const Export&) = delete;
   ~Export() {
     if (file != nullptr) std::fclose(file);
   }
   std::FILE* file = nullptr;
   Result<void> result;
-  net::Event done;
 };
 
-void run_export(Shared& shared, net::Reactor& reactor, Export& job) {
+void run_export(Shared& shared, Export& job) {
   job.file = std::tmpfile();
   if (job.file == nullptr) {
     job.result = fail(ErrorKind::kIo, fmt::format("cannot make a temporary file: {}", std::strerror(errno)));
@@ -44,7 +45,6 @@ void run_export(Shared& shared, net::Reactor& reactor, Export& job) {
     });
     if (job.result && std::fflush(job.file) != 0) job.result = fail(ErrorKind::kIo, fmt::format("cannot write a temporary file: {}", std::strerror(errno)));
   }
-  reactor.post([&job] { job.done.set(); });
 }
 
 }  // namespace
@@ -61,10 +61,10 @@ net::Task<void> ReactorService::admin_calls(net::Exchange& exchange, std::span<c
     error.retry_after_ms = 5'000;
     co_return co_await exchange.respond_error(error, id_field);
   }
-  Export job(reactor_);
-  std::thread reader([this, &job] { run_export(*shared_, reactor_, job); });
-  [[maybe_unused]] const bool ended = co_await job.done.wait();  // not cancelled: the thread uses this frame
-  reader.join();
+  Export job;
+  Aside aside(reactor_, [this, &job] { run_export(*shared_, job); });
+  [[maybe_unused]] const bool ended = co_await aside.done();
+  aside.join();
   shared_->exporting.store(false);
   if (!job.result) {
     log::warn("the log could not be exported: {}", job.result.error().message);

@@ -22,6 +22,31 @@ std::string_view presented_key(const net::RequestHead& head) {
   return head.find("x-api-key").value_or("");
 }
 
+/// The password of "Basic BASE64(NAME:PASSWORD)", as browsers send it; "" where it is none.
+std::string basic_password(std::string_view authorization) {
+  if (authorization.size() < 7 || !net::equals_ignore_case(authorization.substr(0, 6), "basic ")) return {};
+  std::string text;
+  std::uint32_t bits = 0;
+  int held = 0;
+  for (const char c : authorization.substr(6)) {
+    const int digit = c >= 'A' && c <= 'Z'   ? c - 'A'
+                      : c >= 'a' && c <= 'z' ? c - 'a' + 26
+                      : c >= '0' && c <= '9' ? c - '0' + 52
+                      : c == '+'             ? 62
+                      : c == '/'             ? 63
+                                             : -1;
+    if (digit < 0) break;  // '=' ends it, and so does anything else
+    bits = (bits << 6 | static_cast<std::uint32_t>(digit)) & 0xFFFFFF;
+    held += 6;
+    if (held >= 8) {
+      held -= 8;
+      text.push_back(static_cast<char>(bits >> held & 0xFF));
+    }
+  }
+  const std::size_t colon = text.find(':');
+  return colon == std::string::npos ? std::string{} : text.substr(colon + 1);
+}
+
 /// The host of a Host field, without its port.
 std::string_view without_port(std::string_view host) {
   const std::size_t colon = host.rfind(':');
@@ -59,7 +84,8 @@ Result<void> authenticate_admin(const net::Exchange& exchange, const KeyRing& ke
     if (net::is_loopback_host(exchange.peer()) && net::is_loopback_host(host)) return {};
     return fail(ErrorKind::kForbidden, "Without keys, admin routes answer only callers on the gateway's own machine: configure a key with the scope 'admin'.");
   }
-  const std::string_view presented = presented_key(exchange.head());
+  std::string presented = basic_password(exchange.head().find("authorization").value_or(""));
+  if (presented.empty()) presented = presented_key(exchange.head());
   if (presented.empty()) return fail(ErrorKind::kUnauthorized, std::string(kNoKey));
   const ApiKey* key = keys.find(presented);
   if (key == nullptr) return fail(ErrorKind::kUnauthorized, std::string(kUnknownKey));

@@ -16,7 +16,8 @@ struct Caller {
 /// kUnauthorized where the gateway has keys and this request has none that fits, kForbidden without the scope.
 Result<Caller> authenticate(const net::RequestHead& head, const KeyRing& keys);
 
-/// The same for admin routes: without keys the caller must be on this machine, with keys the key needs the scope admin.
+/// The same for admin routes: without keys the caller must be on this machine, with keys the key needs the
+/// scope admin; a browser may send it as the password of HTTP Basic.
 Result<void> authenticate_admin(const net::Exchange& exchange, const KeyRing& keys);
 
 /// Fills the context from head and body. kInvalidRequest for an unknown x-understudy-mode.

@@ -101,6 +101,53 @@ void breakers(Exposition& out, const Shared& shared) {
   each("circuit_refused_total", [](const providers::Breaker& breaker) { return breaker.refused(); });
 }
 
+/// A label's value, as the text format wants it.
+std::string label(std::string_view name, std::string_view value) {
+  std::string out = fmt::format("{}=\"", name);
+  for (const char c : value) {
+    if (c == '\\' || c == '"') out.push_back('\\');
+    if (c == '\n') {
+      out += "\\n";
+    } else {
+      out.push_back(c);
+    }
+  }
+  return out + '"';
+}
+
+/// What the promises say of each task. A figure that is not known has no sample.
+void promises(Exposition& out, const Shared& shared) {
+  if (!shared.promise_figures) return;
+  const auto reports = shared.promise_figures->reports();
+  const auto each = [&](std::string_view name, std::string_view help, auto&& value_of) {
+    out.head(name, "gauge", help);
+    for (const cascade::TaskReport& r : *reports) value_of(r, label("cascade", r.cascade) + "," + label("task", r.task));
+  };
+  each("promise_state", "1 for the state that a task's promise is in: warming, proven, never or by_hand.", [&](const cascade::TaskReport& r, const std::string& of) {
+    const std::string_view now = r.by_hand ? "by_hand" : calibration::promise_state_name(r.promise.state);
+    for (const std::string_view state : {"warming", "proven", "never", "by_hand"}) out.value("promise_state", of + "," + label("state", state), state == now ? 1 : 0);
+  });
+  each("promise_pinned", "1 where the task is pinned to the teacher.", [&](const cascade::TaskReport& r, const std::string& of) { out.value("promise_pinned", of, r.pinned ? 1 : 0); });
+  each("promise_coin", "Probability that a request is spot-checked.", [&](const cascade::TaskReport& r, const std::string& of) {
+    out.value("promise_coin", of, r.by_hand ? r.options.spot_check : r.promise.coin);
+  });
+  each("promise_rows", "Labelled rows held, by what they are for.", [&](const cascade::TaskReport& r, const std::string& of) {
+    if (r.by_hand) return;
+    out.value("promise_rows", of + "," + label("use", "fit"), r.promise.fit_rows);
+    out.value("promise_rows", of + "," + label("use", "test"), r.promise.test_rows);
+  });
+  each("promise_upper_bound", "Upper bound of the disagreement of what cheap stages serve, of the version in force.", [&](const cascade::TaskReport& r, const std::string& of) {
+    if (r.policy) out.value("promise_upper_bound", of, r.policy->upper_bound);
+  });
+  each("promise_labels_needed", "Labels until a first version can be proven, as far as it can be foreseen.", [&](const cascade::TaskReport& r, const std::string& of) {
+    if (!r.by_hand && r.promise.labels_needed) out.value("promise_labels_needed", of, *r.promise.labels_needed);
+  });
+  out.head("promise_rows_lost_total", "counter", "Labelled rows that could not be kept.");
+  for (const cascade::TaskReport& r : *reports) out.value("promise_rows_lost_total", label("cascade", r.cascade) + "," + label("task", r.task), r.rows_lost);
+  out.head("alarms_total", "counter", "Alarms of promises, by name.");
+  for (const auto& [name, n] : shared.promise_figures->alarms()) out.value("alarms_total", label("name", name), n);
+}
+
 }  // namespace
 
 std::string metrics_text(const Shared& shared) {
@@ -125,6 +172,8 @@ std::string metrics_text(const Shared& shared) {
   out.gauge("saved_usd", "Saved against sending everything to the teacher, estimates included.", usd(shared, &Counters::saved_nanousd));
   out.gauge("label_spent_today_usd", "Set aside or spent on labels since midnight UTC.", format_usd(shared.label_budget.spent_today(), 12));
   breakers(out, shared);
+
+  promises(out, shared);
   histogram(out, shared, "request_seconds", "From the whole request to its record.", &Counters::latency);
   histogram(out, shared, "overhead_seconds", "Our own part of that time.", &Counters::overhead);
   out.gauge("cache_bytes", "Held by the answer cache.", shared.cache.bytes());

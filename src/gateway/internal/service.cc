@@ -5,7 +5,9 @@
 #include "base/json_writer.h"
 #include "base/log.h"
 #include "gateway/http_sink.h"
+#include "gateway/internal/admin_routes.h"
 #include "gateway/internal/chat_route.h"
+#include "net/percent.h"
 #include "net/url.h"
 #include "providers/factory.h"
 #include "providers/probe.h"
@@ -14,11 +16,14 @@ namespace understudy::gateway::internal {
 namespace {
 
 /// Paths stand with and without /v1, and under /openai as Azure-style clients write them.
-Matched match(std::string_view path) {
+Matched match(std::string_view path, std::string_view method) {
   if (path == "/health" || path == "/healthz") return {RouteName::kHealth, {}, "GET"};
   if (path == "/health/ready" || path == "/readyz") return {RouteName::kReady, {}, "GET"};
   if (path == "/metrics") return {RouteName::kMetrics, {}, "GET"};
-  if (path == "/admin/api/calls") return {RouteName::kAdminCalls, {}, "GET"};
+  if (path == "/" || path.starts_with("/admin")) {
+    if (const auto admin = match_admin(path, method == "HEAD" ? "GET" : method)) return {RouteName::kAdmin, admin->name, admin->info->method, admin->info->route};
+    return {};
+  }
   if (path.starts_with("/openai/")) path.remove_prefix(7);
   if (path.starts_with("/v1/")) path.remove_prefix(3);
   if (path == "/chat/completions") return {RouteName::kChat, {}, "POST"};
@@ -45,21 +50,6 @@ std::vector<std::string_view> model_names(const cascade::Policy& policy) {
   for (const auto& cascade : policy.cascades) names.push_back(cascade.name);
   for (const auto& model : policy.models) names.push_back(model.config.name);
   return names;
-}
-
-/// %2F and the like in a path's last part; what is not a proper escape stays as it is.
-std::string percent_decoded(std::string_view text) {
-  const auto digit = [](char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; };
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '%' && i + 2 < text.size() && digit(text[i + 1]) >= 0 && digit(text[i + 2]) >= 0) {
-      out.push_back(static_cast<char>(digit(text[i + 1]) * 16 + digit(text[i + 2])));
-      i += 2;
-    } else {
-      out.push_back(text[i]);
-    }
-  }
-  return out;
 }
 
 }  // namespace
@@ -137,7 +127,7 @@ net::Awaitable<void> ReactorService::probe() {
 
 // Not a coroutine: a chat that lasts for minutes does not hold the frame of the other routes.
 net::Awaitable<void> ReactorService::handle(net::Exchange& exchange) {
-  const Matched matched = match(exchange.head().path);
+  const Matched matched = match(exchange.head().path, exchange.head().method);
   if (matched.route == RouteName::kChat && exchange.head().method == "POST") return chat(exchange);
   return handle_other(exchange, matched);
 }
@@ -153,7 +143,7 @@ net::Awaitable<void> ReactorService::handle_other(net::Exchange& exchange, Match
   std::array<net::Field, 2> json_fields{net::Field("x-request-id", request_id), net::Field("content-type", "application/json")};
   const std::span<const net::Field> id_field = std::span<const net::Field>(json_fields).first(1);
   if (matched.route == RouteName::kUnknown) {
-    const Error error(ErrorKind::kNotFound, fmt::format("There is no route {} {}. Served here: POST /v1/chat/completions, GET /v1/models, /health, /health/ready, /metrics.",
+    const Error error(ErrorKind::kNotFound, fmt::format("There is no route {} {}. Served here: POST /v1/chat/completions, GET /v1/models, /health, /health/ready, /metrics, / (status page), /admin/api/... (listed by /admin/api/openapi.json).",
                                                         method, exchange.head().path.substr(0, 200)));
     [[maybe_unused]] auto sent = co_await exchange.respond_error(error, id_field);
     co_return;
@@ -192,8 +182,12 @@ net::Awaitable<void> ReactorService::handle_other(net::Exchange& exchange, Match
       [[maybe_unused]] auto sent = co_await exchange.respond(200, std::span<const net::Field>(&text, 1), body);
       break;
     }
-    case RouteName::kAdminCalls: {
-      [[maybe_unused]] auto sent = co_await admin_calls(exchange, id_field);
+    case RouteName::kAdmin: {
+      if (matched.admin == AdminRoute::kCalls) {
+        [[maybe_unused]] auto sent = co_await admin_calls(exchange, id_field);
+      } else {
+        [[maybe_unused]] auto sent = co_await admin(exchange, matched.admin, matched.id, id_field);
+      }
       break;
     }
     case RouteName::kChat:
@@ -218,7 +212,7 @@ net::Awaitable<void> ReactorService::chat(net::Exchange& exchange) {
 
 net::Task<void> ReactorService::models(net::Exchange& exchange, std::string_view raw_id, std::span<const net::Field> json_fields) {
   const auto id_field = json_fields.first(1);  // the server states the type of its own errors
-  const std::string id = percent_decoded(raw_id);
+  const std::string id = net::percent_decoded(raw_id);
   const auto keys = snapshot_.keys;
   if (auto caller = authenticate(exchange.head(), *keys); !caller) co_return co_await exchange.respond_error(caller.error(), id_field);
   const auto names = model_names(*snapshot_.policy);

@@ -6,13 +6,14 @@
 
 namespace understudy::gateway::internal {
 
-enum class RouteName { kChat, kModels, kModel, kHealth, kReady, kMetrics, kAdminCalls, kUnknown };
+enum class RouteName { kChat, kModels, kModel, kHealth, kReady, kMetrics, kAdmin, kUnknown };
 
 /// The route that a path names.
 struct Matched {
   RouteName route = RouteName::kUnknown;
-  std::string_view id;          ///< of /v1/models/{id}
+  std::string_view id;          ///< of /v1/models/{id}, or the admin route's own part
   std::string_view method;      ///< the one that the route takes
+  AdminRoute admin = AdminRoute::kPage;   ///< where it is an admin route
 };
 
 /// One reactor's part of the gateway.
@@ -39,6 +40,8 @@ class ReactorService final : public net::Service {
   net::Awaitable<void> hourly_probe();
   /// GET /admin/api/calls (admin_calls.cc).
   net::Task<void> admin_calls(net::Exchange& exchange, std::span<const net::Field> id_field);
+  /// Every other admin route and the status page (admin_answers.cc).
+  net::Task<void> admin(net::Exchange& exchange, AdminRoute route, std::string_view raw_name, std::span<const net::Field> id_field);
   /// `json_fields`: the request's id, then the type.
   net::Task<void> models(net::Exchange& exchange, std::string_view raw_id, std::span<const net::Field> json_fields);
 

@@ -6,6 +6,7 @@
 
 #include "cascade/promise.h"
 #include "gateway/gateway.h"
+#include "gateway/internal/promise_figures.h"
 
 namespace understudy::gateway::internal {
 
@@ -16,9 +17,11 @@ struct Shared {
   cascade::AnswerCache cache;
   cascade::LabelBudget label_budget;
   std::unique_ptr<cascade::PromiseService> promises;
+  std::unique_ptr<PromiseFigures> promise_figures;            ///< of it, so it goes first
   std::vector<std::unique_ptr<cascade::Counters>> counters;   ///< one a reactor
   std::atomic<bool> draining{false};
   std::atomic<bool> exporting{false};
+  std::atomic<int> admin_running{0};                          ///< questions being answered on threads of their own
   std::atomic<const net::Server*> server{nullptr};            ///< set once it is up
   WallTime started;
 

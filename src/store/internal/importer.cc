@@ -18,7 +18,8 @@ constexpr std::size_t kMaxOpen = 1'000'000;
 constexpr const char* kFindRequest =
     "SELECT id, flags, served_by, (SELECT text FROM names WHERE id = task), "
     "(SELECT count(*) FROM attempts a WHERE a.id >= r.id * 1024 AND a.id < (r.id + 1) * 1024), "
-    "(SELECT text FROM names WHERE id = served_rung) FROM requests r WHERE request_id = ? ORDER BY id DESC LIMIT 1";
+    "(SELECT (SELECT text FROM names WHERE id = a.rung) FROM attempts a WHERE a.id >= r.id * 1024 AND a.id < (r.id + 1) * 1024 AND "
+    "(a.flags & 2) = 2 LIMIT 1) FROM requests r WHERE request_id = ? ORDER BY id DESC LIMIT 1";
 constexpr const char* kReadFacts =
     "SELECT time_us, (SELECT text FROM names WHERE id = model), (SELECT text FROM names WHERE id = provider), stage, error, flags, "
     "cost, input, cached_input, cache_write_5m, cache_write_1h, output, reasoning, latency_us FROM attempts "
@@ -34,7 +35,7 @@ struct RequestState {
   bool finished = false;
   std::int64_t task = 0;
   std::int64_t served_by = kServedByNobody;
-  std::int64_t served_rung = 0;
+  std::int64_t served_rung = 0;  ///< of the call whose answer was served
 };
 
 class ImporterImpl final : public Importer {
@@ -254,6 +255,9 @@ Result<void> ImporterImpl::on_attempt(std::string_view id, const JournalRecord& 
   begins_from_parent(state);
   const std::int64_t row = state.row * kAttemptsPerRequest + state.attempts++;
   STORE_TRY_ASSIGN(const AttemptFacts facts, rows_->attempt(row, record.wall_us, e));
+  if (e.served) {
+    STORE_TRY_ASSIGN(state.served_rung, rows_->names().id(e.rung));
+  }
   if (state.finished) {
     sums_->add(facts, state.task);
     if (facts.off_path) sums_->add_off_path(facts, state.task, state.served_by);
@@ -287,7 +291,6 @@ Result<void> ImporterImpl::on_request(const JournalRecord& record, RequestState&
   state.finished = true;
   state.task = facts.task;
   state.served_by = facts.served_by;
-  state.served_rung = facts.served_rung;
   return {};
 }
 

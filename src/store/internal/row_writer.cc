@@ -130,7 +130,7 @@ Result<RequestFacts> RowWriter::request(std::int64_t id, bool exists, std::int64
   STORE_TRY_ASSIGN(const auto served_model, name(kServedModel, e.served_model));
   STORE_TRY_ASSIGN(const auto reason, name(kReason, e.reason));
   STORE_TRY_ASSIGN(const auto promise, name(kPromiseVersion, e.promise_version));
-  STORE_TRY_ASSIGN(facts.served_rung, name(kServedRung, e.served_rung));
+  STORE_TRY_ASSIGN(const auto served_rung, name(kServedRung, e.served_rung));
   STORE_TRY_ASSIGN(const BodyRef body, bodies_.add(e.body, time_us));
   const std::int64_t flags = kFinished | flag_if(e.escalated, kEscalated) | flag_if(e.streamed, kStreamed) |
                              flag_if(e.client_gone, kClientGone) | flag_if(e.complete, kComplete) |
@@ -145,7 +145,7 @@ Result<RequestFacts> RowWriter::request(std::int64_t id, bool exists, std::int64
   e.served_by ? row.value(facts.served_by) : row.null();
   row.name(served_model).real(e.confidence).real(e.threshold).name(reason).value(e.status).text(e.error).money(e.cost);
   row.money(e.teacher_cost).value(e.latency_us).value(e.overhead_us).value(static_cast<std::int64_t>(e.input_hash));
-  row.body(body, e.body_full_bytes).name(promise).name(facts.served_rung).name(static_cast<std::int64_t>(e.prompt_hash));
+  row.body(body, e.body_full_bytes).name(promise).name(served_rung).name(static_cast<std::int64_t>(e.prompt_hash));
   STORE_TRY(statement.run());
   return facts;
 }

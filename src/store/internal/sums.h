@@ -27,7 +27,6 @@ struct RequestFacts {
   std::int64_t time_us = 0;
   std::int64_t task = 0;  ///< name number, 0 none
   std::int64_t served_by = -1;
-  std::int64_t served_rung = 0;  ///< name number, 0 none; in no sum
   bool counted = true;    ///< false: cut off by a crash, only its cost
   bool escalated = false, coin = false, client_gone = false, teacher_estimated = false;
   std::int64_t label_source = 0;

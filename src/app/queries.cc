@@ -1,0 +1,196 @@
+#include "app/queries.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "app/command_line.h"
+#include "app/explain_report.h"
+#include "app/nearest.h"
+#include "app/requests_report.h"
+#include "app/status_report.h"
+#include "app/tasks_report.h"
+#include "base/clock.h"
+#include "base/ids.h"
+#include "base/json_writer.h"
+
+namespace understudy::app {
+namespace {
+
+/// How many of the latest requests are looked through for an id like the one that was typed.
+constexpr std::uint32_t kLookedThrough = 2000;
+
+std::string listed(const std::vector<std::string_view>& names) { return names.empty() ? "none yet" : fmt::format("{}", fmt::join(names, ", ")); }
+
+Result<store::RequestFilter> make_filter(const ListFilters& filters, WallTime now) {
+  store::RequestFilter filter;
+  filter.task = filters.task;
+  filter.tenant = filters.tenant;
+  filter.session = filters.session;
+  filter.reason = filters.reason;
+  filter.limit = filters.limit;
+  filter.cursor = filters.cursor;
+  if (filters.served_by) {
+    const auto stage = parse_stage(*filters.served_by);
+    if (!stage) return fail(stage.error());
+    filter.served_by = *stage;
+  }
+  if (filters.since) {
+    const auto since = parse_since(*filters.since, now);
+    if (!since) return fail(since.error());
+    filter.since = *since;
+  }
+  return filter;
+}
+
+/// An empty page under a task's name that nobody has used is most likely a slip: said beside the (right) empty result.
+std::string unknown_task_note(store::StoreReader& reader, const ListFilters& filters, bool empty) {
+  if (!empty || !filters.task) return {};
+  const auto tasks = reader.tasks();
+  if (!tasks || std::find(tasks->begin(), tasks->end(), *filters.task) != tasks->end()) return {};
+  const std::vector<std::string_view> names(tasks->begin(), tasks->end());
+  return fmt::format("note: no request of a task \"{}\" is recorded{} (tasks: {})", *filters.task, did_you_mean(*filters.task, names), listed(names));
+}
+
+Result<EscalationPage> read_texts(store::StoreReader& reader, store::RequestPage page) {
+  EscalationPage out;
+  out.next = std::move(page.next);
+  for (store::RequestRecord& request : page.requests) {
+    auto detail = reader.request(request.request_id);
+    if (!detail && detail.error().kind != ErrorKind::kNotFound) return fail(detail.error());
+    Escalation escalation{std::move(request), std::nullopt};
+    // Ids are the client's to choose: the newest request with this id need not be the one on this page.
+    const bool same = detail && detail->request.finished_at == escalation.request.finished_at;
+    if (same) escalation.detail = std::move(*detail);
+    out.escalations.push_back(std::move(escalation));
+  }
+  return out;
+}
+
+Error request_not_found(store::StoreReader& reader, const std::string& id, const std::string& data) {
+  store::RequestFilter filter;
+  filter.limit = kLookedThrough;
+  std::string near;
+  if (const auto page = reader.requests(filter)) {
+    if (page->requests.empty()) return {ErrorKind::kNotFound, fmt::format("no request is recorded in {} yet", data)};
+    std::vector<std::string_view> ids;
+    for (const store::RequestRecord& request : page->requests) ids.push_back(request.request_id);
+    near = did_you_mean(id, ids);
+  }
+  return {ErrorKind::kNotFound, fmt::format("no request \"{}\" is recorded in {}{} The reply's x-request-id header names it; "
+                                            "`understudy requests --data {}` lists the latest.",
+                                            printable(id), data, near.empty() ? "." : near, data)};
+}
+
+}  // namespace
+
+Result<std::string> answer_status(const Source& source, const std::optional<std::string>& task, const Rendering& how) {
+  auto reader = store::StoreReader::open(source.data);
+  if (!reader) return fail(reader.error());
+  auto status = reader->status();
+  if (!status) return fail(status.error());
+  const StatusReport report{source.data, std::move(*status), task};
+  if (task) {
+    std::vector<std::string_view> names;
+    for (const store::TaskTotals& seen : report.status.tasks) names.push_back(seen.task);
+    if (std::find(names.begin(), names.end(), *task) == names.end()) {
+      std::erase(names, std::string_view());  // requests without a name
+      return fail(ErrorKind::kNotFound, fmt::format("no request of a task \"{}\" is recorded{} (tasks: {})", *task, did_you_mean(*task, names), listed(names)));
+    }
+  }
+  return how.json ? status_json(report) : status_text(report, how.style);
+}
+
+Result<ListAnswer> answer_requests(const Source& source, const ListFilters& filters, bool escalations, const std::string& more, const Rendering& how) {
+  const WallTime now = system_clock().wall();
+  auto reader = store::StoreReader::open(source.data);
+  if (!reader) return fail(reader.error());
+  auto filter = make_filter(filters, now);
+  if (!filter) return fail(filter.error());
+  if (escalations) filter->escalated = true;
+  auto page = reader->requests(*filter);
+  if (!page) return fail(page.error());
+  ListAnswer answer;
+  answer.note = unknown_task_note(*reader, filters, page->requests.empty());
+  const std::string next = page->next ? fmt::format("{} --cursor {}", more, *page->next) : std::string();
+  if (!escalations) {
+    answer.text = how.json ? requests_json(*page) : requests_text(*page, now, next, how.style);
+    return answer;
+  }
+  const auto texts = read_texts(*reader, std::move(*page));
+  if (!texts) return fail(texts.error());
+  answer.text = how.json ? escalations_json(*texts) : escalations_text(*texts, now, next, how.style);
+  return answer;
+}
+
+Result<std::string> answer_request(const Source& source, const std::string& id, bool full, const Rendering& how) {
+  if (!is_acceptable_request_id(id)) {
+    return fail(ErrorKind::kUsage, fmt::format("\"{}\" cannot be a request id: those are 1 to 128 visible ASCII characters, such as req_01K4...", printable(id)));
+  }
+  auto reader = store::StoreReader::open(source.data);
+  if (!reader) return fail(reader.error());
+  const auto detail = reader->request(id);
+  if (!detail && detail.error().kind == ErrorKind::kNotFound) return fail(request_not_found(*reader, id, source.data));
+  if (!detail) return fail(detail.error());
+  auto promise = explained_promise(*reader, detail->request);
+  if (!promise) return fail(promise.error());
+  return how.json ? explain_json(*detail, *promise) : explain_text(*detail, system_clock().wall(), full, how.style, *promise);
+}
+
+Result<std::string> answer_tasks(const Source& source, const Rendering& how) {
+  const auto report = collect_tasks(source.data, source.live);
+  if (!report) return fail(report.error());
+  return how.json ? tasks_json(*report) : tasks_text(*report, how.style);
+}
+
+Result<std::string> answer_task(const Source& source, const std::string& name, const Rendering& how) {
+  const auto report = collect_tasks(source.data, source.live);
+  if (!report) return fail(report.error());
+  const auto task = find_task(*report, name);
+  if (!task) return fail(task.error());
+  return how.json ? task_json(*report, **task) : task_text(*report, **task, how.style);
+}
+
+Result<std::string> answer_alarms(const Source& source, const std::optional<std::string>& since, std::uint32_t limit) {
+  auto reader = store::StoreReader::open(source.data);
+  if (!reader) return fail(reader.error());
+  std::optional<WallTime> from;
+  if (since) {
+    const auto parsed = parse_since(*since, system_clock().wall());
+    if (!parsed) return fail(parsed.error());
+    from = *parsed;
+  }
+  const auto alarms = reader->alarms(from, limit);
+  if (!alarms) return fail(alarms.error());
+  return alarms_json(*alarms);
+}
+
+Result<std::string> answer_pin(const Source& source, const std::string& name, const std::string& to, const Rendering& how) {
+  if (to != "teacher" && to != "auto") return fail(ErrorKind::kUsage, fmt::format("a task is pinned to \"teacher\" or \"auto\", not to \"{}\"", printable(to.substr(0, 100))));
+  const bool to_teacher = to == "teacher";
+  auto pins = cascade::read_pins(source.data);
+  if (!pins) return fail(pins.error());
+  std::string task = name == "-" ? std::string() : name;
+  if (!pins->contains(task)) {
+    const auto known = collect_tasks(source.data, source.live);
+    if (!known) return fail(known.error());
+    const auto found = find_task(*known, name);
+    if (!found) return fail(found.error());
+    task = (*found)->task;
+  }
+  auto done = source.live != nullptr && source.live->pin ? source.live->pin(task, to_teacher) : cascade::write_pin(source.data, task, to_teacher);
+  if (!done) return fail(done.error());
+  if (how.json) {
+    std::string out;
+    JsonWriter w(out);
+    w.begin_object().field("schema", "understudy.pin/1").key("task");
+    task.empty() ? w.null() : w.string(task);
+    w.field("pinned_to", to).end_object();
+    return out + "\n";
+  }
+  const std::string who = task.empty() ? "Requests without a task" : printable(task);
+  return to_teacher ? fmt::format("{}: the teacher answers every request from now on (a running gateway sees it within a second). Back: understudy tasks pin {} auto\n", who, task.empty() ? "-" : printable(task))
+                    : fmt::format("{}: not pinned; the promise (or the threshold by hand) decides. A pin = \"teacher\" in the configuration stays in force.\n", who);
+}
+
+}  // namespace understudy::app
