@@ -15,6 +15,7 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 FILES = ("chain_mmlu_llama", "chain_mmlu_qwen_oai", "chain_triviaqa_llama", "chain_triviaqa_qwen_oai", "msp_arc")
+CHANGES = ("drift", "silent_drift", "never_recovery", "template")
 
 
 def rate(r):
@@ -44,8 +45,8 @@ def main():
         sys.exit(f"{args.data}: no such folder; --data names the recorded answers")
     prefix = [] if os.path.basename(args.program) == "understudy_eval" else ["eval"]
     paths = [os.path.join(args.data, name + ".jsonl.gz") for name in FILES]
-    print("| alpha, scenario | broken before | after, proven anew | served / best student | bad / served | first cheap answer | detected | after requests | after labels | "
-          "false alarms / 100k | saved | hindsight | labels |\n|" + " --- |" * 13)
+    print("| alpha, scenario | broken before | after, proven anew | after, mixed evidence | served / best student | bad / served | first cheap answer | detected | after requests | after labels | "
+          "false alarms / 100k | saved | hindsight | labels |\n|" + " --- |" * 14)
     missed, total = 0, 0
     for alpha in args.alphas.split(","):
         command = [args.program, *prefix, "deployments", *paths, "--json", "--seed", str(args.seed), "--alpha", alpha, "--deployments", str(args.deployments), "--requests", str(args.requests)]
@@ -61,7 +62,7 @@ def main():
             labels = "-" if not teacher else f"{100 * s['label_usd'] / teacher:.1f} %"
             needed = s["detection_needed"]
             found = f"{s['detected']} of {needed}" if needed else "-"
-            print(f"| {alpha} {s['scenario']} | {rate(s['broken_before'])} | {rate(s['broken_after'])} | {number(s['served_over_best'], 2)} | {number(s['served_bad'], 4)} | "
+            print(f"| {alpha} {s['scenario']} | {rate(s['broken_before'])} | {rate(s['broken_after'])} | {rate(s['broken_between']) if s['scenario'] in CHANGES else '-'} | {number(s['served_over_best'], 2)} | {number(s['served_bad'], 4)} | "
                   f"{quartiles(s['first_cheap'], 'never')} | {found} | {quartiles(s['detection_requests'], 'later') if needed else '-'} | "
                   f"{quartiles(s['detection_labels'], 'later') if needed else '-'} | {s['false_alarms_per_100k']:.2f} | {part(s['cost_usd'] or 0)} | {part(s['oracle_usd'] or 0)} | {labels} |", flush=True)
     print(f"\n{total} deployments")
