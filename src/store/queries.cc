@@ -50,10 +50,10 @@ class ListQuery {
 
   Result<Statement> prepare(const Database& db, bool by_time) const {
     std::string sql = "SELECT " + RecordReader::request_columns() + " FROM requests r WHERE (r.flags & 1) = 1";
-    // The empty name has no row of its own: it is 0.
+    // The empty name has no row of its own: it is stored as 0 or as nothing.
     const auto name = [&](const char* column, const std::optional<std::string>& wanted) {
       if (!wanted) return;
-      sql += wanted->empty() ? fmt::format(" AND r.{} = 0", column) : fmt::format(" AND r.{} = (SELECT id FROM names WHERE text = ?)", column);
+      sql += wanted->empty() ? fmt::format(" AND coalesce(r.{}, 0) = 0", column) : fmt::format(" AND r.{} = (SELECT id FROM names WHERE text = ?)", column);
     };
     name("task", filter_.task);
     name("tenant", filter_.tenant);
