@@ -310,10 +310,11 @@ TEST_F(PromiseTest, FeedbackForgivesWhatDidNoHarmWhereTheTaskSaysSo) {
   }
   settle();
   EXPECT_EQ(bad_rows(), std::pair(std::size_t{4}, std::size_t{4}));
-  promises_->feedback("req_0", "right");   // the student's answer
-  promises_->feedback("req_1", "other");   // neither's: the teacher is wrong, so nothing was lost
-  promises_->feedback("req_2", "wrong");   // the teacher's: the student did harm
-  promises_->feedback("req_9", "right");   // nobody's
+  promises_->feedback("req_0", "", "right");   // the student's answer
+  promises_->feedback("req_1", "", "other");   // neither's: the teacher is wrong, so nothing was lost
+  promises_->feedback("req_2", "", "wrong");   // the teacher's: the student did harm
+  promises_->feedback("req_9", "", "right");   // nobody's
+  promises_->feedback("req_3", "another", "right");   // not that tenant's request
   promises_->settle();
   EXPECT_EQ(bad_rows(), std::pair(std::size_t{2}, std::size_t{4}));
   close();
