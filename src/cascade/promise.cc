@@ -283,7 +283,8 @@ void PromiseService::load_keeper(Kept& kept) {
   }
   kept.keeper.emplace(kept.options, rung_specs(kept.task->ladder()), kept.task->ladder_id(), stored.events, std::move(stored.rows));
   Log log(*this, *kept.task);
-  [[maybe_unused]] const bool opened = kept.keeper->open(clock_.wall().us, log);  // refused: `advance` tries again
+  [[maybe_unused]] const bool opened = stored.epoch_in_doubt ? kept.keeper->distrust("an event in the store cannot be read", clock_.wall().us, log)
+                                                             : kept.keeper->open(clock_.wall().us, log);  // refused: `advance` tries again
 }
 
 void PromiseService::publish(Kept& kept) {

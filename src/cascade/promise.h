@@ -179,6 +179,7 @@ struct StoredPromise {
   std::vector<calibration::KeeperEvent> events;
   std::vector<calibration::LabelledRow> rows;
   std::uint64_t unreadable = 0;
+  bool epoch_in_doubt = false;   ///< an event of the last epoch could not be read: it may have ended
 };
 Result<StoredPromise> load_promise(const std::filesystem::path& data, std::string_view key, std::int64_t since_us);
 
