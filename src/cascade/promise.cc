@@ -283,7 +283,8 @@ void PromiseService::load_keeper(Kept& kept) {
   }
   kept.keeper.emplace(kept.options, rung_specs(kept.task->ladder()), kept.task->ladder_id(), stored.events, std::move(stored.rows));
   Log log(*this, *kept.task);
-  [[maybe_unused]] const bool opened = kept.keeper->open(clock_.wall().us, log);  // refused: `advance` tries again
+  [[maybe_unused]] const bool opened = stored.epoch_in_doubt ? kept.keeper->distrust("an event in the store cannot be read", clock_.wall().us, log)
+                                                             : kept.keeper->open(clock_.wall().us, log);  // refused: `advance` tries again
 }
 
 void PromiseService::publish(Kept& kept) {
@@ -309,12 +310,12 @@ void PromiseService::count_windows(Kept& kept) {
   kept.keeper->observe(window, clock_.wall().us, log);
 }
 
-void PromiseService::feedback(std::string request_id, std::string truth) {
+void PromiseService::feedback(std::string request_id, std::string tenant, std::string truth) {
   constexpr std::size_t kMost = 10'000;
   {
     const std::lock_guard lock(feedback_mutex_);
     if (feedback_.size() >= kMost) return;  // it is in the store all the same; only its correction is lost
-    feedback_.emplace_back(std::move(request_id), std::move(truth));
+    feedback_.push_back({std::move(request_id), std::move(tenant), std::move(truth)});
   }
   const std::lock_guard wake(wake_->mutex);
   wake_->pending = true;
@@ -322,7 +323,7 @@ void PromiseService::feedback(std::string request_id, std::string truth) {
 }
 
 void PromiseService::take_feedback() {
-  std::vector<std::pair<std::string, std::string>> all;
+  std::vector<Told> all;
   {
     const std::lock_guard lock(feedback_mutex_);
     all.swap(feedback_);
@@ -330,9 +331,9 @@ void PromiseService::take_feedback() {
   if (all.empty() || options_.data.empty()) return;
   auto reader = store::StoreReader::open(options_.data);
   if (!reader) return;
-  for (const auto& [request_id, truth] : all) {
+  for (const auto& [request_id, tenant, truth] : all) {
     const auto detail = reader->request(request_id);
-    if (!detail) continue;
+    if (!detail || detail->request.tenant != tenant) continue;
     std::shared_ptr<Kept> kept;
     {
       const std::lock_guard lock(tasks_mutex_);

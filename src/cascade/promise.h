@@ -133,8 +133,8 @@ class PromiseService {
 
   /// Feedback told the right answer of a request (a label or a correction). Where its task counts as bad only what is worse than
   /// the teacher's answer (`bad = "worse"`), the row that was labelled on it is corrected: a cheap answer does no harm where it is
-  /// right, or the teacher's is wrong. Needs stored texts. Never blocks.
-  void feedback(std::string request_id, std::string truth);
+  /// right, or the teacher's is wrong. Needs stored texts. Feedback about another tenant's request corrects nothing. Never blocks.
+  void feedback(std::string request_id, std::string tenant, std::string truth);
 
   /// Takes a task off the cheap stages at once, or back; kept in DATA/pins.json over restarts. kIo.
   Result<void> pin(const std::string& task, bool to_teacher);
@@ -167,7 +167,10 @@ class PromiseService {
   std::string pins_text_;               ///< of the last complaint about the file
 
   std::mutex feedback_mutex_;
-  std::vector<std::pair<std::string, std::string>> feedback_;   ///< guarded: request id, truth
+  struct Told {
+    std::string request_id, tenant, truth;
+  };
+  std::vector<Told> feedback_;         ///< guarded
 
   mutable std::mutex work_mutex_;      ///< held while keepers are worked on
   std::shared_ptr<PromiseWake> wake_ = std::make_shared<PromiseWake>();
@@ -179,6 +182,7 @@ struct StoredPromise {
   std::vector<calibration::KeeperEvent> events;
   std::vector<calibration::LabelledRow> rows;
   std::uint64_t unreadable = 0;
+  bool epoch_in_doubt = false;   ///< an event of the last epoch could not be read: it may have ended
 };
 Result<StoredPromise> load_promise(const std::filesystem::path& data, std::string_view key, std::int64_t since_us);
 

@@ -24,9 +24,11 @@ Result<StoredPromise> load_promise(const std::filesystem::path& data, std::strin
   for (const store::PromiseEventRecord& record : *events) {
     auto event = calibration::parse_keeper_event(record.detail);
     if (event) {
+      if (event->kind == calibration::KeeperEventKind::kEpoch) stored.epoch_in_doubt = false;
       stored.events.push_back(std::move(*event));
     } else {
       ++stored.unreadable;
+      stored.epoch_in_doubt = true;
     }
   }
   std::map<std::pair<std::int64_t, std::string>, std::size_t> place;
@@ -76,6 +78,13 @@ Result<std::vector<TaskReport>> stored_reports(const std::filesystem::path& data
     r.options = epoch->options;
     r.rungs = epoch->rungs;
     calibration::PromiseKeeper keeper(epoch->options, epoch->rungs, epoch->ladder, stored->events, std::move(stored->rows));
+    if (stored->epoch_in_doubt) {
+      // As the gateway will find it when it starts; nothing is written from here.
+      struct Nowhere final : calibration::KeeperLog {
+        bool write(const calibration::KeeperEvent&) override { return true; }
+      } nowhere;
+      keeper.distrust("an event in the store cannot be read", now_us, nowhere);
+    }
     keeper.look_ahead(now_us);
     r.promise = keeper.report(now_us);
     r.policy = keeper.policy();

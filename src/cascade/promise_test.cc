@@ -140,6 +140,28 @@ TEST_F(PromiseTest, ARestartFindsTheVersionAndItsEvidence) {
   EXPECT_EQ(stored->at(0).options.promise.alpha, 0.2);
 }
 
+TEST_F(PromiseTest, AnEventThatCannotBeReadTakesTheVersionOff) {
+  ASSERT_TRUE(prove());
+  store::PromiseEvent event;
+  event.task = "default/";
+  event.kind = "epoch";
+  event.detail = "{\"kind\":\"epoch\"}";
+  net::block_on(*reactor_, engine_->shut_down(1000));
+  promises_.reset();
+  ASSERT_TRUE(store_->journal(1).append(event)) << "the service's own journal, whose order counts";
+  close();
+  open();
+  student_and_teacher();
+  EXPECT_FALSE(report().policy) << "the event may have been an alarm's";
+  EXPECT_EQ(send(6), 0u);
+  // A new epoch is whole again: the next start finds it as it was.
+  ASSERT_TRUE(prove());
+  close();
+  open();
+  student_and_teacher();
+  EXPECT_TRUE(report().policy);
+}
+
 TEST_F(PromiseTest, AnotherModelBehindTheTaskLosesTheVersionAtOnce) {
   ASSERT_TRUE(prove());
   const auto old_runtime = engine_->runtime();
@@ -288,10 +310,11 @@ TEST_F(PromiseTest, FeedbackForgivesWhatDidNoHarmWhereTheTaskSaysSo) {
   }
   settle();
   EXPECT_EQ(bad_rows(), std::pair(std::size_t{4}, std::size_t{4}));
-  promises_->feedback("req_0", "right");   // the student's answer
-  promises_->feedback("req_1", "other");   // neither's: the teacher is wrong, so nothing was lost
-  promises_->feedback("req_2", "wrong");   // the teacher's: the student did harm
-  promises_->feedback("req_9", "right");   // nobody's
+  promises_->feedback("req_0", "", "right");   // the student's answer
+  promises_->feedback("req_1", "", "other");   // neither's: the teacher is wrong, so nothing was lost
+  promises_->feedback("req_2", "", "wrong");   // the teacher's: the student did harm
+  promises_->feedback("req_9", "", "right");   // nobody's
+  promises_->feedback("req_3", "another", "right");   // not that tenant's request
   promises_->settle();
   EXPECT_EQ(bad_rows(), std::pair(std::size_t{2}, std::size_t{4}));
   close();

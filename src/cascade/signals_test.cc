@@ -240,18 +240,24 @@ TEST_F(SignalsTest, ALongPrettyConversationIsPutOnOneLineInPlainLetters) {
 TEST_F(SignalsTest, GarbledRepliesAreReadOrNotUsable) {
   const std::string good = reply("Yes", {{"Yes", std::log(0.6)}, {"No", std::log(0.3)}}).body;
   SeededRandom random(3);
+  int usable = 0;
   for (int i = 0; i < 3'000; ++i) {
     ScriptedAnswer garbled;
     garbled.body = good;
     for (std::uint64_t edits = 1 + random.below(3); edits > 0; --edits) {
-      garbled.body[static_cast<std::size_t>(random.below(garbled.body.size()))] = static_cast<char>(random.below(256));
+      garbled.body[static_cast<std::size_t>(random.below(garbled.body.size()))] = static_cast<char>(random.coin(0.8) ? 32 + random.below(95) : random.below(256));
     }
     if (random.coin(0.2)) garbled.body.resize(static_cast<std::size_t>(random.below(garbled.body.size())));
     student_ = {{}, {}, {garbled}};
+    policy_->models[0].config.state = std::make_shared<providers::ModelState>();  // else its circuit breaker soon answers for it
     const SignalReading reading = read({SignalKind::kSelfCheck}, request(), "Paris");
     EXPECT_TRUE(reading.value >= 0 && reading.value <= 1) << garbled.body;
     EXPECT_TRUE(reading.usable || reading.value == 0);
+    EXPECT_EQ(student_.asked.size(), 1u);
+    usable += reading.usable;
   }
+  EXPECT_GT(usable, 300) << "most single bytes do not matter";
+  EXPECT_LT(usable, 2'900);
 }
 
 // ------------------------------------------------------------------------------------------------ verbal

@@ -50,12 +50,14 @@ class ListQuery {
 
   Result<Statement> prepare(const Database& db, bool by_time) const {
     std::string sql = "SELECT " + RecordReader::request_columns() + " FROM requests r WHERE (r.flags & 1) = 1";
-    const auto name = [&](const char* column, bool wanted) {
-      if (wanted) sql += fmt::format(" AND r.{} = (SELECT id FROM names WHERE text = ?)", column);
+    // The empty name has no row of its own: it is stored as 0 or as nothing.
+    const auto name = [&](const char* column, const std::optional<std::string>& wanted) {
+      if (!wanted) return;
+      sql += wanted->empty() ? fmt::format(" AND coalesce(r.{}, 0) = 0", column) : fmt::format(" AND r.{} = (SELECT id FROM names WHERE text = ?)", column);
     };
-    name("task", filter_.task.has_value());
-    name("tenant", filter_.tenant.has_value());
-    name("reason", filter_.reason.has_value());
+    name("task", filter_.task);
+    name("tenant", filter_.tenant);
+    name("reason", filter_.reason);
     if (filter_.session) sql += " AND r.session = ?";
     if (filter_.served_by) sql += " AND r.served_by = ?";
     if (filter_.escalated) sql += " AND (r.flags & 2) = ?";
@@ -64,9 +66,10 @@ class ListQuery {
     sql += by_time ? " ORDER BY r.time_us DESC, r.request_id DESC" : " ORDER BY r.id DESC";
     STORE_TRY_ASSIGN(Statement statement, db.prepare(sql));
     int i = 0;
-    for (const auto* text : {&filter_.task, &filter_.tenant, &filter_.reason, &filter_.session}) {
-      if (*text) statement.bind(++i, std::string_view(**text));
+    for (const auto* text : {&filter_.task, &filter_.tenant, &filter_.reason}) {
+      if (*text && !(*text)->empty()) statement.bind(++i, std::string_view(**text));
     }
+    if (filter_.session) statement.bind(++i, std::string_view(*filter_.session));
     if (filter_.served_by) statement.bind(++i, static_cast<std::int64_t>(*filter_.served_by));
     if (filter_.escalated) statement.bind(++i, *filter_.escalated ? kEscalated : std::int64_t{0});
     if (cursor_ && cursor_->row) statement.bind(++i, *cursor_->row);

@@ -344,6 +344,7 @@ TEST(Queries, ListIsFilteredAndPagedWithoutLossOrRepeat) {
       r.escalated = true;
       r.reason = "below_threshold";
     }
+    if (i % 10 == 9) r.task = {};
     ASSERT_TRUE(f.journal().append(r));
   };
   in_every_place(40, append, [](Fixture& f, StoreReader& reader) {
@@ -387,6 +388,8 @@ TEST(Queries, ListIsFilteredAndPagedWithoutLossOrRepeat) {
     filter.since = WallTime{f.clock.wall().us - 9'500'000};
     EXPECT_EQ(ids(filter).size(), 10u);
     filter = {};
+    filter.task = "";
+    EXPECT_EQ(ids(filter).size(), 4u) << "requests without a task";
     filter.task = "never heard of";
     EXPECT_TRUE(ids(filter).empty());
     filter.cursor = "nonsense";

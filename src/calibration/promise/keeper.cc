@@ -80,6 +80,10 @@ bool PromiseKeeper::begin_epoch(std::string_view why, std::string message, std::
   return written;
 }
 
+bool PromiseKeeper::distrust(std::string message, std::int64_t now_us, KeeperLog& log) {
+  return begin_epoch("unreadable", std::move(message), now_us, now_us, log);
+}
+
 bool PromiseKeeper::alarm(std::string_view why, std::string message, std::int64_t keep_since_us, std::int64_t now_us, KeeperLog& log) {
   KeeperEvent event;
   event.kind = KeeperEventKind::kAlarm;

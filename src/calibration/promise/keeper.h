@@ -55,7 +55,7 @@ enum class PromiseState : std::uint8_t { kWarming, kProven, kNever };
 std::string_view promise_state_name(PromiseState state);   ///< "warming", "proven", "never"
 
 enum class KeeperEventKind : std::uint8_t {
-  kEpoch,     ///< a new epoch began; `why`: start, promise, input_shift, stale, ladder, options
+  kEpoch,     ///< a new epoch began; `why`: start, promise, input_shift, stale, ladder, options, unreadable
   kTest,      ///< a test is about to look at its rows; `number` counts from 0 in its epoch
   kOutcome,   ///< and what it found
   kSwitch,    ///< `policy` is in force from now on
@@ -128,6 +128,9 @@ class PromiseKeeper {
   /// Begins an epoch where the last one was for another ladder, another promise, or where there is none. False: the log refused;
   /// then there is no policy, and nothing is tested until a later `open` or `advance` succeeds.
   bool open(std::int64_t now_us, KeeperLog& log);
+
+  /// What came back is not whole (events that could not be read): ends the epoch, since what it decided is not known. As `open` else.
+  bool distrust(std::string message, std::int64_t now_us, KeeperLog& log);
 
   /// The probability of the coin for the next requests: 1 while the task is new, `spot_check` in the end.
   double coin() const;

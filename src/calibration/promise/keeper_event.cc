@@ -36,11 +36,13 @@ bool read_epoch(dom::element root, KeeperEvent& event) {
   KeeperOptions& o = event.options;
   dom::array rungs;
   std::uint64_t max_rows = 0;
+  std::int64_t seed = 0;   // all 64 bits, as a signed number
   const bool whole = read(root, "ladder", event.ladder) && read(root, "keep_since_us", event.keep_since_us) && read(root, "alpha", o.promise.alpha) &&
                      read(root, "delta", o.promise.delta) && read(root, "spot_check", o.spot_check) && read(root, "max_age_us", o.max_age_us) &&
-                     read(root, "seed", o.seed) && read(root, "max_rows", max_rows) && read(root, "rungs", rungs);
+                     read(root, "seed", seed) && read(root, "max_rows", max_rows) && read(root, "rungs", rungs);
   if (!whole || !Promise::create(o.promise.alpha, o.promise.delta)) return false;
   o.max_rows = max_rows;
+  o.seed = static_cast<std::uint64_t>(seed);
   for (const dom::element element : rungs) {
     RungSpec& rung = event.rungs.emplace_back();
     std::uint64_t features = 0;
@@ -79,7 +81,7 @@ std::string keeper_event_json(const KeeperEvent& event) {
     case KeeperEventKind::kEpoch: {
       const KeeperOptions& o = event.options;
       w.field("ladder", event.ladder).field("keep_since_us", event.keep_since_us).field("alpha", o.promise.alpha).field("delta", o.promise.delta);
-      w.field("spot_check", o.spot_check).field("max_age_us", o.max_age_us).field("seed", o.seed).field("max_rows", o.max_rows);
+      w.field("spot_check", o.spot_check).field("max_age_us", o.max_age_us).field("seed", static_cast<std::int64_t>(o.seed)).field("max_rows", o.max_rows);
       w.key("rungs").begin_array();
       for (const RungSpec& rung : event.rungs) w.begin_object().field("name", rung.name).field("features", rung.features).end_object();
       w.end_array();

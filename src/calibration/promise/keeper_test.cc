@@ -322,6 +322,26 @@ TEST(PromiseKeeper, AnotherPopulationStepsDown) {
   EXPECT_FALSE(run.keeper.policy());
 }
 
+TEST(PromiseKeeper, EventsSurviveTheirJsonWhateverTheSeed) {
+  for (const std::uint64_t seed : {std::uint64_t{0}, std::uint64_t{1} << 63, UINT64_MAX}) {
+    KeeperOptions options;
+    options.seed = seed;
+    Deployment run(1, options);  // its log reads back what it writes
+    ASSERT_EQ(run.log.events.size(), 1u) << seed;
+    EXPECT_EQ(run.log.events[0].options.seed, seed);
+  }
+}
+
+TEST(PromiseKeeper, WhatCannotBeReadEndsTheEpoch) {
+  Deployment run(2);
+  run.go(5'000, falling);
+  ASSERT_TRUE(run.keeper.policy());
+  ASSERT_TRUE(run.keeper.distrust("an event cannot be read", run.now_us, run.log));
+  EXPECT_FALSE(run.keeper.policy());
+  EXPECT_EQ(run.keeper.coin(), 1.0);
+  EXPECT_EQ(run.log.events.back().why, "unreadable");
+}
+
 TEST(LadderPolicy, LeavesUnknownPromptsToTheTeacher) {
   Deployment run(2);
   run.go(5'000, falling);

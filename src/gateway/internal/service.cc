@@ -27,6 +27,7 @@ Matched match(std::string_view path, std::string_view method) {
   if (path.starts_with("/openai/")) path.remove_prefix(7);
   if (path.starts_with("/v1/")) path.remove_prefix(3);
   if (path == "/chat/completions") return {RouteName::kChat, {}, "POST"};
+  if (path == "/feedback") return {RouteName::kFeedback, {}, "POST"};
   if (path == "/models") return {RouteName::kModels, {}, "GET"};
   if (path.starts_with("/models/")) return {RouteName::kModel, path.substr(8), "GET"};
   return {};
@@ -143,7 +144,7 @@ net::Awaitable<void> ReactorService::handle_other(net::Exchange& exchange, Match
   std::array<net::Field, 2> json_fields{net::Field("x-request-id", request_id), net::Field("content-type", "application/json")};
   const std::span<const net::Field> id_field = std::span<const net::Field>(json_fields).first(1);
   if (matched.route == RouteName::kUnknown) {
-    const Error error(ErrorKind::kNotFound, fmt::format("There is no route {} {}. Served here: POST /v1/chat/completions, GET /v1/models, /health, /health/ready, /metrics, / (status page), /admin/api/... (listed by /admin/api/openapi.json).",
+    const Error error(ErrorKind::kNotFound, fmt::format("There is no route {} {}. Served here: POST /v1/chat/completions, /v1/feedback, GET /v1/models, /health, /health/ready, /metrics, / (status page), /admin/api/... (listed by /admin/api/openapi.json).",
                                                         method, exchange.head().path.substr(0, 200)));
     [[maybe_unused]] auto sent = co_await exchange.respond_error(error, id_field);
     co_return;
@@ -158,6 +159,10 @@ net::Awaitable<void> ReactorService::handle_other(net::Exchange& exchange, Match
     case RouteName::kModels:
     case RouteName::kModel: {
       [[maybe_unused]] auto sent = co_await models(exchange, matched.id, json_fields);
+      break;
+    }
+    case RouteName::kFeedback: {
+      [[maybe_unused]] auto sent = co_await feedback(exchange, json_fields);
       break;
     }
     case RouteName::kHealth: {
