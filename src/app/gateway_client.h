@@ -11,10 +11,10 @@
 namespace understudy::app {
 
 struct GatewayQuestion {
-  std::string path;                                          ///< encoded: "/admin/api/tasks/a%2Fb"
-  std::vector<std::pair<std::string, std::string>> query;    ///< not encoded
+  std::string path;                                             ///< encoded: "/admin/api/tasks/a%2Fb"
+  std::vector<std::pair<std::string, std::string>> query = {};  ///< not encoded
   std::string method = "GET";
-  std::string body;
+  std::string body = {};
 };
 
 /// The answer's text, as the command prints it. The key is in the environment variable that `--key-env` names. Errors: kUsage

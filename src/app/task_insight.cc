@@ -131,7 +131,12 @@ std::vector<std::string> bill_advice(const TaskView& task) {
     add(fmt::format("A better student or a signal (signals = [...]) tells more of its right answers from wrong ones; a larger alpha than {} serves more at once.", share_text(*task.alpha())));
     return out;
   }
-  if (p.state == PromiseState::kNever || (!p.labels_guessed && !p.labels_needed)) {
+  if (p.state == PromiseState::kWarming && !p.labels_guessed && !p.labels_needed) {
+    add(fmt::format("As far as {} tell, no threshold of the student's confidence could be shown to keep alpha = {}. Labels go on being collected and may change that; if they do not: a better student, a signal (signals = [\"self_check\"], or samples), or a larger alpha.",
+                    counted(static_cast<std::int64_t>(p.fit_rows + p.test_rows), "label"), share_text(*task.alpha())));
+    return out;
+  }
+  if (p.state == PromiseState::kNever) {
     add(fmt::format("The student's confidence cannot tell right answers from wrong ones well enough for alpha = {}: try a better student, a signal (signals = [\"self_check\"], or samples), or a larger alpha. More labels alone will not help.", share_text(*task.alpha())));
     return out;
   }

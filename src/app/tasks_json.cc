@@ -90,7 +90,7 @@ void write_task(JsonWriter& w, const TaskView& task, WallTime now) {
   write_optional(w, "coin", task.coin());
   write_count(w, "labels_needed", task.labels_needed());
   write_count(w, "requests_needed", task.requests_needed());
-  w.field("labels_guessed", task.report && !task.by_hand && task.report->promise.labels_guessed);
+  w.field("labels_guessed", task.labels_needed().value_or(0) > 0 && task.report->promise.labels_guessed);
   write_optional(w, "foreseen_share", task.report && !task.by_hand ? task.report->promise.foreseen_share : std::nullopt);
   const auto noise = noise_floor(task);
   write_optional(w, "teacher_noise", noise ? std::optional(noise->share) : std::nullopt);

@@ -151,6 +151,8 @@ TEST(TaskInsight, NamesWhatStandsInTheWay) {
   never.report->promise.state = calibration::PromiseState::kNever;
   never.report->promise.labels_needed.reset();
   EXPECT_TRUE(contains(joined(bill_advice(never)), "a better student, a signal"));
+  never.report->promise.state = calibration::PromiseState::kWarming;
+  EXPECT_TRUE(contains(joined(bill_advice(never)), "As far as 50 labels tell")) << "too early to say never";
   TaskView noisy = warming();
   noisy.noise = {40, 4};
   EXPECT_TRUE(contains(joined(bill_advice(noisy)), "disagrees with itself in 10 % of 40"));

@@ -140,7 +140,12 @@ void promises(Exposition& out, const Shared& shared) {
     if (r.policy) out.value("promise_upper_bound", of, r.policy->upper_bound);
   });
   each("promise_labels_needed", "Labels until a first version can be proven, as far as it can be foreseen.", [&](const cascade::TaskReport& r, const std::string& of) {
-    if (!r.by_hand && r.promise.labels_needed) out.value("promise_labels_needed", of, *r.promise.labels_needed);
+    if (r.by_hand) return;
+    if (r.policy) {
+      out.value("promise_labels_needed", of, 0);
+    } else if (r.promise.labels_needed) {
+      out.value("promise_labels_needed", of, *r.promise.labels_needed);
+    }
   });
   out.head("promise_rows_lost_total", "counter", "Labelled rows that could not be kept.");
   for (const cascade::TaskReport& r : *reports) out.value("promise_rows_lost_total", label("cascade", r.cascade) + "," + label("task", r.task), r.rows_lost);
