@@ -33,6 +33,7 @@ struct Decision {
   std::optional<Stage> served_by;
   std::string model;                   ///< configured name of the model that served
   std::string_view task;
+  std::string_view rung;               ///< of the task's ladder, that decided to serve; "" where none did
   std::string promise_version;         ///< of the proven policy that decided; "" where none did
   std::optional<double> confidence;
   std::optional<double> threshold;

@@ -95,7 +95,7 @@ class Engine {
 
   EngineDeps deps_;
   std::shared_ptr<const Runtime> runtime_;
-  std::map<std::pair<const CascadeConfig*, std::string>, std::shared_ptr<TaskPromise>, std::less<>> tasks_;   ///< of `runtime_`
+  std::map<const CascadeConfig*, std::map<std::string, std::shared_ptr<TaskPromise>, std::less<>>> tasks_;   ///< of `runtime_`, by name
   net::TaskGroup off_path_;
   chat::LogprobSeries series_;                       ///< scratch of one synchronous parse
   calibration::LogprobAccumulator accumulator_;      ///< scratch

@@ -396,7 +396,8 @@ void PromiseService::work() {
     count_windows(*kept);
     const bool advanced = keeper.wants_advance(clock_.wall().us);
     if (advanced) keeper.advance(clock_.wall().us, log);
-    if (fresh || advanced || !queue.empty() || keeper.policy() != task.view()->policy) publish(*kept);
+    const auto view = task.view();
+    if (fresh || advanced || view->policy != keeper.policy() || view->state != keeper.state() || view->coin != keeper.coin() || view->test_share != keeper.test_share()) publish(*kept);
   }
 }
 

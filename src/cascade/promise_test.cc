@@ -115,6 +115,7 @@ TEST_F(PromiseTest, TheTeacherServesUntilAVersionIsProvenThenTheStudentWhereItIs
     EXPECT_EQ(last_.decision.served_by, is_hard ? Stage::kTeacher : Stage::kStudent) << next_;
     EXPECT_EQ(last_.decision.reason, is_hard ? reason::kBelowThreshold : reason::kConfident);
     EXPECT_TRUE(last_.decision.threshold);
+    EXPECT_EQ(last_.decision.rung, is_hard ? "" : "student");
   }
   EXPECT_EQ(served, 20u);
   EXPECT_LT(counters_.labels.load() - before, 20u) << "the coin has fallen";

@@ -3,8 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
-#include <set>
+#include <cstdlib>
 
 #include "base/assert.h"
 #include "calibration/promise/internal/plan.h"
@@ -135,7 +134,7 @@ void PromiseKeeper::apply(const KeeperEvent& event) {
       test_times_us_.push_back(event.at_us);
       listed_at_ = event.fit_rows;
       if (!event.candidates.empty() && std::all_of(event.candidates.begin(), event.candidates.end(), [&](const LadderPolicy& p) { return p.ladder == ladder_; })) {
-        Running run{internal::Contest(event.candidates, options_.promise.alpha, event.delta, event.number, event.at_us, event.fresh), event.fit_rows};
+        Running run{internal::Contest(event.candidates, options_.promise.alpha, event.delta, event.number, event.at_us, event.fresh)};
         if (!event.fresh) {
           for (const LabelledRow& row : test_rows_) {
             if (!stale(row.at_us, event.at_us)) run.contest.add(row);

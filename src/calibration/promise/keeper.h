@@ -55,7 +55,7 @@ enum class PromiseState : std::uint8_t { kWarming, kProven, kNever };
 std::string_view promise_state_name(PromiseState state);   ///< "warming", "proven", "never"
 
 enum class KeeperEventKind : std::uint8_t {
-  kEpoch,     ///< a new epoch began; `why`: start, promise, input_shift, stale, ladder, options, unreadable
+  kEpoch,     ///< a new epoch began; `why`: start, promise, input_shift, stale, ladder (also another alpha or delta), unreadable
   kTest,      ///< a test is about to look at its rows; `number` counts from 0 in its epoch
   kOutcome,   ///< and what it found
   kSwitch,    ///< `policy` is in force from now on
@@ -145,7 +145,7 @@ class PromiseKeeper {
   void add(LabelledRow row, std::int64_t now_us, KeeperLog& log);
 
   /// The truth about a labelled request has come (feedback): rungs whose disagreement did no harm are not bad any more. Counts in
-  /// the fits and tests to come; what was tested or watched before stays as it was, which errs on the safe side. Returns the
+  /// the fits and tests to come; what was tested or watched before stays as it was until a restart reads the corrected row, which errs on the safe side. Returns the
   /// corrected row, to be kept; nullopt where the row is not here (any more) or nothing changes.
   std::optional<LabelledRow> forgive(std::string_view request_id, const std::vector<bool>& harmless);
 

@@ -6,31 +6,17 @@
 #include <array>
 
 #include "base/json_writer.h"
+#include "calibration/promise/internal/read_json.h"
 #include "calibration/promise/keeper.h"
 
 namespace understudy::calibration {
 namespace {
 
 namespace dom = simdjson::dom;
+using internal::read;
 
 constexpr std::array<std::string_view, 6> kNames{"epoch", "test", "outcome", "switch", "alarm", "suspect"};
 
-template <typename T>
-bool read(dom::element object, std::string_view key, T& out) {
-  return object[key].get(out) == simdjson::SUCCESS;
-}
-bool read(dom::element object, std::string_view key, std::string& out) {
-  std::string_view text;
-  if (object[key].get_string().get(text)) return false;
-  out = std::string(text);
-  return true;
-}
-bool read(dom::element object, std::string_view key, std::uint32_t& out) {
-  std::uint64_t value = 0;
-  if (object[key].get_uint64().get(value) || value > UINT32_MAX) return false;
-  out = static_cast<std::uint32_t>(value);
-  return true;
-}
 
 bool read_epoch(dom::element root, KeeperEvent& event) {
   KeeperOptions& o = event.options;

@@ -13,11 +13,13 @@
 #include "calibration/calibrators.h"
 #include "calibration/logistic.h"
 #include "calibration/promise/internal/columns.h"
+#include "calibration/promise/internal/read_json.h"
 
 namespace understudy::calibration {
 namespace {
 
 namespace dom = simdjson::dom;
+using internal::read;
 
 constexpr std::size_t kMostColumns = 64;
 constexpr std::array<std::string_view, 3> kSourceNames{"coin", "shadow", "escalation"};
@@ -61,16 +63,6 @@ bool read_hex(dom::element object, std::string_view key, std::uint64_t& out) {
   return !object[key].get(value) && read_hex(value, out);
 }
 
-template <typename T>
-bool read(dom::element object, std::string_view key, T& out) {
-  return object[key].get(out) == simdjson::SUCCESS;
-}
-bool read(dom::element object, std::string_view key, std::string& out) {
-  std::string_view text;
-  if (object[key].get_string().get(text)) return false;
-  out = std::string(text);
-  return true;
-}
 
 bool read_model(dom::element object, RungPolicy& rung) {
   RungModel& m = rung.model;

@@ -57,7 +57,7 @@ namespace internal {
 double foreseen_risk(const ThresholdCandidate& c) {
   const auto n = static_cast<double>(c.served_rows);
   const double expected = c.served > 0 ? c.bad / c.served * n : 0;
-    const double risk = (kCounted * static_cast<double>(c.bad_rows) + (1 - kCounted) * expected + 0.5) / (n + 1);
+  const double risk = (kCounted * static_cast<double>(c.bad_rows) + (1 - kCounted) * expected + 0.5) / (n + 1);
   return std::min(1.0, risk + kErrors * std::sqrt(risk * (1 - risk) / (n + 1)));
 }
 
@@ -111,19 +111,17 @@ PromiseKeeper::Plan PromiseKeeper::make_plan(double delta) const {
 
   // The one that needs the fewest labels to be shown comes first; all that are bolder follow, thinned out.
   std::size_t start = path.size();
-  double least = kMostRows, boldest_cost = 0;
+  double least = kMostRows;
   for (std::size_t i = 0; i < path.size(); ++i) {
     if (path[i].served < kLeastShare) continue;
     const auto served = internal::rows_to_pass(internal::foreseen_risk(path[i]), options_.promise.alpha, delta);
     if (!served) continue;
     const double rows = *served / path[i].served;
     if (rows < least) least = rows, start = i;
-    if (rows < kMostRows) boldest_cost = path[i].cost_usd;
   }
   if (start == path.size()) return plan;
   plan.rows_missing = least;
   plan.share = path[start].served;
-  plan.cost_usd = boldest_cost;
   const double step = std::max((path.back().served - path[start].served) / static_cast<double>(kMostCandidates), kLeastStep);
   double last = -1;
   for (std::size_t i = start; i < path.size(); ++i) {

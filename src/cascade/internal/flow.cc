@@ -101,6 +101,7 @@ net::Awaitable<bool> Flow::climb() {
       if (confidence < *threshold) continue;
       cached_ = in_cache_;
       decision_.served_by = Stage::kCache;
+      decision_.rung = ladder[i].name;
       decision_.model = cached_->model;
       decision_.confidence = view_->policy ? confidence : cached_->confidence;
       decision_.threshold = threshold;
@@ -136,6 +137,7 @@ net::Awaitable<bool> Flow::try_student(std::size_t rung, double threshold) {
     decision_.reason = reason::kBelowThreshold;
   } else {
     decision_.reason = reason::kConfident;
+    decision_.rung = promise_->ladder()[rung].name;
     co_await serve_attempt(student);
     co_return true;
   }
@@ -171,6 +173,7 @@ net::Awaitable<bool> Flow::try_signal(std::size_t rung, double threshold) {
     co_return false;
   }
   decision_.reason = reason::kConfident;
+  decision_.rung = spec.name;
   judged->confidence = confidence;
   co_await serve_attempt(*judged);
   co_return true;
@@ -347,8 +350,8 @@ Attempt& Flow::new_attempt(Stage stage, std::size_t model) {
 }
 
 std::shared_ptr<TaskPromise> Engine::promise_of(const Policy& policy, const CascadeConfig& cascade, const TaskConfig* config, std::string_view task) {
-  const auto key = std::pair(&cascade, std::string(task));
-  if (const auto found = tasks_.find(key); found != tasks_.end()) return found->second;
+  auto& known = tasks_[&cascade];
+  if (const auto found = known.find(task); found != known.end()) return found->second;
   std::shared_ptr<TaskPromise> promise;
   if (deps_.promises != nullptr) {
     promise = deps_.promises->task(policy, cascade, config, task);
@@ -356,7 +359,7 @@ std::shared_ptr<TaskPromise> Engine::promise_of(const Policy& policy, const Casc
     auto ladder = make_ladder(policy, cascade);
     promise = std::make_shared<TaskPromise>(promise_key(cascade.name, task), std::string(task), std::move(ladder), "", Policy::by_hand(cascade, config));
   }
-  if (tasks_.size() < 4'096) tasks_.emplace(key, promise);  // clients name tasks: they must not fill the memory
+  if (known.size() < 4'096) known.emplace(task, promise);  // clients name tasks: they must not fill the memory
   return promise;
 }
 

@@ -88,6 +88,7 @@ void Flow::record(int status, std::string_view error) {
   event.threshold_by_hand = event.threshold && promise_ && promise_->by_hand();
   if (view_ && view_->policy) event.promise_version = view_->policy->version;
   event.prompt_hash = request_.prompt_hash;
+  if (decision_.served_by) event.served_rung = decision_.rung;
   event.escalated = decision_.escalated;
   event.reason = decision_.reason;
   event.status = status;

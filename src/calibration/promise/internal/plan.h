@@ -1,5 +1,5 @@
 #pragma once
-/// What the keeper may test next, found on fit rows (and on the confidences of test rows, never on their labels).
+/// What the keeper may test next, found on fit rows alone.
 
 #include <deque>
 #include <vector>
@@ -17,12 +17,10 @@ struct PromiseKeeper::Plan {
   std::size_t fit_rows = 0;                  ///< from the coin
   std::optional<double> rows_missing;        ///< test rows until the first of them is foreseen to be shown, from none; nullopt: never
   double share = 0;                          ///< of requests that it serves
-  double cost_usd = 0;                       ///< mean a fit row, of the boldest that is foreseen to be shown at all
 };
 
 struct PromiseKeeper::Running {
   internal::Contest contest;
-  std::size_t fit_rows = 0;
 };
 
 namespace internal {
