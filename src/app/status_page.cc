@@ -21,9 +21,9 @@ h2{font-size:1.1rem;margin:1.8rem 0 .6rem}
 h3{font-size:1.05rem;margin:0;overflow-wrap:anywhere}
 p{margin:.35rem 0}
 .dim{color:var(--dim)}
-.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,10rem),1fr));gap:.7rem;margin:.9rem 0}
+.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(9.5rem,1fr));gap:.7rem;margin:.9rem 0}
 .figure,.task{background:var(--card);border:1px solid var(--line);border-radius:.6rem;padding:.75rem .9rem}
-.figure b{display:block;font-size:1.2rem;font-weight:650;font-variant-numeric:tabular-nums;overflow-wrap:anywhere}
+.figure b{display:block;font-size:1.15rem;font-weight:650;font-variant-numeric:tabular-nums;overflow-wrap:anywhere}
 .figure span{color:var(--dim);font-size:.88rem}
 .task{margin:0 0 .9rem}
 .head{display:flex;flex-wrap:wrap;gap:.35rem .6rem;align-items:baseline;margin-bottom:.3rem}
