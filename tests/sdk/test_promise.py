@@ -115,7 +115,7 @@ def test_a_labelled_request_tells_what_its_row_is_for(live):
         time.sleep(1)
         return live.cli_json("explain", explained["request_id"])
     explained = until(labelled)
-    assert explained["row"]["use"] == "test"
+    assert explained["row"]["use"] in ("fit", "test")  # the second coin, on its own after the warm-up, says which
     assert 0 < explained["row"]["propensity"] <= 1
     assert explained["row"]["rungs"][0]["rung"] == "student" and explained["row"]["rungs"][0]["agrees"] is True
     assert "used in epoch 1" in explained["row"]["fate"]
