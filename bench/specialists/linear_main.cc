@@ -24,7 +24,7 @@
 namespace {
 
 using namespace understudy;
-using specialists::Terms;
+using retrieval::Terms;
 
 struct Flags {
   std::string train = "train", test = "test", shot, save;
@@ -105,7 +105,7 @@ int main(int argc, char** argv) {
   const Data data = read_rows(flags);
 
   const auto start = std::chrono::steady_clock::now();
-  specialists::TermExtractor extractor;
+  retrieval::TermExtractor extractor;
   specialists::TermFrequencies frequencies;
   specialists::LabelledRows rows;
   std::unordered_map<std::string, std::uint32_t> index;

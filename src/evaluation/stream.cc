@@ -12,6 +12,7 @@
 #include "calibration/risk_control.h"
 #include "calibration/sequential.h"
 #include "evaluation/internal/common.h"
+#include "retrieval/hashed_text.h"
 #include "specialists/online_learner.h"
 
 namespace understudy::evaluation {
@@ -20,8 +21,8 @@ using namespace internal;
 
 namespace {
 
+using retrieval::Terms;
 using specialists::Guess;
-using specialists::Terms;
 using specialists::TextModel;
 
 /// Spends a number of teacher calls: all of the first ones, then wherever the margin is among the least of the last 400,
@@ -206,7 +207,7 @@ Result<Report> run_stream(const Outcomes& outcomes, const EvalOptions& options, 
   learning.fit.seed = options.seed + 1;
   learning.fit.neighbours = by_promise;
   specialists::OnlineTextLearner learner(learning);
-  specialists::TermExtractor extractor;
+  retrieval::TermExtractor extractor;
   TextModel::Scratch scratch;
   std::shared_ptr<const TextModel> fit = learner.fit();
   BudgetRule budget(options.teacher_calls.value_or(0), n);

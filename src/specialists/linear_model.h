@@ -12,9 +12,14 @@
 #include <vector>
 
 #include "base/error.h"
-#include "specialists/hashed_text.h"
+#include "retrieval/hashed_text.h"
 
 namespace understudy::specialists {
+
+using retrieval::TermExtractor;
+using retrieval::TermFrequencies;
+using retrieval::Terms;
+using retrieval::TermSpace;
 
 /// What a model says about a text.
 struct Guess {

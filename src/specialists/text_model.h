@@ -9,11 +9,13 @@
 #include <string_view>
 #include <vector>
 
-#include "specialists/hashed_text.h"
+#include "retrieval/hashed_text.h"
 #include "specialists/linear_model.h"
-#include "specialists/neighbour_index.h"
+#include "retrieval/neighbour_index.h"
 
 namespace understudy::specialists {
+
+using retrieval::NeighbourIndex;
 
 struct FitOptions {
   std::uint64_t seed = 1;

@@ -54,7 +54,7 @@ void HeldBack::begin_row(std::uint32_t label, float weight, std::size_t classes,
   logits_.resize(logits_.size() + stride);
 }
 
-void HeldBack::set_votes(std::span<const NeighbourIndex::Vote> votes) {
+void HeldBack::set_votes(std::span<const retrieval::NeighbourIndex::Vote> votes) {
   votes_.resize(logits_.size(), vote_logit(0));
   float* row = votes_.data() + votes_.size() - stride_;
   for (const auto& v : votes) row[v.label] = vote_logit(v.share);

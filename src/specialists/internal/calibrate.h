@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "specialists/neighbour_index.h"
+#include "retrieval/neighbour_index.h"
 
 namespace understudy::specialists::internal {
 
@@ -28,7 +28,7 @@ class HeldBack {
  public:
   void begin_row(std::uint32_t label, float weight, std::size_t classes, std::size_t stride);
   float* logits() { return logits_.data() + logits_.size() - stride_; }
-  void set_votes(std::span<const NeighbourIndex::Vote> votes);
+  void set_votes(std::span<const retrieval::NeighbourIndex::Vote> votes);
   std::size_t rows() const { return labels_.size(); }
 
   /// Least log loss, pulled towards what is usual with the force of two rows.

@@ -8,7 +8,7 @@ namespace understudy::specialists::internal {
 
 namespace {
 
-using Entry = TermSpace::Entry;
+using Entry = retrieval::TermSpace::Entry;
 
 #define UNDERSTUDY_INLINE [[gnu::always_inline]] inline
 

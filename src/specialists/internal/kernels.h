@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <span>
 
-#include "specialists/hashed_text.h"
+#include "retrieval/hashed_text.h"
 
 namespace understudy::specialists::internal {
 
@@ -18,11 +18,11 @@ constexpr float kNever = -1e30f;
 void use_avx2(bool wanted);
 
 /// logits[0..stride) += sum over the row of value * weights[column * stride ...].
-void add_rows(std::span<const TermSpace::Entry> row, const float* weights, std::size_t stride, float* logits);
+void add_rows(std::span<const retrieval::TermSpace::Entry> row, const float* weights, std::size_t stride, float* logits);
 /// The same with int8 weights and one scale a column.
-void add_rows(std::span<const TermSpace::Entry> row, const std::int8_t* weights, const float* scales, std::size_t stride, float* logits);
+void add_rows(std::span<const retrieval::TermSpace::Entry> row, const std::int8_t* weights, const float* scales, std::size_t stride, float* logits);
 /// weights[column * stride ...] = keep * weights[...] - step * gradient, keep and step by entry of the row.
-void update_rows(std::span<const TermSpace::Entry> row, const float* keep, const float* step, const float* gradient, std::size_t stride, float* weights);
+void update_rows(std::span<const retrieval::TermSpace::Entry> row, const float* keep, const float* step, const float* gradient, std::size_t stride, float* weights);
 /// Logits become probabilities of `scale * logit`; the relative error of the exponential is below 3e-7.
 void softmax(float* logits, std::size_t stride, float scale);
 

@@ -18,7 +18,7 @@ SoftmaxWeights SoftmaxWeights::zero(std::size_t columns, std::size_t classes) {
   return w;
 }
 
-void SoftmaxWeights::logits(std::span<const TermSpace::Entry> row, float* out) const {
+void SoftmaxWeights::logits(std::span<const retrieval::TermSpace::Entry> row, float* out) const {
   std::copy(bias.begin(), bias.end(), out);
   add_rows(row, weights.data(), stride, out);
 }

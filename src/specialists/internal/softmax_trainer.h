@@ -5,17 +5,17 @@
 #include <span>
 #include <vector>
 
-#include "specialists/hashed_text.h"
+#include "retrieval/hashed_text.h"
 
 namespace understudy::specialists::internal {
 
 /// Rows one behind the other: row i is entries[start[i] .. start[i + 1]).
 struct SparseRows {
-  std::vector<TermSpace::Entry> entries;
+  std::vector<retrieval::TermSpace::Entry> entries;
   std::vector<std::size_t> start{0};
   std::size_t size() const { return start.size() - 1; }
-  std::span<const TermSpace::Entry> operator[](std::size_t i) const { return std::span(entries).subspan(start[i], start[i + 1] - start[i]); }
-  void add(std::span<const TermSpace::Entry> row) {
+  std::span<const retrieval::TermSpace::Entry> operator[](std::size_t i) const { return std::span(entries).subspan(start[i], start[i + 1] - start[i]); }
+  void add(std::span<const retrieval::TermSpace::Entry> row) {
     entries.insert(entries.end(), row.begin(), row.end());
     start.push_back(entries.size());
   }
@@ -34,7 +34,7 @@ struct SoftmaxWeights {
   std::vector<float> weights, bias;
 
   static SoftmaxWeights zero(std::size_t columns, std::size_t classes);
-  void logits(std::span<const TermSpace::Entry> row, float* out) const;
+  void logits(std::span<const retrieval::TermSpace::Entry> row, float* out) const;
 };
 
 /// Improves `w` on the rows named by `which` (indices into rows, labels and row_weights). Each column has an AdaGrad step of its own

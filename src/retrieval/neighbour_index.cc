@@ -1,9 +1,9 @@
-#include "specialists/neighbour_index.h"
+#include "retrieval/neighbour_index.h"
 
 #include <algorithm>
 #include <cmath>
 
-namespace understudy::specialists {
+namespace understudy::retrieval {
 
 NeighbourIndex NeighbourIndex::create(std::size_t columns, std::span<const TermSpace::Entry> entries, std::span<const std::size_t> start,
                                       std::span<const std::uint32_t> labels) {
@@ -78,4 +78,4 @@ void NeighbourIndex::vote(std::span<const TermSpace::Entry> query, Scratch& scra
   std::sort(votes.begin(), votes.end(), [](const Vote& a, const Vote& b) { return a.share != b.share ? a.share > b.share : a.label < b.label; });
 }
 
-}  // namespace understudy::specialists
+}  // namespace understudy::retrieval

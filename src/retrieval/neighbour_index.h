@@ -7,9 +7,9 @@
 #include <span>
 #include <vector>
 
-#include "specialists/hashed_text.h"
+#include "retrieval/hashed_text.h"
 
-namespace understudy::specialists {
+namespace understudy::retrieval {
 
 /// Immutable, thread-safe with one Scratch a thread.
 ///
@@ -52,4 +52,4 @@ class NeighbourIndex {
   std::vector<std::uint32_t> labels_;     // by example
 };
 
-}  // namespace understudy::specialists
+}  // namespace understudy::retrieval

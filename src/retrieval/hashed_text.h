@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-namespace understudy::specialists {
+namespace understudy::retrieval {
 
 /// Words and pairs hash into the lower half of the buckets, character n-grams into the upper half.
 constexpr std::uint32_t kBucketsPerBlock = 1u << 18;
@@ -107,4 +107,4 @@ class TermSpace {
   float unseen_rarity_ = 1, words_share_ = 0.5f;
 };
 
-}  // namespace understudy::specialists
+}  // namespace understudy::retrieval

@@ -1,4 +1,4 @@
-#include "specialists/hashed_text.h"
+#include "retrieval/hashed_text.h"
 
 #include <utf8proc.h>
 
@@ -7,7 +7,7 @@
 #include <cmath>
 #include <numeric>
 
-namespace understudy::specialists {
+namespace understudy::retrieval {
 
 namespace {
 
@@ -197,4 +197,4 @@ void TermSpace::place(const Terms& terms, std::vector<Entry>& out) const {
   for (Entry& e : out) e.value *= scale[buckets_[e.column] >= kBucketsPerBlock];
 }
 
-}  // namespace understudy::specialists
+}  // namespace understudy::retrieval
