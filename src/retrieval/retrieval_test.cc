@@ -1,9 +1,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <numeric>
 #include <string>
 #include <vector>
 
+#include "base/random.h"
 #include "retrieval/hashed_text.h"
 
 namespace understudy::retrieval {

@@ -71,7 +71,7 @@ std::string LinearModel::save() const {
   const std::size_t classes = parts_.labels.size(), columns = parts_.space ? parts_.space->columns() : 0;
   std::string out(kMagic);
   put(out, kVersion);
-  put(out, kBucketsPerBlock);
+  put(out, retrieval::kBucketsPerBlock);
   put(out, static_cast<std::uint32_t>(classes));
   put(out, static_cast<std::uint32_t>(columns));
   put(out, parts_.space ? parts_.space->words_share() : 0.5f);
@@ -107,8 +107,8 @@ Result<LinearModel> LinearModel::load(std::string_view bytes) {
   std::uint32_t checksum = 0;
   tail.get(checksum);
   if (crc32c(bytes.substr(0, bytes.size() - kChecksumBytes)) != checksum) return corrupt("its checksum does not match, so bytes are missing or changed");
-  if (version == 0 || buckets_per_block != kBucketsPerBlock || reserved != 0) return corrupt("a field of its head has no meaning");
-  if (classes > kMostLabels || columns > kBuckets) return corrupt("more labels or columns than a model can have");
+  if (version == 0 || buckets_per_block != retrieval::kBucketsPerBlock || reserved != 0) return corrupt("a field of its head has no meaning");
+  if (classes > kMostLabels || columns > retrieval::kBuckets) return corrupt("more labels or columns than a model can have");
   if (!(words_share >= 0 && words_share <= 1) || !sound(unseen_rarity, true) || !sound(parts.sharpness, true)) return corrupt("a number of its head is out of range");
   Reader body(bytes.substr(kHeadBytes, bytes.size() - kHeadBytes - kChecksumBytes));
   parts.labels.resize(std::min<std::size_t>(classes, body.left() / sizeof(std::uint32_t)));
@@ -124,9 +124,9 @@ Result<LinearModel> LinearModel::load(std::string_view bytes) {
     return corrupt("its length is not what its head says");
   }
   if (!all_sound(rarity, true) || !all_sound(parts.scales, false) || !all_sound(parts.bias, false)) return corrupt("a number is out of range");
-  std::vector<bool> taken(kBuckets, false);
+  std::vector<bool> taken(retrieval::kBuckets, false);
   for (const std::uint32_t b : buckets) {
-    if (b >= kBuckets || taken[b]) return corrupt("a bucket is out of range or there twice");
+    if (b >= retrieval::kBuckets || taken[b]) return corrupt("a bucket is out of range or there twice");
     taken[b] = true;
   }
   if (classes == 0) {
