@@ -253,6 +253,7 @@ void PromiseKeeper::keep(LabelledRow row) {
 }
 
 void PromiseKeeper::watch(const LabelledRow& given) {
+  if (policy_->fit != 0 && !serving_) return;   // brought back without its fit, to be looked at only
   LabelledRow scratch;
   const LabelledRow& row = judged(given, serving_.get(), scratch);
   const Served served = serve(*policy_, row);

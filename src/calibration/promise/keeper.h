@@ -160,6 +160,9 @@ class PromiseKeeper {
   /// The fit that the policy in force names; null where it names none. Changes with `policy()`.
   std::shared_ptr<const LearnedFit> fit() const { return policy_ ? serving_ : nullptr; }
 
+  /// Fits that the policy in force, tests under way or the next test name: their files must stay.
+  std::vector<std::uint64_t> fits_used() const;
+
   /// Rows for a new fit, where enough have come since the last one. Once per fit: the next one counts from here.
   std::optional<FitJob> fit_job();
   /// Takes the fit of a job in; one of an epoch that has ended is dropped. Call `advance` then.

@@ -37,6 +37,17 @@ std::shared_ptr<const LearnedFit> PromiseKeeper::find_fit(std::uint64_t id) cons
   return learner_ ? learner_->load(id) : nullptr;
 }
 
+std::vector<std::uint64_t> PromiseKeeper::fits_used() const {
+  std::vector<std::uint64_t> ids;
+  for (const auto& fit : {newest_, serving_}) {
+    if (fit) ids.push_back(fit->id());
+  }
+  for (const Running& run : running_) {
+    if (run.fit) ids.push_back(run.fit->id());
+  }
+  return ids;
+}
+
 double PromiseKeeper::mean_cost(const LadderPolicy& policy, const LearnedFit* fit) const {
   // Where rungs learn, fit rows are known by heart to the older fits: test rows it is, of which no label is looked at.
   const bool learned = policy.fit != 0 || newest_ != nullptr;
