@@ -85,7 +85,8 @@ Result<std::string> ask_gateway(const StoreArguments& arguments, GatewayQuestion
   auto answer = net::block_on(**reactor, ask(pool, pool.target(*url), question.method, path, key != nullptr ? key : "", question.body));
   if (!answer) return fail(answer.error().kind, fmt::format("--url {}: {}", arguments.url, answer.error().message));
   if (answer->status != 200) return fail(refusal(arguments, *answer));
-  const bool ours = how.json ? answer->body.starts_with("{\"schema\":\"understudy.") : answer->content_type.starts_with("text/plain");
+  const bool no_lines = answer->body.empty() && answer->content_type.starts_with("application/x-ndjson");
+  const bool ours = how.json ? no_lines || answer->body.starts_with("{\"schema\":\"understudy.") : answer->content_type.starts_with("text/plain");
   if (!ours) return fail(ErrorKind::kUsage, fmt::format("what answers at {} is no understudy gateway of this version", arguments.url));
   return std::move(answer->body);
 }

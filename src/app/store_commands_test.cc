@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "app/escalations_export.h"
 #include "app/explain_command.h"
 #include "app/requests_command.h"
 #include "app/status_command.h"
@@ -94,6 +95,7 @@ class StoreCommands : public testing::Test {
     student.confidence = escalated ? 0.4 : 0.9;
     student.feature_schema = calibration::kLogprobSchema;
     student.features = features;
+    student.rung = "small";
     student.answer = R"({"role":"assistant","content":"lost_card"})";
     ASSERT_TRUE(journal.append(student));
     if (escalated) {
@@ -135,6 +137,16 @@ class StoreCommands : public testing::Test {
     ASSERT_TRUE(journal.append(request));
   }
 
+  /// The student's answer to a request was compared with the teacher's.
+  void label(const std::string& id, bool agrees) {
+    store::LabelEvent event;
+    event.request_id = id;
+    event.source = "escalation";
+    event.agrees = agrees;
+    event.comparator = "exact";
+    ASSERT_TRUE(store_->journal(0).append(event));
+  }
+
   /// Three requests: two by the student, the last by the teacher.
   void write_three() {
     open_writer();
@@ -151,6 +163,9 @@ class StoreCommands : public testing::Test {
   }
   Outcome escalations(std::vector<std::string> words = {}) {
     return with_data(run_escalations_command, "understudy escalations", std::move(words));
+  }
+  Outcome exported(std::vector<std::string> words = {}) {
+    return with_data(run_escalations_export_command, "understudy escalations export", std::move(words));
   }
   Outcome explain(std::vector<std::string> words = {}) {
     return with_data(run_explain_command, "understudy explain", std::move(words));
@@ -261,13 +276,28 @@ TEST_F(StoreCommands, RequestsFilters) {
   EXPECT_EQ(ids({"--task", "intent"}), "\"req_c\"\"req_a\"");
   EXPECT_EQ(ids({"--served-by", "student"}), "\"req_b\"\"req_a\"");
   EXPECT_EQ(ids({"--reason", "below_threshold"}), "\"req_c\"");
-  EXPECT_EQ(ids({"--tenant", "nobody"}), "");
   EXPECT_EQ(ids({"--since", "1h"}), "\"req_c\"\"req_b\"\"req_a\"");
   EXPECT_EQ(ids({"--since", "2999-01-01"}), "");
-  const Outcome none = requests({"--task", "intnet"});
-  EXPECT_EQ(none.status, 0);
-  EXPECT_EQ(none.out, "No such requests.\n");
-  EXPECT_TRUE(contains(none.err, "did you mean \"intent\"?")) << none.err;
+  EXPECT_EQ(ids({"--until", "2999-01-01"}), "\"req_c\"\"req_b\"\"req_a\"");
+  EXPECT_EQ(ids({"--until", "1h"}), "");
+  EXPECT_EQ(ids({"--task", "other", "--reason", "below_threshold"}), "") << "both names are known, together there is none";
+  // A name that was never recorded is a slip.
+  for (const auto& [words, message] : std::vector<std::pair<std::vector<std::string>, std::string>>{
+           {{"--task", "intnet"}, "nothing is recorded of a task \"intnet\"; did you mean \"intent\"? (tasks: intent, other)"},
+           {{"--tenant", "acne"}, "nothing is recorded of a tenant \"acne\"; did you mean \"acme\"? (tenants: acme)"},
+           {{"--reason", "below_treshold"}, "did you mean \"below_threshold\"? (reasons: below_threshold, confident)"}}) {
+    const Outcome none = requests(words);
+    EXPECT_EQ(none.status, 2) << message;
+    EXPECT_EQ(none.out, "");
+    EXPECT_TRUE(contains(none.err, message)) << none.err;
+  }
+}
+
+TEST_F(StoreCommands, AnEmptyStoreKnowsNoNames) {
+  open_writer();
+  const Outcome none = escalations({"--task", "anything"});
+  EXPECT_EQ(none.status, 0) << none.err;
+  EXPECT_EQ(none.out, "No such escalations.\n");
 }
 
 TEST_F(StoreCommands, EscalationsShowBothAnswers) {
@@ -283,6 +313,109 @@ TEST_F(StoreCommands, EscalationsShowBothAnswers) {
   const Outcome json = escalations({"--json"});
   EXPECT_EQ(at(json.out, "/escalations/0/teacher/text"), "\"card_arrival\"") << json.out;
   EXPECT_EQ(at(json.out, "/escalations/1"), "");
+}
+
+TEST_F(StoreCommands, EscalationsFilterByWhatWasAskedAndByAgreement) {
+  write_three();
+  write_request("req_d", true);
+  label("req_d", true);
+  write_request("req_e", true);
+  label("req_e", false);
+  for (const bool running : {true, false}) {
+    if (!running) close_writer();
+    const auto ids = [&](std::vector<std::string> words) {
+      words.push_back("--json");
+      const Outcome o = escalations(std::move(words));
+      EXPECT_EQ(o.status, 0) << o.err;
+      std::string found;
+      for (int i = 0; !at(o.out, fmt::format("/escalations/{}", i)).empty(); ++i) found += at(o.out, fmt::format("/escalations/{}/request_id", i));
+      return found;
+    };
+    EXPECT_EQ(ids({"--agrees", "yes"}), "\"req_d\"");
+    EXPECT_EQ(ids({"--agrees", "no"}), "\"req_e\"");
+    EXPECT_EQ(ids({"--agrees", "no", "--task", "other"}), "");
+    EXPECT_EQ(ids({"--stage", "student", "--limit", "1"}), "\"req_e\"");
+    EXPECT_EQ(ids({"--stage", "specialist"}), "");
+    EXPECT_EQ(ids({"--rung", "small"}), "\"req_e\"\"req_d\"\"req_c\"");
+    EXPECT_TRUE(contains(escalations({"--rung", "smal"}).err, "did you mean \"small\"?")) << escalations({"--rung", "smal"}).err;
+    // Pages with such a filter.
+    const Outcome first = escalations({"--stage", "student", "--limit", "2", "--json"});
+    std::string next = at(first.out, "/next");
+    ASSERT_GT(next.size(), 2u) << first.out;
+    EXPECT_EQ(ids({"--stage", "student", "--after", next.substr(1, next.size() - 2)}), "\"req_c\"");
+  }
+}
+
+TEST_F(StoreCommands, EscalationsShowLatencyCostAndSignals) {
+  write_three();
+  label("req_c", false);
+  const Outcome text = escalations();
+  EXPECT_TRUE(contains(text.out, "  signals  min_logprob -0.5, ")) << text.out;
+  EXPECT_TRUE(contains(text.out, "  same?    no\n  took     731 ms: student 30 ms, teacher 700 ms\n")) << text.out;
+  const Outcome json = escalations({"--json"});
+  EXPECT_EQ(at(json.out, "/escalations/0/student/features/min_logprob"), "-0.5") << json.out;
+  EXPECT_EQ(at(json.out, "/escalations/0/student/latency_ms"), "30");
+  EXPECT_EQ(at(json.out, "/escalations/0/teacher/cost_usd"), "\"0.0004\"");
+  EXPECT_EQ(at(json.out, "/escalations/0/student_agrees"), "false");
+  EXPECT_EQ(at(json.out, "/escalations/0/reason"), "\"below_threshold\"");
+}
+
+TEST_F(StoreCommands, EscalationsAreExportedWholeAndGoOnWhereARunStopped) {
+  open_writer();
+  constexpr int kRequests = 1203;  // more than two pages
+  for (int i = 0; i < kRequests; ++i) {
+    write_request(fmt::format("req_{:04}", i), true);
+    if (i % 100 != 0) continue;
+    ASSERT_TRUE(store_->flush());  // the small journal holds no more
+  }
+  write_request("req_cheap", false);
+  close_writer();
+  const std::string file = (dir_ / "log.jsonl").string();
+  const Outcome whole = exported({"--out", file});
+  EXPECT_EQ(whole.status, 0) << whole.err;
+  EXPECT_EQ(whole.out, "");
+  EXPECT_TRUE(contains(whole.err, "1,203 escalations written")) << whole.err;
+  const auto lines_of = [](const std::string& path) {
+    std::vector<std::string> lines;
+    std::ifstream in(path);
+    for (std::string line; std::getline(in, line);) lines.push_back(line);
+    return lines;
+  };
+  const std::vector<std::string> lines = lines_of(file);
+  ASSERT_EQ(lines.size(), static_cast<std::size_t>(kRequests));
+  for (int i = 0; i < kRequests; ++i) ASSERT_EQ(at(lines[static_cast<std::size_t>(i)], "/request_id"), fmt::format("\"req_{:04}\"", kRequests - 1 - i));
+  EXPECT_EQ(at(lines[0], "/schema"), "\"understudy.escalation/1\"");
+  EXPECT_EQ(at(lines[0], "/attempts/1/answer/text"), R"("{\"role\":\"assistant\",\"content\":\"card_arrival\"}")") << lines[0];
+  EXPECT_EQ(at(lines[0], "/student/text"), "\"lost_card\"");
+
+  const Outcome again = exported({"--out", file});
+  EXPECT_EQ(again.status, 2);
+  EXPECT_TRUE(contains(again.err, "--resume goes on behind its last line")) << again.err;
+  EXPECT_EQ(lines_of(file), lines) << "an export is not overwritten";
+
+  // A run that was killed in the middle of a line.
+  const fs::path cut = dir_ / "cut.jsonl";
+  std::size_t bytes = 0;
+  for (int i = 0; i < 700; ++i) bytes += lines[static_cast<std::size_t>(i)].size() + 1;
+  fs::copy_file(file, cut);
+  fs::resize_file(cut, bytes + 50);
+  const Outcome resumed = exported({"--out", cut.string(), "--resume"});
+  EXPECT_EQ(resumed.status, 0) << resumed.err;
+  EXPECT_TRUE(contains(resumed.err, "503 escalations written")) << resumed.err;
+  EXPECT_EQ(lines_of(cut.string()), lines);
+  fs::resize_file(cut, 20);  // not one whole line
+  EXPECT_EQ(exported({"--out", cut.string(), "--resume"}).status, 0);
+  EXPECT_EQ(lines_of(cut.string()), lines);
+  std::ofstream(cut) << "something else\n";
+  EXPECT_TRUE(contains(exported({"--out", cut.string(), "--resume"}).err, "no line of an escalations export"));
+
+  // To standard output, from a place on, filtered.
+  const std::string after = at(lines[1200], "/after");
+  const Outcome some = exported({"--out", "-", "--after", after.substr(1, after.size() - 2)});
+  EXPECT_EQ(some.out, lines[1201] + "\n" + lines[1202] + "\n") << some.err;
+  EXPECT_TRUE(contains(exported({"--out", "-", "--limit", "2"}).err, "2 escalations written; more: --after r")) << "paging by hand";
+  EXPECT_EQ(exported({"--out", "-", "--limit", "2"}).out, lines[0] + "\n" + lines[1] + "\n");
+  EXPECT_EQ(exported({"--out", "-", "--agrees", "no"}).out, "");
 }
 
 TEST_F(StoreCommands, ExplainSaysWhyBesideTheWriterAndAfterIt) {
@@ -365,6 +498,14 @@ TEST_F(StoreCommands, RefuseWrongInput) {
       {run_escalations_command, "escalations", {"--limit", "many"}, "--limit"},
       {run_escalations_command, "escalations", {"--since", "-1d"}, "--since"},
       {run_escalations_command, "escalations", {"--served-by", ""}, "there is no stage \"\""},
+      {run_escalations_command, "escalations", {"--agrees", "maybe"}, "--agrees \"maybe\": it takes yes or no"},
+      {run_escalations_command, "escalations", {"--until", "soon"}, "--until \"soon\" is neither an age"},
+      {run_escalations_command, "escalations", {"--since", "1h", "--until", "2h"}, "--until 2h is not after --since 1h"},
+      {run_escalations_command, "escalations", {"--stage", "studnet"}, "did you mean \"student\"?"},
+      {run_requests_command, "requests", {"--agrees", "no"}, "unknown flag \"--agrees\""},
+      {run_escalations_export_command, "escalations export", {}, "--out"},
+      {run_escalations_export_command, "escalations export", {"--out", "-", "--resume"}, "--resume needs a file"},
+      {run_escalations_export_command, "escalations export", {"--out", "/nowhere/x"}, "--out /nowhere/x: cannot be opened"},
       {run_explain_command, "explain", {}, "REQUEST_ID"},
       {run_explain_command, "explain", {"a b"}, "cannot be a request id"},
       {run_explain_command, "explain", {"req_1", "req_2"}, "unexpected argument \"req_2\""},
