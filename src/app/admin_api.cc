@@ -30,14 +30,14 @@ Result<std::uint32_t> number(const AdminQuestion& question, std::string_view key
 
 /// A misspelt filter must not quietly answer something else.
 Result<void> check_parameters(const AdminQuestion& question) {
-  constexpr std::string_view kRendering[] = {"format", "columns", "color"};
+  constexpr std::string_view kRendering[] = {"format", "columns", "color", "ascii"};
   constexpr std::string_view kList[] = {"task", "tenant", "session", "since", "until", "served_by", "reason", "limit", "after", "cursor", "stage", "rung", "agrees"};
-  constexpr std::string_view kStatus[] = {"task"}, kRequest[] = {"full"}, kAlarms[] = {"since", "limit"};
+  constexpr std::string_view kCurve[] = {"task", "since", "until", "points", "by"}, kRequest[] = {"full"}, kAlarms[] = {"since", "limit"};
   std::span<const std::string_view> own;
   constexpr std::size_t kOfEscalations = 3;  // the last ones
   if (question.route == AdminRoute::kRequests) own = std::span(kList).first(std::size(kList) - kOfEscalations);
   if (question.route == AdminRoute::kEscalations) own = kList;
-  if (question.route == AdminRoute::kStatus) own = kStatus;
+  if (question.route == AdminRoute::kStatus || question.route == AdminRoute::kCurve) own = kCurve;
   if (question.route == AdminRoute::kRequest) own = kRequest;
   if (question.route == AdminRoute::kAlarms) own = kAlarms;
   const auto holds = [](std::span<const std::string_view> names, std::string_view name) { return std::find(names.begin(), names.end(), name) != names.end(); };
@@ -61,6 +61,7 @@ Result<Rendering> rendering(const AdminQuestion& question) {
   how.json = format != "text";
   how.style.width = *columns;
   how.style.color = question.parameter("color").value_or("0") == "1";
+  how.style.utf8 = question.parameter("ascii").value_or("0") != "1";
   return how;
 }
 
@@ -96,6 +97,20 @@ Result<std::string> listed(const Source& source, const AdminQuestion& question, 
   return answer_requests(source, filters, escalations, "the same with", how);
 }
 
+Result<std::string> curve_or_status(const Source& source, const AdminQuestion& question, const Rendering& how) {
+  const auto task = question.parameter("task");
+  CurveChoice choice;
+  if (const auto since = question.parameter("since")) choice.since = *since;
+  if (const auto by = question.parameter("by")) choice.by = *by;
+  choice.until = question.parameter("until");
+  auto points = number(question, "points", 2, 1'000, choice.points);
+  if (!points) return fail(std::move(points.error()));
+  choice.points = *points;
+  if (question.route == AdminRoute::kStatus) return answer_status(source, task, choice, how);
+  if (!task) return fail(ErrorKind::kInvalidRequest, "Say which task's curve: task=NAME (empty: requests without a task).", "task");
+  return answer_curve(source, *task, choice, how);
+}
+
 Result<std::string> reloaded(const ReloadHook& reload, const Rendering& how) {
   if (!reload) return fail(ErrorKind::kUnsupported, "This gateway cannot reload over HTTP: send its process SIGHUP.");
   auto message = reload();
@@ -108,7 +123,8 @@ Result<std::string> reloaded(const ReloadHook& reload, const Rendering& how) {
 
 Result<std::string> answered(const Source& source, const AdminQuestion& question, const ReloadHook& reload, const Rendering& how) {
   switch (question.route) {
-    case AdminRoute::kStatus: return answer_status(source, question.parameter("task"), how);
+    case AdminRoute::kStatus:
+    case AdminRoute::kCurve: return curve_or_status(source, question, how);
     case AdminRoute::kTasks: return answer_tasks(source, how);
     case AdminRoute::kTask: return answer_task(source, question.name, how);
     case AdminRoute::kPin: return pinned(source, question, how);

@@ -70,6 +70,7 @@ Result<std::string> ask_gateway(const StoreArguments& arguments, GatewayQuestion
     question.query.emplace_back("format", "text");
     question.query.emplace_back("columns", std::to_string(how.style.width));
     if (how.style.color) question.query.emplace_back("color", "1");
+    if (!how.style.utf8) question.query.emplace_back("ascii", "1");
   }
   if (url->base_path.ends_with("/v1")) url->base_path.resize(url->base_path.size() - 3);  // the address that applications use
   std::string path = question.path;

@@ -5,6 +5,8 @@
 #include <algorithm>
 
 #include "app/command_line.h"
+#include "app/curve.h"
+#include "app/curve_text.h"
 #include "app/explain_report.h"
 #include "app/nearest.h"
 #include "app/requests_report.h"
@@ -114,6 +116,41 @@ Result<EscalationPage> read_texts(store::StoreReader& reader, store::RequestPage
   return out;
 }
 
+/// kNotFound where `task` is not among `names`.
+Result<void> check_task(const std::string& task, std::vector<std::string_view> names) {
+  if (std::find(names.begin(), names.end(), task) != names.end()) return {};
+  std::erase(names, std::string_view());  // requests without a name
+  return fail(ErrorKind::kNotFound, fmt::format("no request of a task \"{}\" is recorded{} (tasks: {})", printable(task.substr(0, 200)), did_you_mean(task, names), listed(names)));
+}
+
+Result<Curve> read_curve(store::StoreReader& reader, const std::string& task, const CurveChoice& choice, WallTime now) {
+  store::CurveQuery query;
+  query.task = task;
+  query.points = choice.points;
+  query.by_requests = choice.by == "requests";
+  if (!query.by_requests && choice.by != "time") {
+    const std::string_view ways[] = {"time", "requests"};
+    return fail(ErrorKind::kUsage, fmt::format("--by \"{}\": it takes time or requests{}", printable(choice.by.substr(0, 100)), did_you_mean(choice.by, ways)));
+  }
+  if (choice.points < 2 || choice.points > 1'000) return fail(ErrorKind::kUsage, fmt::format("--points {}: a curve has 2 to 1,000", choice.points));
+  const auto since = parse_since(choice.since, now);
+  if (!since) return fail(since.error());
+  query.since = *since;
+  if (choice.until) {
+    const auto until = parse_since(*choice.until, now, "--until");
+    if (!until) return fail(until.error());
+    query.until = *until;
+    if (*until <= *since) return fail(ErrorKind::kUsage, fmt::format("--until {} is not after --since {}: nothing can lie between", *choice.until, choice.since));
+  }
+  auto curves = read_curves(reader, query);
+  if (!curves) return fail(curves.error());
+  if (!curves->empty()) return std::move(curves->front());
+  Curve none;
+  none.task = task;
+  none.by_requests = query.by_requests;
+  return none;
+}
+
 /// A page of `requests` or `escalations`.
 Result<store::RequestPage> read_page(store::StoreReader& reader, const ListFilters& filters, bool escalations, WallTime now) {
   auto filter = make_filter(filters, now);
@@ -144,21 +181,37 @@ Error request_not_found(store::StoreReader& reader, const std::string& id, const
 
 }  // namespace
 
-Result<std::string> answer_status(const Source& source, const std::optional<std::string>& task, const Rendering& how) {
+Result<std::string> answer_status(const Source& source, const std::optional<std::string>& task, const CurveChoice& curve, const Rendering& how) {
   auto reader = store::StoreReader::open(source.data);
   if (!reader) return fail(reader.error());
   auto status = reader->status();
   if (!status) return fail(status.error());
-  const StatusReport report{source.data, std::move(*status), task};
+  StatusReport report{source.data, std::move(*status), task};
   if (task) {
     std::vector<std::string_view> names;
     for (const store::TaskTotals& seen : report.status.tasks) names.push_back(seen.task);
-    if (std::find(names.begin(), names.end(), *task) == names.end()) {
-      std::erase(names, std::string_view());  // requests without a name
-      return fail(ErrorKind::kNotFound, fmt::format("no request of a task \"{}\" is recorded{} (tasks: {})", *task, did_you_mean(*task, names), listed(names)));
-    }
+    if (auto known = check_task(*task, std::move(names)); !known) return fail(known.error());
+    auto read = read_curve(*reader, *task, curve, report.status.now);
+    if (!read) return fail(read.error());
+    report.curve = std::move(*read);
   }
   return how.json ? status_json(report) : status_text(report, how.style);
+}
+
+Result<std::string> answer_curve(const Source& source, const std::string& task, const CurveChoice& choice, const Rendering& how) {
+  auto reader = store::StoreReader::open(source.data);
+  if (!reader) return fail(reader.error());
+  const auto tasks = reader->tasks();
+  if (!tasks) return fail(tasks.error());
+  const auto curve = read_curve(*reader, task, choice, system_clock().wall());
+  if (!curve) return fail(curve.error());
+  if (curve->points.empty()) {
+    std::vector<std::string_view> names(tasks->begin(), tasks->end());
+    names.push_back("");
+    if (auto known = check_task(task, std::move(names)); !known) return fail(known.error());
+  }
+  if (how.json) return curve_json(*curve) + "\n";
+  return curve->points.empty() ? std::string("No requests in this period.\n") : curve_text(*curve, how.style);
 }
 
 Result<std::string> answer_requests(const Source& source, const ListFilters& filters, bool escalations, const std::string& more, const Rendering& how) {

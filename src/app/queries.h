@@ -32,7 +32,18 @@ struct ListFilters {
   std::uint32_t limit = 50;   ///< 1..10,000
 };
 
-Result<std::string> answer_status(const Source& source, const std::optional<std::string>& task, const Rendering& how);
+/// Which curve, as it was typed.
+struct CurveChoice {
+  std::string since = "7d";
+  std::optional<std::string> until;
+  std::string by = "time";     ///< or "requests"
+  std::uint32_t points = 40;   ///< 2..1,000: most of them
+};
+
+/// With a task also its curve.
+Result<std::string> answer_status(const Source& source, const std::optional<std::string>& task, const CurveChoice& curve, const Rendering& how);
+/// `understudy.curve/1`, or the curve alone as `status --task` draws it. kNotFound, with the nearest, for an unknown task.
+Result<std::string> answer_curve(const Source& source, const std::string& task, const CurveChoice& curve, const Rendering& how);
 /// `more`: the command line, without --after, that shows the next page. kNotFound, with the nearest names, where nothing is found
 /// because a filter names what was never recorded.
 Result<std::string> answer_requests(const Source& source, const ListFilters& filters, bool escalations, const std::string& more, const Rendering& how);
