@@ -426,6 +426,27 @@ void SparseIndex::nearest(const Terms& terms, std::size_t k, std::vector<Hit>& o
   std::sort_heap(out.begin(), out.end(), better);
 }
 
+void SparseIndex::likeness(std::uint64_t to, std::span<const std::uint64_t> of, std::vector<float>& out) const {
+  out.assign(of.size(), 0);
+  Scratch& s = scratch();
+  const std::shared_lock lock(lock_);
+  const Core& core = *core_;
+  const auto known = core.place_of.find(to);
+  if (known == core.place_of.end()) return;
+  s.begin_query();
+  for (const std::uint32_t t : core.terms_of(core.texts[known->second])) {
+    const float rarity = core.rarity_of(t & kBucketMask);
+    s.put(t & kBucketMask, frequency(t >> kCountShift) * rarity * rarity);
+  }
+  s.end_query();
+  for (std::size_t i = 0; i < of.size(); ++i) {
+    const auto other = core.place_of.find(of[i]);
+    if (other == core.place_of.end()) continue;
+    const float lengths = core.inverse_length[known->second] * core.inverse_length[other->second];
+    out[i] = std::min(1.0f, s.product(core.terms_of(core.texts[other->second])) * lengths);
+  }
+}
+
 void SparseIndex::scan(const Terms& terms, std::size_t k, std::vector<Hit>& out) const {
   out.clear();
   if (terms.empty()) return;

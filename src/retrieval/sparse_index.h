@@ -47,6 +47,7 @@ class SparseIndex final : public TextIndex {
   void add_all(std::span<const std::pair<std::uint64_t, std::string_view>> texts);
   bool remove(std::uint64_t id) override;
   void nearest(std::string_view text, std::size_t k, std::vector<Hit>& out) const override;
+  void likeness(std::uint64_t to, std::span<const std::uint64_t> of, std::vector<float>& out) const override;
   std::size_t size() const override;
 
   /// `nearest` without cutting the text into terms.

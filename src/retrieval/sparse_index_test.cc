@@ -77,6 +77,23 @@ TEST(SparseIndex, EqualTextsComeInTheOrderOfTheirIds) {
   EXPECT_EQ(hits[1].id, 5u);
 }
 
+TEST(SparseIndex, LikenessOfTextsInIt) {
+  SparseIndex index;
+  index.add(1, "where is my new card");
+  index.add(2, "where is my card");
+  index.add(3, "top up by cheque");
+  std::vector<float> like;
+  const std::vector<std::uint64_t> of{1, 2, 3, 4};
+  index.likeness(1, of, like);
+  ASSERT_EQ(like.size(), 4u);
+  EXPECT_NEAR(like[0], 1, 1e-5);
+  Hits hits;
+  index.nearest("where is my new card", 2, hits);
+  EXPECT_NEAR(like[1], hits[1].similarity, 1e-5);
+  EXPECT_EQ(like[2], 0);
+  EXPECT_EQ(like[3], 0);
+}
+
 TEST(SparseIndex, VeryLongTextsAreFoundAndAreQueries) {
   SeededRandom random(3);
   std::string longest;

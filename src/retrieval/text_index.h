@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -28,6 +29,9 @@ class TextIndex {
   /// The `k` most similar texts, the most similar first, the smaller id first among equals; fewer where fewer share anything
   /// with `text`. Replaces `out`.
   virtual void nearest(std::string_view text, std::size_t k, std::vector<Hit>& out) const = 0;
+
+  /// How like the texts `of` are to the one under id `to`: one number each, in their order, 0 where an id is not known. Replaces `out`.
+  virtual void likeness(std::uint64_t to, std::span<const std::uint64_t> of, std::vector<float>& out) const = 0;
 
   virtual std::size_t size() const = 0;
 };
