@@ -14,7 +14,8 @@ namespace {
 using calibration::Fitted;
 using calibration::LabelledRow;
 
-constexpr std::size_t kFolds = 5;
+// The fewer rows, the more a fold is missed, and the cheaper they are.
+std::uint32_t folds_for(std::size_t rows) { return rows < 3'000 ? 10 : 5; }
 constexpr std::size_t kMostAnswers = 1'000;
 
 FitOptions options_of(std::uint64_t seed) {
@@ -129,12 +130,13 @@ Fitted TextLearner::fit(std::vector<LabelledRow> rows, std::uint64_t seed) const
   whole->agrees_ = agrees_;
   whole->label_of_ = std::move(label_of);
   const std::size_t n = rows.size();
+  const std::uint32_t folds = folds_for(n);
   std::vector<std::uint32_t> fold(n);
   SeededRandom random(seed + n);
-  for (std::size_t i = 0; i < n; ++i) fold[i] = static_cast<std::uint32_t>(i % kFolds);
+  for (std::size_t i = 0; i < n; ++i) fold[i] = static_cast<std::uint32_t>(i % folds);
   for (std::size_t i = n; i > 1; --i) std::swap(fold[i - 1], fold[static_cast<std::size_t>(random.below(i))]);
   TextFit part = *whole;
-  for (std::uint32_t f = 0; f < kFolds; ++f) {
+  for (std::uint32_t f = 0; f < folds; ++f) {
     part.model_ = material.fit(seed, fold, f);
     for (std::size_t i = 0; i < n; ++i) {
       if (fold[i] == f) part.judge(rows[i]);

@@ -114,6 +114,7 @@ void PromiseKeeper::apply(const KeeperEvent& event) {
       newest_ = serving_ = nullptr;
       waiting_ = nullptr;
       fitted_at_ = 0;
+      unlearnable_ = false;
       policy_ = nullptr;
       baseline_ = nullptr;
       state_ = PromiseState::kWarming;
@@ -252,6 +253,7 @@ void PromiseKeeper::keep(LabelledRow row) {
 }
 
 void PromiseKeeper::watch(const LabelledRow& given) {
+  if (policy_->fit != 0 && !serving_) return;   // brought back without its fit, to be looked at only
   LabelledRow scratch;
   const LabelledRow& row = judged(given, serving_.get(), scratch);
   const Served served = serve(*policy_, row);
@@ -373,10 +375,14 @@ void PromiseKeeper::advance(std::int64_t now_us, KeeperLog& log) {
       look_at_tests(now_us, log);
     }
   }
-  if (waiting_ && wants_learned_test(*waiting_, delta)) {
-    begin_test(*waiting_, delta, now_us, log);
-    waiting_ = nullptr;
-    look_at_tests(now_us, log);
+  if (waiting_ && tests_in_force(now_us) < kMostTests) {
+    if (wants_learned_test(*waiting_)) {
+      begin_test(*waiting_, delta, now_us, log);
+      look_at_tests(now_us, log);
+      waiting_ = nullptr;
+    } else if (policy_) {
+      waiting_ = nullptr;   // nothing new: the next fit, or more fit rows
+    }
   }
   next_look_ = policy_ || running_.empty() ? kLook : kLookWhileOpen;
 }

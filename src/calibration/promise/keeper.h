@@ -160,6 +160,9 @@ class PromiseKeeper {
   /// The fit that the policy in force names; null where it names none. Changes with `policy()`.
   std::shared_ptr<const LearnedFit> fit() const { return policy_ ? serving_ : nullptr; }
 
+  /// Fits that the policy in force, tests under way or the next test name: their files must stay.
+  std::vector<std::uint64_t> fits_used() const;
+
   /// Rows for a new fit, where enough have come since the last one. Once per fit: the next one counts from here.
   std::optional<FitJob> fit_job();
   /// Takes the fit of a job in; one of an epoch that has ended is dropped. Call `advance` then.
@@ -217,7 +220,8 @@ class PromiseKeeper {
   Plan make_plan(double delta) const;
   void look_at_tests(std::int64_t now_us, KeeperLog& log);
   bool wants_test(const Plan& plan, std::int64_t now_us) const;
-  bool wants_learned_test(const Plan& plan, double delta) const;
+  bool may_learn() const;
+  bool wants_learned_test(const Plan& plan) const;
   void begin_test(const Plan& plan, double delta, std::int64_t now_us, KeeperLog& log);
   void foresee(const Plan& plan);
   std::size_t pool_wanted() const;
@@ -244,8 +248,9 @@ class PromiseKeeper {
   std::shared_ptr<const LearnedFit> newest_;   ///< by which the fit rows are judged
   std::shared_ptr<const LearnedFit> serving_;  ///< of policy_
   std::size_t fitted_at_ = 0;                ///< rows of the last job
+  bool unlearnable_ = false;                 ///< answers hardly ever come twice
   std::uint64_t serials_ = 0;                ///< given out
-  std::shared_ptr<const Plan> waiting_;      ///< for test rows enough
+  std::shared_ptr<const Plan> waiting_;      ///< for as many test rows as are foreseen to be needed
 
   std::size_t rows_since_look_ = 0, rows_since_plan_ = 0, next_look_ = 0;
   std::vector<Running> running_;             ///< tests under way

@@ -10,7 +10,8 @@ namespace {
 
 constexpr std::size_t kFirstFit = 60;        // rows
 constexpr std::size_t kLeastNewRows = 40;    // for the next one, and at least a quarter more than before
-constexpr double kLeastForeseenGain = 0.04;  // of the bill, for a test of a newer fit
+constexpr std::size_t kEnoughToTell = 500;   // rows that show whether answers come again
+constexpr double kLeastGain = 0.03;          // of the bill, for a test of a newer fit
 constexpr double kLeastFirstShare = 0.10;    // of the requests, for a test while the teacher serves everything
 
 }  // namespace
@@ -34,6 +35,17 @@ std::shared_ptr<const LearnedFit> PromiseKeeper::find_fit(std::uint64_t id) cons
     if (run.fit && run.fit->id() == id) return run.fit;
   }
   return learner_ ? learner_->load(id) : nullptr;
+}
+
+std::vector<std::uint64_t> PromiseKeeper::fits_used() const {
+  std::vector<std::uint64_t> ids;
+  for (const auto& fit : {newest_, serving_}) {
+    if (fit) ids.push_back(fit->id());
+  }
+  for (const Running& run : running_) {
+    if (run.fit) ids.push_back(run.fit->id());
+  }
+  return ids;
 }
 
 double PromiseKeeper::mean_cost(const LadderPolicy& policy, const LearnedFit* fit) const {
@@ -63,7 +75,11 @@ std::optional<FitJob> PromiseKeeper::fit_job() {
 }
 
 void PromiseKeeper::adopt(const FitJob& job, Fitted fitted) {
-  if (job.epoch != epoch_ || !fitted.fit) return;
+  if (job.epoch != epoch_) return;
+  if (!fitted.fit) {
+    unlearnable_ = job.rows.size() >= kEnoughToTell;
+    return;
+  }
   UNDERSTUDY_ASSERT(fitted.held_back.size() == job.rows.size());
   newest_ = std::move(fitted.fit);
   // Both in the order of their serials.
@@ -81,18 +97,21 @@ void PromiseKeeper::adopt(const FitJob& job, Fitted fitted) {
   next_look_ = 0;
 }
 
-/// Looks at how many test rows there are, and at no label of theirs.
-bool PromiseKeeper::wants_learned_test(const Plan& plan, double delta) const {
-  if (plan.candidates.empty() || delta <= 0) return false;
-  const auto rows = static_cast<double>(test_rows_.size());
-  const Plan::Foreseen* boldest = nullptr;
-  for (const auto& foreseen : plan.foreseen) {
-    if (!foreseen || foreseen->rows > rows) break;  // the ones after it wait for it
-    boldest = &*foreseen;
-  }
-  if (boldest == nullptr) return false;
-  if (!policy_) return plan.share >= kLeastFirstShare;
-  return boldest->cost_usd < mean_cost(*policy_, serving_.get()) * (1 - kLeastForeseenGain);
+bool PromiseKeeper::may_learn() const {
+  if (!learner_ || unlearnable_) return false;
+  const auto teach = static_cast<std::size_t>(std::count_if(fit_rows_.begin(), fit_rows_.end(), [](const LabelledRow& row) { return !row.terms.empty(); }));
+  return 2 * teach >= fit_rows_.size();
+}
+
+/// Looks at how many test rows there are and at their confidences, never at their labels.
+bool PromiseKeeper::wants_learned_test(const Plan& plan) const {
+  if (plan.candidates.empty()) return false;
+  // One list a fit: it stays under test while rows come in.
+  const std::uint64_t fit = plan.candidates.front().fit;
+  if (std::any_of(running_.begin(), running_.end(), [&](const Running& run) { return run.fit && run.fit->id() == fit; })) return false;
+  if (!policy_) return plan.share >= kLeastFirstShare && plan.rows_missing && *plan.rows_missing <= static_cast<double>(test_rows_.size());
+  // What would not be put in force is not worth delta.
+  return mean_cost(plan.candidates.back(), newest_.get()) < mean_cost(*policy_, serving_.get()) * (1 - kLeastGain);
 }
 
 }  // namespace understudy::calibration

@@ -22,7 +22,6 @@ constexpr double kCounted = 0.8;           // weight of counted bad fit rows aga
 constexpr double kErrors = 0.3;            // standard errors added to a foreseen risk
 constexpr double kLeastStep = 0.02;        // of the requests, between candidates
 constexpr std::size_t kMostCandidates = 24;
-constexpr std::size_t kMostTests = 12;     // of an epoch, at a time: later ones have too little delta to show anything
 
 LadderPolicy make_policy(const std::vector<RungModel>& models, const ThresholdCandidate& candidate, const std::string& ladder, std::uint64_t fit) {
   LadderPolicy policy;
@@ -248,7 +247,7 @@ void PromiseKeeper::foresee(const Plan& plan) {
   }
   // Never, once nothing can be hoped for from a good number of labels; a test that hope begins takes it back.
   // What learns gets better: it is given time.
-  const std::size_t enough = (3 * least_rows(options_.promise.alpha, options_.promise.delta) + 100) * (newest_ ? 10 : 1);
+  const std::size_t enough = (3 * least_rows(options_.promise.alpha, options_.promise.delta) + 100) * (may_learn() ? 10 : 1);
   if (!labels_needed_ && plan.fit_rows + test_rows_.size() >= enough) {
     state_ = PromiseState::kNever;
     running_.clear();

@@ -30,6 +30,8 @@ struct PromiseKeeper::Running {
   std::shared_ptr<const LearnedFit> fit;     ///< of all its candidates; null: none is needed
 };
 
+inline constexpr std::size_t kMostTests = 12;   ///< of an epoch, at a time: later ones have too little delta to show anything
+
 namespace internal {
 
 /// Of the fit and test rows together.
