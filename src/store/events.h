@@ -141,4 +141,28 @@ struct PromiseEvent {
   std::string_view detail;      ///< JSON
 };
 
+/// A lesson as its owner encodes it; the newest event of an id is what is known of it. Never shortened (as above).
+struct LessonEvent {
+  std::string_view request_id;  ///< that it came from: deleting the request deletes the lesson
+  std::string_view lesson_id;
+  std::string_view tenant;      ///< deleting the tenant deletes the lesson
+  std::string_view cascade;
+  std::string_view task;
+  std::string_view state;       ///< candidate, active, retired
+  std::string_view provenance;  ///< escalation, spot_check, feedback, import
+  std::uint64_t prompt_hash = 0;
+  std::uint64_t input_hash = 0;
+  std::int64_t created_us = 0;
+  Picousd spent;                ///< on it since its event before this one; less than 0 where less was needed than had been set aside
+  std::string_view detail;      ///< JSON
+};
+
+/// What a request adds to a lesson's counters. May come before or after the lesson's own events.
+struct LessonUseEvent {
+  std::string_view request_id;  ///< of the request that the lesson was chosen for
+  std::string_view lesson_id;
+  bool withheld = false;        ///< chosen, and held back by a coin; else it was shown
+  std::optional<bool> agrees;   ///< the student's answer agrees with the teacher's; nullopt: not judged
+};
+
 }  // namespace understudy::store

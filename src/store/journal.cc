@@ -69,6 +69,8 @@ bool Journal::append(const FeedbackEvent& event) { return write_or_count(event);
 bool Journal::append(const AlarmEvent& event) { return write_or_count(event); }
 bool Journal::append(const PromiseRowEvent& event) { return write_or_count(event); }
 bool Journal::append(const PromiseEvent& event) { return write_or_count(event); }
+bool Journal::append(const LessonEvent& event) { return write_or_count(event); }
+bool Journal::append(const LessonUseEvent& event) { return write_or_count(event); }
 
 bool Journal::reserve(const ReservationEvent& event) {
   if (write(event)) return true;

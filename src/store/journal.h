@@ -46,6 +46,8 @@ class Journal {
   /// Also false for a text that would have to be cut: dropped and counted like an event that finds no room.
   bool append(const PromiseRowEvent& event);
   bool append(const PromiseEvent& event);
+  bool append(const LessonEvent& event);
+  bool append(const LessonUseEvent& event);
 
   /// Sets money aside before an upstream call. False: it could not be written; a call under a budget must then be
   /// refused (`reservations_refused` counts), one without may go ahead.

@@ -42,6 +42,8 @@ void decode_as(std::uint8_t type, std::string_view payload) {
     case EventType::kGap: return round_trip<GapEvent>(payload);
     case EventType::kPromiseRow: return round_trip<PromiseRowEvent>(payload);
     case EventType::kPromise: return round_trip<PromiseEvent>(payload);
+    case EventType::kLesson: return round_trip<LessonEvent>(payload);
+    case EventType::kLessonUse: return round_trip<LessonUseEvent>(payload);
     case EventType::kErased: return;
   }
 }

@@ -263,6 +263,52 @@ struct PromiseRowRecord {
   std::string row;
 };
 
+/// A lesson as it was last written, and its counters. Fields as in LessonEvent.
+struct LessonRecord {
+  std::string lesson_id;
+  std::string request_id;
+  std::string tenant;
+  std::string cascade;
+  std::string task;
+  std::string state;
+  std::string provenance;
+  std::uint64_t prompt_hash = 0;
+  std::uint64_t input_hash = 0;
+  WallTime created;
+  WallTime changed;
+  std::string detail;   ///< JSON of its owner
+  std::int64_t injected = 0, injected_judged = 0, injected_agree = 0;
+  std::int64_t withheld = 0, withheld_judged = 0, withheld_agree = 0;
+};
+
+struct LessonFilter {
+  std::optional<std::string> tenant;   ///< nullopt: of all tenants, for the operator; whoever acts for a tenant must say which
+  std::optional<std::string> task;
+  std::optional<std::string> state;
+  std::optional<WallTime> since;       ///< made at or after
+  std::uint32_t limit = 50;            ///< 1..10,000 (clamped)
+  std::optional<std::string> after;    ///< LessonPage::next of the page before
+};
+
+struct LessonPage {
+  std::vector<LessonRecord> lessons;   ///< newest first, by id
+  std::optional<std::string> next;     ///< nullopt: there are no more
+};
+
+struct LessonTotals {
+  std::int64_t candidate = 0, active = 0, retired = 0;
+  PicousdSum spent;                    ///< ever, also on lessons that are gone
+};
+
+/// How many of a task's newest requests had which prompt.
+struct PromptUse {
+  std::string tenant;
+  std::string cascade;
+  std::string task;
+  std::uint64_t prompt_hash = 0;
+  std::int64_t requests = 0;
+};
+
 /// How often the teacher's second answer to the same request differed from its first.
 struct TeacherNoise {
   std::int64_t asked = 0;
@@ -355,6 +401,15 @@ class StoreReader {
   /// transaction meanwhile: the visitor should be quick.
   Result<std::uint64_t> promise_rows(std::string_view task, std::optional<WallTime> since,
                                      const std::function<bool(const PromiseRowRecord&)>& visit);
+
+  Result<LessonPage> lessons(const LessonFilter& filter);
+  /// kNotFound: no such lesson, or none of this tenant.
+  Result<LessonRecord> lesson(std::string_view lesson_id, const std::optional<std::string>& tenant = {});
+  Result<LessonTotals> lesson_totals();
+  /// What was spent on lessons in the hours (UTC) from the one of `since` on.
+  Result<PicousdSum> lesson_spend(WallTime since);
+  /// Over the newest `requests` finished requests that named a prompt and are in SQLite already, by tenant, cascade, task and prompt.
+  Result<std::vector<PromptUse>> recent_prompts(std::uint32_t requests);
 
   /// Newest first; `since`: at or after. `limit` 1..10,000 (clamped).
   Result<std::vector<AlarmRecord>> alarms(std::optional<WallTime> since, std::uint32_t limit);

@@ -81,7 +81,8 @@ struct Store::Impl {
   ~Impl() { close(); }
 
   Retention retention() const {
-    return {options.bodies_max_age_ms, options.bodies_max_bytes, options.records_max_age_ms, options.promise_rows_max_age_ms};
+    return {options.bodies_max_age_ms, options.bodies_max_bytes, options.records_max_age_ms, options.promise_rows_max_age_ms,
+            options.lessons_max_age_ms};
   }
   Result<void> recover();
   Result<void> start();
@@ -274,7 +275,7 @@ Result<CompactReport> Store::compact() {
       STORE_TRY_ASSIGN(const Removed removed, apply_retention(impl_->db, impl_->retention(), impl_->options.clock->wall(), kChunk));
       report.body_blocks_removed += removed.body_blocks;
       report.requests_removed += removed.requests;
-      if (removed.body_blocks < kChunk && removed.requests < kChunk && removed.promise_rows < kChunk) break;
+      if (removed.body_blocks < kChunk && removed.requests < kChunk && removed.promise_rows < kChunk && removed.lessons < kChunk) break;
     }
     STORE_TRY(vacuum(impl_->db));
     report.bytes_after = database_bytes(database_path(impl_->path));

@@ -39,6 +39,7 @@ struct StoreOptions {
   std::optional<std::int64_t> bodies_max_bytes;   ///< of compressed bodies in SQLite; the oldest go first
   std::optional<std::int64_t> records_max_age_ms; ///< of requests and all that names them; aggregates are always kept
   std::optional<std::int64_t> promise_rows_max_age_ms = std::int64_t{180} * 24 * 3600 * 1000;  ///< promise events are always kept
+  std::optional<std::int64_t> lessons_max_age_ms = std::int64_t{180} * 24 * 3600 * 1000;
   std::size_t segment_bytes = std::size_t{4} << 20;      ///< of one journal file; a multiple of 4096, at least 64 KiB
   std::uint32_t spare_segments = 2;                      ///< per reactor, mapped and ready ahead of need
   std::size_t journal_max_bytes = std::size_t{256} << 20;  ///< per reactor; beyond that events are dropped and counted
@@ -74,7 +75,7 @@ struct StoreStats {
 struct DeleteReport {
   std::uint64_t requests = 0;
   std::uint64_t bodies = 0;    ///< texts (request or answer) that were overwritten
-  std::uint64_t other = 0;     ///< labels, feedback, reservations, rows of promises
+  std::uint64_t other = 0;     ///< labels, feedback, reservations, rows of promises, lessons
 };
 
 struct CompactReport {

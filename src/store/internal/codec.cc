@@ -365,6 +365,8 @@ UNDERSTUDY_CODEC(AlarmEvent)
 UNDERSTUDY_CODEC(GapEvent)
 UNDERSTUDY_CODEC(PromiseRowEvent)
 UNDERSTUDY_CODEC(PromiseEvent)
+UNDERSTUDY_CODEC(LessonEvent)
+UNDERSTUDY_CODEC(LessonUseEvent)
 #undef UNDERSTUDY_CODEC
 
 std::string_view peek_request_id(std::string_view payload) {

@@ -22,6 +22,8 @@ enum class EventType : std::uint8_t {
   kGap = 7,       ///< the journal was full: this many events were dropped before this one
   kPromiseRow = 8,
   kPromise = 9,
+  kLesson = 10,
+  kLessonUse = 11,
   kErased = 255,  ///< was moved to SQLite; its text was overwritten by a deletion
 };
 
@@ -49,6 +51,10 @@ template <>
 inline constexpr EventType kTypeOf<PromiseRowEvent> = EventType::kPromiseRow;
 template <>
 inline constexpr EventType kTypeOf<PromiseEvent> = EventType::kPromise;
+template <>
+inline constexpr EventType kTypeOf<LessonEvent> = EventType::kLesson;
+template <>
+inline constexpr EventType kTypeOf<LessonUseEvent> = EventType::kLessonUse;
 
 /// Longest stored form of each kind of field, so that every event fits `max_record_bytes`.
 struct FieldLimits {

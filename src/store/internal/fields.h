@@ -133,6 +133,30 @@ void visit_fields(EventOf<PromiseEvent> auto& e, V& v) {
 }
 
 template <typename V>
+void visit_fields(EventOf<LessonEvent> auto& e, V& v) {
+  v.text(1, e.request_id);
+  v.text(2, e.lesson_id);
+  v.text(3, e.tenant);
+  v.text(4, e.cascade);
+  v.text(5, e.task);
+  v.text(6, e.state);
+  v.text(7, e.provenance);
+  v.fixed(8, e.prompt_hash);
+  v.fixed(9, e.input_hash);
+  v.integer(10, e.created_us);
+  v.integer(11, e.spent.value);
+  v.whole(12, e.detail);
+}
+
+template <typename V>
+void visit_fields(EventOf<LessonUseEvent> auto& e, V& v) {
+  v.text(1, e.request_id);
+  v.text(2, e.lesson_id);
+  v.flag(3, e.withheld);
+  v.optional_flag(4, e.agrees);
+}
+
+template <typename V>
 void visit_fields(EventOf<GapEvent> auto& e, V& v) {
   v.fixed(2, e.dropped);
 }

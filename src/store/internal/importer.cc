@@ -63,6 +63,8 @@ class ImporterImpl final : public Importer {
   Result<void> on_label(const JournalRecord& record, const RequestState& state);
   Result<void> on_feedback(const JournalRecord& record);
   Result<void> on_promise_row(const JournalRecord& record);
+  Result<void> on_lesson(const JournalRecord& record);
+  Result<void> on_lesson_use(const JournalRecord& record);
   Result<void> on_other(const JournalRecord& record);
   Result<void> settle(std::string_view id, const AttemptEvent& event);
   Result<void> store_unfinished(std::string_view id, RequestState& state, std::int64_t time_us);
@@ -224,6 +226,8 @@ Result<void> ImporterImpl::import_group(const Batch& batch, const Group& group) 
       case EventType::kLabel: STORE_TRY(on_label(record, state)); break;
       case EventType::kFeedback: STORE_TRY(on_feedback(record)); break;
       case EventType::kPromiseRow: STORE_TRY(on_promise_row(record)); break;
+      case EventType::kLesson: STORE_TRY(on_lesson(record)); break;
+      case EventType::kLessonUse: STORE_TRY(on_lesson_use(record)); break;
       default: ++unreadable_;
     }
   }
@@ -338,6 +342,26 @@ Result<void> ImporterImpl::on_promise_row(const JournalRecord& record) {
   return rows_->promise_row(record.wall_us, e);
 }
 
+Result<void> ImporterImpl::on_lesson(const JournalRecord& record) {
+  LessonEvent e;
+  if (!decode(record.payload, e, features_)) {
+    ++unreadable_;
+    return {};
+  }
+  STORE_TRY_ASSIGN(const auto task, rows_->lesson(record.wall_us, e));
+  if (e.spent.value != 0) sums_->add_lesson(record.wall_us, task, e.spent);
+  return {};
+}
+
+Result<void> ImporterImpl::on_lesson_use(const JournalRecord& record) {
+  LessonUseEvent e;
+  if (!decode(record.payload, e, features_)) {
+    ++unreadable_;
+    return {};
+  }
+  return rows_->lesson_use(e);
+}
+
 Result<void> ImporterImpl::on_other(const JournalRecord& record) {
   if (record.type == EventType::kAlarm) {
     AlarmEvent e;
@@ -347,6 +371,10 @@ Result<void> ImporterImpl::on_other(const JournalRecord& record) {
     if (decode(record.payload, e, features_)) return rows_->promise_event(record.wall_us, e);
   } else if (record.type == EventType::kPromiseRow) {
     return on_promise_row(record);  // of no request
+  } else if (record.type == EventType::kLesson) {
+    return on_lesson(record);
+  } else if (record.type == EventType::kLessonUse) {
+    return on_lesson_use(record);
   } else if (record.type == EventType::kGap) {
     GapEvent e;
     if (decode(record.payload, e, features_)) {

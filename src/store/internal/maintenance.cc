@@ -89,7 +89,7 @@ Result<void> remove_old_requests(Database& db, std::int64_t cutoff_us, std::uint
                    run_with(db, "DELETE FROM attempts WHERE id < ?", {(last + 1) * kAttemptsPerRequest}));
   for (const std::string& id : ids) {
     for (const char* sql : {"DELETE FROM labels WHERE request_id = ?", "DELETE FROM feedback WHERE request_id = ?",
-                            "DELETE FROM promise_rows WHERE request_id = ?"}) {
+                            "DELETE FROM promise_rows WHERE request_id = ?", "DELETE FROM lessons WHERE request_id = ?"}) {
       STORE_TRY_ASSIGN([[maybe_unused]] const std::int64_t other, run_with(db, sql, id));
     }
   }
@@ -111,6 +111,26 @@ Result<void> remove_old_promise_rows(Database& db, std::int64_t cutoff_us, std::
   if (last == 0) return {};
   STORE_TRY_ASSIGN(const std::int64_t n, run_with(db, "DELETE FROM promise_rows WHERE id <= ?", {last}));
   removed.promise_rows += static_cast<std::uint64_t>(n);
+  return {};
+}
+
+Result<void> remove_old_lessons(Database& db, std::int64_t cutoff_us, std::uint64_t limit, Removed& removed) {
+  STORE_TRY_ASSIGN(Statement rows, db.prepare("SELECT id, created_us FROM lessons ORDER BY id LIMIT ?"));
+  rows.bind(1, static_cast<std::int64_t>(limit));
+  std::int64_t last = 0;
+  for (;;) {
+    STORE_TRY_ASSIGN(const bool row, rows.step());
+    if (!row || rows.integer(1) >= cutoff_us) break;
+    last = rows.integer(0);
+  }
+  rows.reset();
+  if (last == 0) return {};
+  STORE_TRY_ASSIGN(Transaction transaction, Transaction::begin(db));
+  STORE_TRY_ASSIGN([[maybe_unused]] const std::int64_t uses,
+                   run_with(db, "DELETE FROM lesson_uses WHERE lesson_id IN (SELECT lesson_id FROM lessons WHERE id <= ?)", {last}));
+  STORE_TRY_ASSIGN(const std::int64_t n, run_with(db, "DELETE FROM lessons WHERE id <= ?", {last}));
+  STORE_TRY(transaction.commit());
+  removed.lessons += static_cast<std::uint64_t>(n);
   return {};
 }
 
@@ -172,7 +192,7 @@ Result<void> remove_rows(Database& db, const std::vector<Doomed>& doomed, Remove
     STORE_TRY_ASSIGN([[maybe_unused]] const auto attempts, run_with(db, "DELETE FROM attempts WHERE id >= ? AND id < ?",
                                                                     {d.row * kAttemptsPerRequest, (d.row + 1) * kAttemptsPerRequest}));
     // Labels and feedback belong to the id; another request may have had the same from its client.
-    for (const char* table : {"labels", "feedback", "reservations", "promise_rows"}) {
+    for (const char* table : {"labels", "feedback", "reservations", "promise_rows", "lessons"}) {
       const std::string sql = fmt::format(
           "DELETE FROM {} WHERE request_id = ?1 AND NOT EXISTS (SELECT 1 FROM requests WHERE request_id = ?1)", table);
       STORE_TRY_ASSIGN(const auto n, run_with(db, sql, d.request_id));
@@ -196,6 +216,8 @@ Result<void> remove_unused_names(Database& db) {
       "SELECT comparator FROM labels WHERE comparator > 0 UNION SELECT task FROM request_sums UNION SELECT task FROM attempt_sums UNION "
       "SELECT model FROM attempt_sums UNION SELECT provider FROM attempt_sums UNION SELECT task FROM label_sums UNION "
       "SELECT source FROM label_sums UNION SELECT rung FROM labels WHERE rung > 0 UNION SELECT task FROM promise_rows UNION "
+      "SELECT tenant FROM lessons WHERE tenant > 0 UNION SELECT cascade FROM lessons WHERE cascade > 0 UNION SELECT task FROM lessons WHERE "
+      "task > 0 UNION SELECT state FROM lessons UNION SELECT provenance FROM lessons UNION "
       "SELECT task FROM promise_events UNION SELECT kind FROM promise_events UNION SELECT version FROM promise_events";
   return db.exec(("DELETE FROM names WHERE id NOT IN (" + used + ")").c_str());
 }
@@ -206,6 +228,7 @@ Result<Removed> remove_all(Database& db, const std::vector<Doomed>& doomed, cons
   all.insert(all.end(), cut_off.begin(), cut_off.end());
   STORE_TRY(overwrite_bodies(db, all, removed));
   STORE_TRY(remove_rows(db, all, removed));
+  STORE_TRY(db.exec("DELETE FROM lesson_uses WHERE lesson_id NOT IN (SELECT lesson_id FROM lessons)"));
   STORE_TRY(remove_unused_names(db));
   STORE_TRY(set_meta(db, "bodies_bytes", "(SELECT coalesce(sum(length(data)), 0) FROM body_blocks)"));
   return removed;
@@ -220,6 +243,7 @@ Result<Removed> apply_retention(Database& db, const Retention& retention, WallTi
   if (retention.promise_rows_max_age_ms) {
     STORE_TRY(remove_old_promise_rows(db, now.us - *retention.promise_rows_max_age_ms * 1000, limit, removed));
   }
+  if (retention.lessons_max_age_ms) STORE_TRY(remove_old_lessons(db, now.us - *retention.lessons_max_age_ms * 1000, limit, removed));
   return removed;
 }
 
@@ -230,8 +254,10 @@ Result<Removed> remove_request(Database& db, std::string_view request_id) {
   STORE_TRY_ASSIGN(const std::vector<Doomed> doomed, doomed_requests(select));
   STORE_TRY_ASSIGN(Removed removed, remove_all(db, doomed, {}));
   if (doomed.empty()) {
-    // Its own record may have been dropped, or be gone by age, while a row of a promise still names it.
-    STORE_TRY_ASSIGN(const std::int64_t rows, run_with(db, "DELETE FROM promise_rows WHERE request_id = ?", request_id));
+    // Its own record may have been dropped, or be gone by age, while a row of a promise or a lesson still names it.
+    STORE_TRY_ASSIGN(std::int64_t rows, run_with(db, "DELETE FROM promise_rows WHERE request_id = ?", request_id));
+    STORE_TRY_ASSIGN(const std::int64_t lessons, run_with(db, "DELETE FROM lessons WHERE request_id = ?", request_id));
+    rows += lessons;
     if (rows == 0) return fail(ErrorKind::kNotFound, fmt::format("there is no request {} in {}", request_id, db.path().string()));
     removed.other += static_cast<std::uint64_t>(rows);
   }
@@ -245,10 +271,12 @@ Result<Removed> remove_tenant(Database& db, std::string_view tenant) {
                    db.prepare("SELECT id, request_id FROM requests WHERE tenant = (SELECT id FROM names WHERE text = ?)"));
   select.bind(1, tenant);
   STORE_TRY_ASSIGN(const std::vector<Doomed> doomed, doomed_requests(select));
-  if (doomed.empty()) return fail(ErrorKind::kNotFound, fmt::format("there is no request of tenant {} in {}", tenant, db.path().string()));
+  STORE_TRY_ASSIGN(const std::int64_t lessons, run_with(db, "DELETE FROM lessons WHERE tenant = (SELECT id FROM names WHERE text = ?)", tenant));
+  if (doomed.empty() && lessons == 0) return fail(ErrorKind::kNotFound, fmt::format("there is no request of tenant {} in {}", tenant, db.path().string()));
   STORE_TRY_ASSIGN(Statement cut, db.prepare("SELECT id, request_id FROM requests WHERE (flags & 256) <> 0"));
   STORE_TRY_ASSIGN(const std::vector<Doomed> cut_off, doomed_requests(cut));
-  STORE_TRY_ASSIGN(const Removed removed, remove_all(db, doomed, cut_off));
+  STORE_TRY_ASSIGN(Removed removed, remove_all(db, doomed, cut_off));
+  removed.other += static_cast<std::uint64_t>(lessons);
   STORE_TRY(transaction.commit());
   return removed;
 }

@@ -17,6 +17,7 @@ struct Retention {
   std::optional<std::int64_t> bodies_max_bytes;
   std::optional<std::int64_t> records_max_age_ms;
   std::optional<std::int64_t> promise_rows_max_age_ms;
+  std::optional<std::int64_t> lessons_max_age_ms;
 };
 
 struct Removed {
@@ -25,6 +26,7 @@ struct Removed {
   std::uint64_t bodies = 0;  ///< texts overwritten one by one
   std::uint64_t other = 0;
   std::uint64_t promise_rows = 0;  ///< gone by age
+  std::uint64_t lessons = 0;       ///< the same
 };
 
 /// Removes what is too old or too much, the oldest first, at most `limit` of each kind: short transactions.

@@ -65,6 +65,15 @@ Result<RowWriter> RowWriter::create(Database& db) {
                    db.prepare("INSERT INTO promise_rows(request_id, task, test, time_us, row) VALUES(?1,?2,?3,?4,?5)"));
   STORE_TRY_ASSIGN(w.insert_promise_event_,
                    db.prepare("INSERT INTO promise_events(task, kind, version, time_us, detail) VALUES(?1,?2,?3,?4,?5)"));
+  STORE_TRY_ASSIGN(w.upsert_lesson_,
+                   db.prepare("INSERT INTO lessons(lesson_id, request_id, tenant, cascade, task, state, provenance, prompt_hash, input_hash, "
+                              "created_us, changed_us, detail) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12) ON CONFLICT(lesson_id) DO "
+                              "UPDATE SET request_id=?2, tenant=?3, cascade=?4, task=?5, state=?6, provenance=?7, prompt_hash=?8, "
+                              "input_hash=?9, created_us=?10, changed_us=?11, detail=?12"));
+  STORE_TRY_ASSIGN(w.upsert_lesson_use_,
+                   db.prepare("INSERT INTO lesson_uses VALUES(?1,?2,?3,?4,?5,?6,?7) ON CONFLICT DO UPDATE SET injected = injected + ?2, "
+                              "injected_judged = injected_judged + ?3, injected_agree = injected_agree + ?4, withheld = withheld + ?5, "
+                              "withheld_judged = withheld_judged + ?6, withheld_agree = withheld_agree + ?7"));
   STORE_TRY_ASSIGN(w.upsert_meta_,
                    db.prepare("INSERT INTO meta VALUES(?1,?2) ON CONFLICT DO UPDATE SET value = value + excluded.value"));
   return w;
@@ -206,6 +215,29 @@ Result<void> RowWriter::promise_event(std::int64_t time_us, const PromiseEvent& 
   STORE_TRY_ASSIGN(const auto version, names_.id(e.version));
   Statement& s = insert_promise_event_;
   s.bind(1, task).bind(2, kind).bind(3, version).bind(4, time_us).bind(5, e.detail);
+  return s.run();
+}
+
+Result<std::int64_t> RowWriter::lesson(std::int64_t time_us, const LessonEvent& e) {
+  std::int64_t ids[5];
+  const std::string_view texts[5] = {e.tenant, e.cascade, e.task, e.state, e.provenance};
+  for (int i = 0; i < 5; ++i) {
+    STORE_TRY_ASSIGN(ids[i], names_.id(texts[i]));
+  }
+  Statement& s = upsert_lesson_;
+  s.bind(1, e.lesson_id).bind(2, e.request_id);
+  for (int i = 0; i < 5; ++i) s.bind(3 + i, ids[i]);
+  s.bind(8, static_cast<std::int64_t>(e.prompt_hash)).bind(9, static_cast<std::int64_t>(e.input_hash));
+  s.bind(10, e.created_us).bind(11, time_us).bind(12, e.detail);
+  STORE_TRY(s.run());
+  return ids[2];
+}
+
+Result<void> RowWriter::lesson_use(const LessonUseEvent& e) {
+  Statement& s = upsert_lesson_use_;
+  const auto one = [](bool condition) { return std::int64_t{condition}; };
+  s.bind(1, e.lesson_id).bind(2, one(!e.withheld)).bind(3, one(!e.withheld && e.agrees)).bind(4, one(!e.withheld && e.agrees.value_or(false)));
+  s.bind(5, one(e.withheld)).bind(6, one(e.withheld && e.agrees)).bind(7, one(e.withheld && e.agrees.value_or(false)));
   return s.run();
 }
 

@@ -30,6 +30,9 @@ class RowWriter {
   Result<void> alarm(std::int64_t time_us, const AlarmEvent& event);
   Result<void> promise_row(std::int64_t time_us, const PromiseRowEvent& event);
   Result<void> promise_event(std::int64_t time_us, const PromiseEvent& event);
+  /// The lesson's row, or what changed of it; tells the task's number.
+  Result<std::int64_t> lesson(std::int64_t time_us, const LessonEvent& event);
+  Result<void> lesson_use(const LessonUseEvent& event);
   Result<void> add_to_meta(std::string_view key, std::int64_t amount);
 
   /// Ends what is still held in memory: the block of bodies.
@@ -50,7 +53,7 @@ class RowWriter {
   BodyWriter bodies_;
   std::array<NameColumn, kColumns> columns_;
   Statement insert_request_, update_request_, insert_attempt_, insert_reservation_, delete_reservation_, insert_label_,
-      upsert_feedback_, insert_alarm_, insert_promise_row_, insert_promise_event_, upsert_meta_;
+      upsert_feedback_, insert_alarm_, insert_promise_row_, insert_promise_event_, upsert_lesson_, upsert_lesson_use_, upsert_meta_;
 };
 
 }  // namespace understudy::store

@@ -11,6 +11,8 @@ constexpr std::array<const char*, kSchemaVersion> kMigrations{
 #include "store/migrations/0001_initial.inc"
     ,
 #include "store/migrations/0002_promise.inc"
+    ,
+#include "store/migrations/0003_lessons.inc"
 };
 
 }  // namespace

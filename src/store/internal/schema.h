@@ -5,7 +5,7 @@
 
 namespace understudy::store {
 
-inline constexpr int kSchemaVersion = 2;
+inline constexpr int kSchemaVersion = 3;
 inline constexpr int kApplicationId = 0x55445354;  ///< "UDST": SQLite's `PRAGMA application_id`
 
 /// Bits of requests.flags and attempts.flags; on disk: never change.
@@ -30,6 +30,9 @@ inline constexpr std::int64_t kAttemptsPerRequest = 1024;
 /// request_sums.served_by where no stage served, and for what a crash cut off (cost only; not counted as a request).
 inline constexpr std::int64_t kServedByNobody = -1;
 inline constexpr std::int64_t kServedByCutOff = -2;
+
+/// And what asking for lessons cost (cost only).
+inline constexpr std::int64_t kServedByLessons = -3;
 
 /// label_sums.of_served: whose answer was judged. The teacher's own are apart from all the others.
 inline constexpr std::int64_t kJudgedOther = 0;

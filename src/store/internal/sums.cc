@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/hash.h"
+#include "store/internal/schema.h"
 #include "store/internal/try.h"
 
 namespace understudy::store {
@@ -118,6 +119,12 @@ void Sums::add_off_path(const AttemptFacts& f, std::int64_t task, std::int64_t s
   RequestSum& sum = requests_[{hour_of(f.time_us), task, served_by, 0, 0}];
   sum.cost += f.cost->value;
   sum.saved -= f.cost->value;
+}
+
+void Sums::add_lesson(std::int64_t time_us, std::int64_t task, Picousd spent) {
+  RequestSum& sum = requests_[{hour_of(time_us), task, kServedByLessons, 0, 0}];
+  sum.cost += spent.value;
+  sum.saved -= spent.value;
 }
 
 void Sums::add_label(std::int64_t time_us, std::int64_t task, std::int64_t source, std::int64_t judged, bool agrees) {

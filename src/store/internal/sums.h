@@ -54,6 +54,8 @@ class Sums {
   void add(const AttemptFacts& facts, std::int64_t task);
   /// A call beside the user's path is paid for all the same: it adds to what was spent and takes from what was saved.
   void add_off_path(const AttemptFacts& facts, std::int64_t task, std::int64_t served_by);
+  /// So is what is spent on a lesson.
+  void add_lesson(std::int64_t time_us, std::int64_t task, Picousd spent);
   /// `judged`: kJudgedOther, kJudgedServed or kJudgedTeacher.
   void add_label(std::int64_t time_us, std::int64_t task, std::int64_t source, std::int64_t judged, bool agrees);
 

@@ -1,0 +1,109 @@
+#include "lessons/lesson_book.h"
+
+#include <algorithm>
+#include <tuple>
+
+namespace understudy::lessons {
+
+std::shared_ptr<const UsableLesson> UsableLesson::from(const Lesson& lesson) {
+  if (lesson.state != LessonState::kActive || !lesson.agreed_by_teacher) return nullptr;
+  auto usable = std::make_shared<UsableLesson>();
+  usable->id = lesson.id;
+  usable->scope = lesson.scope;
+  usable->provenance = lesson.provenance;
+  usable->created = lesson.created;
+  usable->input_hash = lesson.input_hash;
+  usable->text = lesson.text;
+  usable->messages = lesson.messages;
+  usable->answer = lesson.answer;
+  usable->examples = lesson.examples;
+  usable->student_answer = lesson.student_answer;
+  usable->value = lesson.value;
+  return usable;
+}
+
+std::vector<std::string> LessonBook::add(std::shared_ptr<const UsableLesson> lesson) {
+  std::vector<std::string> gone;
+  if (lesson == nullptr) return gone;
+  const std::lock_guard lock(mutex_);
+  remove(lesson->id);
+  Place& place = shelves_[lesson->scope];
+  scope_of_.emplace(lesson->id, lesson->scope);
+  place.version = ++version_;
+  const std::string id = lesson->id;
+  place.lessons.emplace(id, std::move(lesson));
+  while (scope_of_.size() > most_) gone.push_back(remove_least());
+  return gone;
+}
+
+bool LessonBook::retire(const std::string& id) {
+  const std::lock_guard lock(mutex_);
+  return remove(id);
+}
+
+bool LessonBook::remove(const std::string& id) {
+  const auto known = scope_of_.find(id);
+  if (known == scope_of_.end()) return false;
+  Place& place = shelves_[known->second];
+  place.lessons.erase(id);
+  place.version = ++version_;
+  scope_of_.erase(known);
+  return true;
+}
+
+std::string LessonBook::remove_least() {
+  const auto fuller = [](const auto& a, const auto& b) { return a.second.lessons.size() < b.second.lessons.size(); };
+  const auto fullest = std::max_element(shelves_.begin(), shelves_.end(), fuller);
+  const auto worth = [](const auto& entry) { return std::tuple(rank(entry.second->provenance), entry.second->created); };
+  const auto least = std::min_element(fullest->second.lessons.begin(), fullest->second.lessons.end(), [&](const auto& a, const auto& b) { return worth(a) < worth(b); });
+  std::string id = least->first;
+  remove(id);
+  return id;
+}
+
+void LessonBook::for_each(const LessonScope& scope, const std::function<bool(const std::shared_ptr<const UsableLesson>&)>& visit) const {
+  std::vector<std::shared_ptr<const UsableLesson>> found;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto place = shelves_.find(scope);
+    if (place == shelves_.end()) return;
+    found.reserve(place->second.lessons.size());
+    for (const auto& [id, lesson] : place->second.lessons) found.push_back(lesson);
+  }
+  for (const auto& lesson : found) {
+    if (!visit(lesson)) return;
+  }
+}
+
+std::vector<LessonScope> LessonBook::scopes() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<LessonScope> all;
+  for (const auto& [scope, place] : shelves_) {
+    if (!place.lessons.empty()) all.push_back(scope);
+  }
+  return all;
+}
+
+std::uint64_t LessonBook::version() const {
+  const std::lock_guard lock(mutex_);
+  return version_;
+}
+
+std::uint64_t LessonBook::version(const LessonScope& scope) const {
+  const std::lock_guard lock(mutex_);
+  const auto place = shelves_.find(scope);
+  return place == shelves_.end() ? 0 : place->second.version;
+}
+
+std::size_t LessonBook::size() const {
+  const std::lock_guard lock(mutex_);
+  return scope_of_.size();
+}
+
+std::size_t LessonBook::size(const LessonScope& scope) const {
+  const std::lock_guard lock(mutex_);
+  const auto place = shelves_.find(scope);
+  return place == shelves_.end() ? 0 : place->second.lessons.size();
+}
+
+}  // namespace understudy::lessons
