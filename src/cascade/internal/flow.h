@@ -70,6 +70,8 @@ class Flow {
   void compare_with_teacher();
   void start_labels();
   void offer_escalation();
+  void offer_lesson();
+  lessons::LessonOffer lesson_frame(lessons::Provenance provenance) const;
   calibration::LabelledRow row_frame(calibration::LabelSource source) const;
 
   Engine& engine_;
