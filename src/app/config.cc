@@ -147,7 +147,7 @@ std::string policy_version(const cascade::Policy& policy) {
   std::string text = fmt::format("{}|{}|{}|", policy.confidence->id(), policy.top_logprobs, static_cast<int>(policy.unknown_model));
   for (const auto& model : policy.models) text += fmt::format("m {} {} {} {}|", model.config.name, static_cast<int>(model.config.api), model.config.url, model.config.upstream_model);
   for (const auto& c : policy.cascades) {
-    text += fmt::format("c {} {} {} {} {} {} {} {} {} {} {} {} {}|", c.name, c.cache, c.student ? static_cast<int>(*c.student) : -1, fmt::join(c.more_students, ","), c.teacher,
+    text += fmt::format("c {} {} {} {} {} {} {} {} {} {} {} {} {} {} {}|", c.name, c.cache, c.knn, c.specialist, c.student ? static_cast<int>(*c.student) : -1, fmt::join(c.more_students, ","), c.teacher,
                         c.escalate_below.value_or(-1), c.alpha, c.delta + (c.forgive_harmless ? 10 : 0), c.max_age_ms, static_cast<int>(c.mode), c.spot_check, c.cache_max_age_ms,
                         static_cast<int>(c.on_teacher_failure));
     for (const auto& signal : c.signals) text += fmt::format("s {} {} {}|", static_cast<int>(signal.kind), signal.samples, signal.peer);

@@ -238,13 +238,17 @@ Result<void> read_cascade(TableReader table, const std::string& name, SectionCon
         if (std::find(order.begin(), order.end(), "student") == order.end()) return table.wrong("stages", fmt::format("holds '{}' before \"student\": the first student is called \"student\"", stage));
         cascade.more_students.push_back(static_cast<std::size_t>(model - context.policy.models.begin()));
       }
-      if (stage == "knn" || stage == "specialist") context.config.warnings.push_back(fmt::format("{}.stages: '{}' has no effect in this version", table.path(), stage));
+      if ((stage == "knn" || stage == "specialist") && std::find(order.begin(), order.end(), "student") != order.end()) {
+        return table.wrong("stages", fmt::format("holds '{}' behind \"student\": it costs nothing, so it is asked first", stage));
+      }
       order.push_back(stage);
     }
     const auto has = [&](std::string_view stage) { return std::find(order.begin(), order.end(), stage) != order.end(); };
     if (!has("teacher") || order.back() != "teacher") return table.wrong("stages", "must end with \"teacher\": it is the one who always may answer");
     cascade.cache = has("cache");
     with_student = has("student");
+    cascade.knn = has("knn");
+    cascade.specialist = has("specialist");
   }
   APP_TRY(teacher, table.string("teacher"));
   APP_TRY(teacher_index, find_model(table, "teacher", teacher.value_or("teacher"), context.policy));

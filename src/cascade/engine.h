@@ -33,6 +33,10 @@
 
 namespace understudy::cascade {
 
+namespace internal {
+class LearnedReader;
+}
+
 /// What the gateway knows about a request beside its body. Views live as long as the request.
 struct RequestContext {
   std::string request_id;
@@ -102,6 +106,7 @@ class Engine {
   chat::LogprobSeries series_;                       ///< scratch of one synchronous parse
   calibration::LogprobAccumulator accumulator_;      ///< scratch
   RetryBudget retry_budget_;
+  std::shared_ptr<internal::LearnedReader> learned_;   ///< made when a task first needs it
 };
 
 }  // namespace understudy::cascade

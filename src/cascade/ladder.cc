@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "cascade/internal/learned.h"
 #include "store/rung_name.h"
 
 namespace understudy::cascade {
@@ -26,6 +27,8 @@ std::vector<Rung> make_ladder(const Policy& policy, const CascadeConfig& cascade
     ladder.push_back(std::move(rung));
   };
   if (cascade.cache) add({"cache", Stage::kCache, 0, {}, 0});
+  if (cascade.knn) add({"knn", Stage::kKnn, 0, {}, 0});
+  if (cascade.specialist) add({"specialist", Stage::kSpecialist, 0, {}, 0});
   if (!cascade.student) return ladder;
   const std::size_t first = ladder.size();
   add({"student", Stage::kStudent, *cascade.student, {}, 0});
@@ -39,11 +42,15 @@ std::vector<Rung> make_ladder(const Policy& policy, const CascadeConfig& cascade
   return ladder;
 }
 
-std::size_t feature_count(const Rung& rung) { return rung.stage == Stage::kCache ? 0 : kStudentFeatures + (rung.signal ? 1 : 0); }
+std::size_t feature_count(const Rung& rung) {
+  if (rung.stage == Stage::kCache) return 0;
+  if (internal::is_learned(rung.stage)) return specialists::kLearnedFeatures;
+  return kStudentFeatures + (rung.signal ? 1 : 0);
+}
 
 std::vector<calibration::RungSpec> rung_specs(std::span<const Rung> ladder) {
   std::vector<calibration::RungSpec> specs;
-  for (const Rung& rung : ladder) specs.push_back({rung.name, feature_count(rung)});
+  for (const Rung& rung : ladder) specs.push_back({rung.name, feature_count(rung), internal::is_learned(rung.stage)});
   return specs;
 }
 
@@ -62,7 +69,7 @@ std::string ladder_id(const Policy& policy, const CascadeConfig& cascade, const 
   };
   std::string context = fmt::format("teacher {}\ntop_logprobs {}\n", model(cascade.teacher), policy.top_logprobs);
   for (const Rung& rung : ladder) {
-    if (rung.stage == Stage::kCache) continue;
+    if (rung.stage == Stage::kCache || internal::is_learned(rung.stage)) continue;
     context += fmt::format("{} {}\n", rung.name, model(rung.model));
     if (rung.signal && rung.signal->kind == SignalKind::kPeer) context += model(rung.signal->peer);
   }

@@ -16,9 +16,9 @@ namespace understudy::cascade {
 
 /// One cheap stage. Rungs stand in the order in which they are asked.
 struct Rung {
-  std::string name;                   ///< "cache"; "student" or the model's name; "student+self_check", ...: unique
+  std::string name;                   ///< "cache", "knn", "specialist"; "student" or the model's name; "student+self_check", ...: unique
   Stage stage = Stage::kStudent;
-  std::size_t model = 0;              ///< who answers; not meant for the cache
+  std::size_t model = 0;              ///< who answers; not meant for the cache and the rungs that learn
   std::optional<SignalSpec> signal;   ///< looks at the answer of rung `of` again
   std::size_t of = 0;                 ///< itself where there is no signal
 };

@@ -62,6 +62,8 @@ struct SignalSpec {
 struct CascadeConfig {
   std::string name;
   bool cache = true;
+  bool knn = false;                     ///< the vote of the nearest requests that the teacher has answered
+  bool specialist = false;              ///< the classifier that learns online from the teacher's answers
   std::optional<std::size_t> student;   ///< index in Policy::models; nullopt: no student stage
   std::vector<std::size_t> more_students;   ///< asked after it, cheapest first
   std::vector<SignalSpec> signals;      ///< of `student`, asked in this order; each may turn out not to pay and is then not asked
@@ -77,6 +79,8 @@ struct CascadeConfig {
   std::optional<Picousd> lesson_budget_per_day;   ///< nullopt and 0: lessons are answer-only
   std::int64_t cache_max_age_ms = std::int64_t{30} * 24 * 3600 * 1000;
   OnTeacherFailure on_teacher_failure = OnTeacherFailure::kError;
+
+  bool learns() const { return knn || specialist; }
 };
 
 /// What is known of a task by name; absent tasks use the cascade's values.

@@ -1,11 +1,15 @@
 #include "cascade/promise.h"
 
 #include <fmt/format.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <future>
 
 #include "base/log.h"
 #include "cascade/internal/harmless.h"
+#include "cascade/internal/learned.h"
 #include "store/queries.h"
 
 namespace understudy::cascade {
@@ -68,6 +72,16 @@ bool TaskPromise::offer(std::string request_id, LabelledRow row) {
 
 // ------------------------------------------------------------------------------------------------ service
 
+/// A fit of the learned rungs under way.
+struct PromiseService::Fitting {
+  std::shared_ptr<Kept> kept;
+  calibration::FitJob job;
+  std::shared_ptr<const calibration::RungLearner> learner;
+  std::promise<calibration::Fitted> promise;
+  std::future<calibration::Fitted> fitted = promise.get_future();
+  std::thread thread;
+};
+
 /// A task with its keeper. The keeper is touched under work_mutex_ only.
 struct PromiseService::Kept {
   std::shared_ptr<TaskPromise> task;
@@ -76,6 +90,7 @@ struct PromiseService::Kept {
   bool forgives = false;
   std::optional<calibration::ComparatorSpec> compare;
   std::optional<PromiseKeeper> keeper;   ///< nullopt: by hand, or not loaded yet
+  std::shared_ptr<const calibration::RungLearner> learner;
 };
 
 /// Events go to the journal before they take effect; people are told once they have.
@@ -139,6 +154,7 @@ PromiseService::~PromiseService() {
   }
   wake_->condition.notify_all();
   thread_.join();
+  if (fitting_) fitting_->thread.join();
 }
 
 void PromiseService::run() {
@@ -159,7 +175,17 @@ void PromiseService::run() {
   work();
 }
 
-void PromiseService::settle() { work(); }
+void PromiseService::settle() {
+  work();
+  while (true) {
+    {
+      const std::lock_guard work(work_mutex_);
+      if (!fitting_) return;
+      fitting_->fitted.wait();
+    }
+    work();
+  }
+}
 
 calibration::KeeperOptions PromiseService::options_for(const CascadeConfig& cascade, const TaskConfig* task) const {
   calibration::KeeperOptions options;
@@ -281,7 +307,8 @@ void PromiseService::load_keeper(Kept& kept) {
       log::error("promise of {}: its evidence could not be read, so it starts anew: {}", kept.task->key(), loaded.error().message);
     }
   }
-  kept.keeper.emplace(kept.options, rung_specs(kept.task->ladder()), kept.task->ladder_id(), stored.events, std::move(stored.rows));
+  kept.learner = internal::make_learner(kept.task->ladder(), kept.compare, options_.data, kept.task->key());
+  kept.keeper.emplace(kept.options, rung_specs(kept.task->ladder()), kept.task->ladder_id(), stored.events, std::move(stored.rows), kept.learner);
   Log log(*this, *kept.task);
   [[maybe_unused]] const bool opened = stored.epoch_in_doubt ? kept.keeper->distrust("an event in the store cannot be read", clock_.wall().us, log)
                                                              : kept.keeper->open(clock_.wall().us, log);  // refused: `advance` tries again
@@ -295,6 +322,7 @@ void PromiseService::publish(Kept& kept) {
   view->coin = kept.keeper->coin();
   view->test_share = kept.keeper->test_share();
   view->policy = kept.keeper->policy();
+  view->fit = std::static_pointer_cast<const specialists::TextFit>(kept.keeper->fit());
   view->baseline = kept.keeper->baseline();
   if (view->baseline) view->counts = view->baseline == before->baseline ? before->counts : std::make_shared<InputCounts>();
   const std::lock_guard lock(kept.task->mutex_);
@@ -362,6 +390,7 @@ void PromiseService::work() {
     const std::lock_guard lock(tasks_mutex_);
     for (const auto& [key, kept] : kept_) all.push_back(kept);
   }
+  fit_next(all);
   for (const auto& kept : all) {
     TaskPromise& task = *kept->task;
     if (task.by_hand()) continue;
@@ -378,7 +407,8 @@ void PromiseService::work() {
       if (queued.row.rungs.size() != keeper.rungs().size()) continue;
       queued.row.at_us = clock_.wall().us;
       queued.row.request_id = queued.request_id;
-      if (options_.journal != nullptr && queued.row.source != calibration::LabelSource::kEscalation) {
+      // Escalations are kept where rungs learn from them: the fit after a restart is to know what the one before knew.
+      if (options_.journal != nullptr && (queued.row.source != calibration::LabelSource::kEscalation || !queued.row.terms.empty())) {
         const std::string json = calibration::row_json(queued.row);
         store::PromiseRowEvent stored;
         stored.request_id = queued.request_id;
@@ -398,6 +428,38 @@ void PromiseService::work() {
     if (advanced) keeper.advance(clock_.wall().us, log);
     const auto view = task.view();
     if (fresh || advanced || view->policy != keeper.policy() || view->state != keeper.state() || view->coin != keeper.coin() || view->test_share != keeper.test_share()) publish(*kept);
+  }
+}
+
+void PromiseService::fit_next(const std::vector<std::shared_ptr<Kept>>& all) {
+  if (fitting_) {
+    if (fitting_->fitted.wait_for(std::chrono::seconds(0)) != std::future_status::ready) return;
+    fitting_->thread.join();
+    Kept& kept = *fitting_->kept;
+    if (kept.keeper) {
+      calibration::Fitted fitted = fitting_->fitted.get();
+      log::debug("promise of {}: {} rows learnt", kept.task->key(), fitting_->job.rows.size());
+      kept.keeper->adopt(fitting_->job, std::move(fitted));
+      internal::prune_fits(options_.data, kept.task->key(), kept.keeper->fits_used());
+    }
+    fitting_.reset();
+  }
+  for (const auto& kept : all) {
+    if (!kept->keeper || !kept->learner) continue;
+    auto job = kept->keeper->fit_job();
+    if (!job) continue;
+    fitting_ = std::make_unique<Fitting>();
+    fitting_->kept = kept;
+    fitting_->job = std::move(*job);
+    fitting_->learner = kept->learner;
+    fitting_->thread = std::thread([fitting = fitting_.get(), wake = wake_] {
+      ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), 19);
+      fitting->promise.set_value(fitting->learner->fit(fitting->job.rows, fitting->job.seed));
+      const std::lock_guard lock(wake->mutex);
+      wake->pending = true;
+      wake->condition.notify_one();
+    });
+    return;
   }
 }
 

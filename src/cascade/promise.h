@@ -29,6 +29,10 @@
 #include "cascade/policy.h"
 #include "store/journal.h"
 
+namespace understudy::specialists {
+class TextFit;
+}
+
 namespace understudy::cascade {
 
 /// Counts of what all requests look like, in the bins of a baseline. Thread-safe, relaxed.
@@ -43,6 +47,7 @@ struct PromiseView {
   double coin = 1;
   double test_share = 0.4;
   std::shared_ptr<const calibration::LadderPolicy> policy;    ///< null: the teacher serves
+  std::shared_ptr<const specialists::TextFit> fit;            ///< of the policy's learned rungs; null where it names none
   std::shared_ptr<const calibration::ShiftBaseline> baseline; ///< null: nothing is counted
   std::shared_ptr<InputCounts> counts;                        ///< never null where `baseline` is not
 };
@@ -154,6 +159,7 @@ class PromiseService {
   void count_windows(Kept& kept);
   void read_pins();
   void take_feedback();
+  void fit_next(const std::vector<std::shared_ptr<Kept>>& all);
   calibration::KeeperOptions options_for(const CascadeConfig& cascade, const TaskConfig* task) const;
 
   PromiseServiceOptions options_;
@@ -174,6 +180,8 @@ class PromiseService {
 
   mutable std::mutex work_mutex_;      ///< held while keepers are worked on
   std::shared_ptr<PromiseWake> wake_ = std::make_shared<PromiseWake>();
+  struct Fitting;
+  std::unique_ptr<Fitting> fitting_;   ///< guarded by work_mutex_; one at a time, on a thread that yields to all others
   std::thread thread_;
 };
 

@@ -84,6 +84,7 @@ int run_eval_command(const std::vector<std::string>& arguments, std::FILE* out, 
   app.add_flag("--approximate", options.approximate, "guarantee, judge: cross-fitted scores, only approximately valid");
   app.add_option("--labels", options.labels, "calibration: labelled rows")->check(CLI::NonNegativeNumber)->capture_default_str();
   app.add_option("--draws", options.draws, "calibration: random draws")->capture_default_str();
+  app.add_option("--shuffles", options.shuffles, "stream: passes over the rows, each in another order (default: one in file order)")->check(CLI::Range(0, 1000));
   auto* calls = app.add_option("--teacher-calls", teacher_calls, "stream: number of teacher calls")->check(CLI::NonNegativeNumber);
   app.add_option("--target", options.target, "judge: least agreement with gold")->capture_default_str();
   app.add_option("--deployments", options.deployments, "deployments: simulated ones for each scenario and file")->check(CLI::NonNegativeNumber)->capture_default_str();

@@ -7,11 +7,12 @@
 #include <deque>
 #include <limits>
 #include <memory>
+#include <numeric>
 
 #include "calibration/binomial.h"
 #include "calibration/risk_control.h"
-#include "calibration/sequential.h"
 #include "evaluation/internal/common.h"
+#include "evaluation/internal/learning_stream.h"
 #include "retrieval/hashed_text.h"
 #include "specialists/online_learner.h"
 
@@ -61,128 +62,154 @@ class BudgetRule {
   std::deque<double> recent_;
 };
 
-/// Keeps P(disagree | served) <= alpha. A coin of recorded probability picks rows that the teacher answers whatever the learner
-/// thinks; part of them is a test pool that nothing trains on. A fit serves only after the exact test on that pool passed for
-/// it, and stays in force, frozen, until another one passes and serves no less.
-class PromiseRule {
+/// What one pass over the rows came to.
+struct Pass {
+  struct Point {
+    std::size_t n = 0;
+    double teacher_share = 0, accuracy = 0;
+  };
+  std::size_t calls = 0, right = 0, teacher_right = 0, served = 0, agreed = 0;
+  std::optional<std::size_t> first_served;   ///< the row, from 1
+  double last_share = 0;                     ///< of teacher calls, in the last thousand rows
+  std::vector<Point> curve;
+  std::size_t fits = 0, versions = 0, tests = 0, alarms = 0;
+
+  double disagreement() const { return served > 0 ? 1 - static_cast<double>(agreed) / static_cast<double>(served) : std::numeric_limits<double>::quiet_NaN(); }
+};
+
+/// What a learner does with one row.
+struct Step {
+  std::string answer;     ///< of the learner; "" where it has none to serve
+  bool serve = false;
+  bool call = false;      ///< the teacher is asked
+  double probability = 0;
+  std::optional<double> threshold;
+};
+
+class Learner {
  public:
-  PromiseRule(const calibration::Promise& promise, Random& random) : promise_(promise), random_(random), watch_(promise) {}
+  virtual ~Learner() = default;
+  virtual Step decide(const std::string& prompt) = 0;
+  /// The teacher's answer to the row decided last, where it was called.
+  virtual void learn(const std::string& teacher) = 0;
+  virtual void report(Pass& pass) const = 0;
+};
 
-  struct Plan {
-    bool coin = false;   ///< the teacher is asked whatever the learner thinks
-    bool test = false;   ///< the row joins the test pool and is not trained on
-    bool serve = false;  ///< the learner's answer goes out
-  };
+class BudgetLearner final : public Learner {
+ public:
+  BudgetLearner(std::size_t calls, std::size_t rows, std::uint64_t seed) : learner_(options_of(seed)), fit_(learner_.fit()), budget_(calls, rows) {}
 
-  /// @param served  what the fit in force says; nothing is served before there is one
-  Plan plan(const Guess& served) {
-    Plan plan;
-    const std::size_t pool = pool_.size();
-    plan.coin = random_.coin(!model_ ? 1.0 : pool < 700 ? 0.10 : pool < 1050 ? 0.05 : 0.02);
-    // 40 % of the coin rows before the first proof, all later ones.
-    plan.test = plan.coin && (model_ || random_.coin(0.4));
-    plan.serve = model_ && served.probability >= threshold_;
-    return plan;
+  Step decide(const std::string& prompt) override {
+    extractor_.extract(prompt, terms_);
+    learner_.see(terms_);
+    const Guess g = fit_->guess(terms_, scratch_);
+    Step step;
+    step.answer = g.label;
+    step.call = budget_.call(g);
+    step.serve = !step.call && !step.answer.empty();
+    step.probability = static_cast<double>(g.probability);
+    return step;
   }
-
-  struct PoolRow {
-    Terms terms;
-    std::string teacher;
-  };
-  void add(PoolRow row) { pool_.push_back(std::move(row)); }
-
-  /// A training row as the newest fit saw it before it learnt it: says when a test is worth its share of delta.
-  void foresee(const Guess& g, bool bad) {
-    recent_.emplace_back(g.probability, bad);
-    if (recent_.size() > 300) recent_.pop_front();
+  void learn(const std::string& teacher) override {
+    learner_.learn(terms_, teacher);
+    if (learner_.rows() < next_refit_) return;
+    fit_ = learner_.fit();
+    ++fits_;
+    next_refit_ = learner_.rows() + std::max<std::size_t>(50, learner_.rows() * 6 / 100);
   }
+  void report(Pass& pass) const override { pass.fits = fits_; }
 
-  /// A coin row of the fit in force. Too much disagreement takes it out of service until a later fit is proven.
-  void watch(const Plan& plan, bool bad) {
-    if (!plan.coin || !plan.serve) return;
-    watch_.add(bad);
-    if (!watch_.alarm()) return;
-    ++alarms_;
-    model_ = nullptr;
-    threshold_ = std::numeric_limits<double>::infinity();
+ private:
+  static specialists::OnlineOptions options_of(std::uint64_t seed) {
+    specialists::OnlineOptions options;
+    options.fit.seed = seed + 1;
+    return options;
   }
+  specialists::OnlineTextLearner learner_;
+  retrieval::TermExtractor extractor_;
+  TextModel::Scratch scratch_;
+  Terms terms_;
+  std::shared_ptr<const TextModel> fit_;
+  BudgetRule budget_;
+  std::size_t next_refit_ = 50, fits_ = 0;
+};
 
-  const TextModel* model() const { return model_.get(); }
-  double threshold() const { return threshold_; }
-  std::size_t retests() const { return retests_; }
-  std::size_t alarms() const { return alarms_; }
-  bool pool_grew() const { return pool_.size() >= tested_at_ + tested_at_ / 4 + 25; }
+class PromiseLearner final : public Learner {
+ public:
+  PromiseLearner(const calibration::Promise& promise, std::uint64_t seed)
+      : stream_(promise, seed, {specialists::LearnedKind::kNeighbours, specialists::LearnedKind::kText}) {}
 
-  /// After a refit, or when the pool has grown by a quarter.
-  void retest(const std::shared_ptr<const TextModel>& fit) {
-    const calibration::Promise now{promise_.alpha, calibration::delta_for_retest(promise_.delta, retests_)};
-    if (pool_.size() < calibration::least_rows(now.alpha, now.delta)) return;
-    // The first candidate: what is served now, since a fit that serves less would not be deployed; before the first proof what
-    // recent training rows foresee to pass most surely. Neither looks at a label of the pool.
-    std::size_t start = 0;
-    if (model_) {
-      for (const PoolRow& row : pool_) start += model_->guess(row.terms, scratch_).probability >= threshold_;
-    }
-    if (start == 0) start = foreseen_start(now);
-    if (start == 0) return;
-    tested_at_ = pool_.size();
-    ++retests_;
-    std::vector<double> confidence;
-    std::vector<std::uint8_t> bad;
-    for (const PoolRow& row : pool_) {
-      const Guess g = fit->guess(row.terms, scratch_);
-      confidence.push_back(g.probability);
-      bad.push_back(g.label != row.teacher);
-    }
-    std::vector<calibration::TestedCandidate> candidates;
-    std::vector<double> thresholds;
-    for (int step = 0; step <= 139; ++step) {
-      const double t = 0.995 - 0.005 * step;
-      calibration::TestedCandidate c;
-      for (std::size_t i = 0; i < confidence.size(); ++i) {
-        if (confidence[i] >= t) ++c.rows, c.bad += bad[i];
-      }
-      if (c.rows < start) continue;
-      candidates.push_back(c);
-      thresholds.push_back(t);
-    }
-    const auto result = calibration::fixed_sequence(candidates, now);
-    if (!result.chosen) return;
-    model_ = fit;
-    threshold_ = thresholds[*result.chosen];
-    watch_ = calibration::RiskMonitor(promise_);
+  Step decide(const std::string& prompt) override {
+    const auto decision = stream_.decide(prompt);
+    return {decision.answer.value_or(""), decision.answer.has_value(), decision.coin || !decision.answer, decision.confidence, decision.threshold};
+  }
+  void learn(const std::string& teacher) override { stream_.label(teacher); }
+  void report(Pass& pass) const override {
+    pass.fits = stream_.fits();
+    pass.versions = stream_.switches();
+    pass.tests = stream_.keeper().report(0).tests;
+    pass.alarms = stream_.alarms();
   }
 
  private:
-  /// Pool rows at which the recent training rows, scaled to the pool, foresee the smallest tail; 0 where they foresee no pass
-  /// that serves at least a fifth: then a test is not worth its share of delta.
-  std::size_t foreseen_start(const calibration::Promise& now) const {
-    std::vector<std::pair<double, bool>> rows(recent_.begin(), recent_.end());
-    std::sort(rows.rbegin(), rows.rend());
-    const double scale = rows.empty() ? 0 : static_cast<double>(pool_.size()) / static_cast<double>(rows.size());
-    std::size_t bad = 0, start = 0;
-    double least = now.delta;
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-      bad += rows[i].second;
-      if ((i + 1) * 5 < rows.size()) continue;
-      const auto pool_rows = static_cast<std::size_t>(scale * static_cast<double>(i + 1));
-      const auto pool_bad = static_cast<std::size_t>(std::ceil(scale * static_cast<double>(bad)));
-      const double tail = calibration::binomial_cdf(pool_bad, pool_rows, now.alpha);
-      if (tail <= least) least = tail, start = pool_rows;
-    }
-    return start;
-  }
-
-  calibration::Promise promise_;
-  Random& random_;
-  calibration::RiskMonitor watch_;
-  std::vector<PoolRow> pool_;
-  std::deque<std::pair<double, bool>> recent_;  // confidence, bad
-  std::shared_ptr<const TextModel> model_;
-  TextModel::Scratch scratch_;
-  double threshold_ = std::numeric_limits<double>::infinity();
-  std::size_t retests_ = 0, tested_at_ = 0, alarms_ = 0;
+  LearningStream stream_;
 };
+
+Pass one_pass(const Outcomes& outcomes, std::span<const std::size_t> order, bool has_gold, Learner& learner, std::uint64_t seed, const Sink& sink, double done, double part) {
+  Pass pass;
+  const std::size_t n = order.size(), block = std::max<std::size_t>(n / 20, 1);
+  std::size_t block_calls = 0, block_right = 0, block_start = 0, last_calls = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    const Visible& row = outcomes.rows[order[i]];
+    const Step step = learner.decide(row.prompt);
+    if (step.serve && !pass.first_served) pass.first_served = i + 1;
+    if (sink.decision) {
+      sink.decision({seed, row.id, step.probability, 1 - step.probability, step.serve ? (step.call ? "student_checked" : "student") : "teacher", step.threshold});
+    }
+    const Truth& t = outcomes.truth[order[i]];
+    // The teacher's answer, only where it was asked for.
+    if (step.call) {
+      ++pass.calls, ++block_calls;
+      last_calls += i + 1'000 >= n;
+      learner.learn(*t.strong_answer);
+    }
+    // Keep score.
+    const std::string answer = step.serve ? step.answer : step.call ? *t.strong_answer : std::string();
+    const std::string& gold = has_gold ? *t.gold : *t.strong_answer;
+    pass.right += answer == gold, block_right += answer == gold;
+    pass.teacher_right += *t.strong_answer == gold;
+    if (step.serve) ++pass.served, pass.agreed += step.answer == *t.strong_answer;
+    if ((i + 1) % block == 0 || i + 1 == n) {
+      const auto size = static_cast<double>(i + 1 - block_start);
+      pass.curve.push_back({i + 1, double(block_calls) / size, double(block_right) / size});
+      block_start = i + 1;
+      block_calls = block_right = 0;
+      if (sink.progress) sink.progress(done + part * double(i + 1) / double(n));
+    }
+  }
+  pass.last_share = static_cast<double>(last_calls) / static_cast<double>(std::min<std::size_t>(n, 1'000));
+  learner.report(pass);
+  return pass;
+}
+
+void write_optional(JsonWriter& json, std::string_view key, const std::optional<std::size_t>& value) {
+  json.key(key);
+  value ? json.integer(static_cast<std::int64_t>(*value)) : json.null();
+}
+
+struct Spread {
+  double mean = 0, least = 0, most = 0;
+};
+Spread spread_of(std::span<const Pass> passes, const std::function<double(const Pass&)>& figure) {
+  Spread s{0, std::numeric_limits<double>::infinity(), -std::numeric_limits<double>::infinity()};
+  for (const Pass& pass : passes) {
+    const double value = figure(pass);
+    s.mean += value / static_cast<double>(passes.size());
+    s.least = std::min(s.least, value);
+    s.most = std::max(s.most, value);
+  }
+  return s;
+}
 
 }  // namespace
 
@@ -202,116 +229,86 @@ Result<Report> run_stream(const Outcomes& outcomes, const EvalOptions& options, 
   if (options.teacher_calls && *options.teacher_calls > n) {
     return fail(ErrorKind::kUsage, fmt::format("--teacher-calls {}: the file has {} rows", *options.teacher_calls, n), "teacher-calls");
   }
-  SeededRandom random(options.seed);
-  specialists::OnlineOptions learning;
-  learning.fit.seed = options.seed + 1;
-  learning.fit.neighbours = by_promise;
-  specialists::OnlineTextLearner learner(learning);
-  retrieval::TermExtractor extractor;
-  TextModel::Scratch scratch;
-  std::shared_ptr<const TextModel> fit = learner.fit();
-  BudgetRule budget(options.teacher_calls.value_or(0), n);
-  PromiseRule rule(*promise, random);
-  std::size_t next_refit = by_promise ? 300 : 50;
-
-  std::size_t calls = 0, right = 0, teacher_right = 0, served = 0, agreed = 0, block_calls = 0, block_right = 0, block_start = 0;
-  struct Point {
-    std::size_t n;
-    double teacher_share, accuracy;
-  };
-  std::vector<Point> curve;
-  std::optional<std::size_t> first_served;
-  const std::size_t block = std::max<std::size_t>(n / 20, 1);
-  for (std::size_t i = 0; i < n; ++i) {
-    const Visible& row = outcomes.rows[i];
-    Terms terms;
-    extractor.extract(row.prompt, terms);
-    learner.see(terms);
-    const Guess newest = fit->guess(terms, scratch);
-    const Guess g = by_promise && rule.model() != nullptr ? rule.model()->guess(terms, scratch) : newest;
-    const std::string student(g.label);  // outlives the fit, which may be replaced below
-    PromiseRule::Plan plan;
-    bool call = false, serve = false;
+  std::vector<std::size_t> order(n);
+  std::vector<Pass> passes;
+  const std::size_t many = std::max<std::size_t>(options.shuffles, 1);
+  for (std::size_t k = 0; k < many; ++k) {
+    const std::uint64_t seed = options.seed + k;
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    if (options.shuffles > 0) {
+      SeededRandom shuffle(seed);
+      for (std::size_t i = n; i > 1; --i) std::swap(order[i - 1], order[static_cast<std::size_t>(shuffle.below(i))]);
+    }
+    std::unique_ptr<Learner> learner;
     if (by_promise) {
-      plan = rule.plan(g);
-      serve = plan.serve;
-      call = plan.coin || !serve;
+      learner = std::make_unique<PromiseLearner>(*promise, seed);
     } else {
-      call = budget.call(g);
-      serve = !call && !student.empty();
+      learner = std::make_unique<BudgetLearner>(*options.teacher_calls, n, seed);
     }
-    if (serve && !first_served) first_served = i + 1;
-    if (sink.decision) {
-      sink.decision({options.seed, row.id, g.probability, 1 - double(g.probability), serve ? (call ? "student_checked" : "student") : "teacher",
-                     by_promise && std::isfinite(rule.threshold()) ? std::optional(rule.threshold()) : std::nullopt});
-    }
-    // The teacher's answer, only where it was asked for.
-    if (call) {
-      ++calls, ++block_calls;
-      const std::string& teacher = *outcomes.truth[i].strong_answer;
-      rule.watch(plan, student != teacher);
-      if (plan.test) {
-        rule.add({terms, teacher});
-      } else {
-        if (plan.coin) rule.foresee(newest, newest.label != teacher);
-        learner.learn(terms, teacher);
-      }
-      const bool refit = learner.rows() >= next_refit;
-      if (refit) {
-        fit = learner.fit();
-        const std::size_t more = by_promise ? std::max<std::size_t>(150, learner.rows() / 5) : std::max<std::size_t>(50, learner.rows() * 6 / 100);
-        next_refit = learner.rows() + more;
-      }
-      if (by_promise && (refit || (rule.pool_grew() && learner.rows() >= 300))) rule.retest(fit);
-    }
-    // Keep score.
-    const Truth& t = outcomes.truth[i];
-    const std::string answer = serve ? student : call ? *t.strong_answer : std::string();
-    const std::string& gold = has_gold ? *t.gold : *t.strong_answer;
-    right += answer == gold, block_right += answer == gold;
-    teacher_right += *t.strong_answer == gold;
-    if (serve) ++served, agreed += student == *t.strong_answer;
-    if ((i + 1) % block == 0 || i + 1 == n) {
-      const auto size = static_cast<double>(i + 1 - block_start);
-      curve.push_back({i + 1, double(block_calls) / size, double(block_right) / size});
-      block_start = i + 1;
-      block_calls = block_right = 0;
-      if (sink.progress) sink.progress(double(i + 1) / double(n));
-    }
+    passes.push_back(one_pass(outcomes, order, has_gold, *learner, seed, sink, double(k) / double(many), 1 / double(many)));
   }
 
+  const Pass& first = passes.front();
+  const auto total = static_cast<double>(n);
+  const auto mean = [&](const std::function<double(const Pass&)>& figure) { return spread_of(passes, figure).mean; };
+  const auto broken = static_cast<std::size_t>(std::count_if(passes.begin(), passes.end(), [&](const Pass& p) { return p.disagreement() > options.alpha; }));
+  const double accuracy = mean([&](const Pass& p) { return double(p.right) / total; });
+  const double calls = mean([](const Pass& p) { return double(p.calls); });
+  const double agreement = 1 - mean([](const Pass& p) { return p.disagreement(); });
   Report report;
   JsonWriter json(report.json);
   json.begin_object();
-  const auto total = static_cast<double>(n);
-  const double agreement = served > 0 ? double(agreed) / double(served) : std::numeric_limits<double>::quiet_NaN();
-  json.field("accuracy", double(right) / total).field("teacher_calls", calls).field("teacher_accuracy", double(teacher_right) / total)
-      .field("agreement", agreement).field("served", served).field("mode", by_promise ? "promise" : "budget");
-  if (by_promise) json.field("alpha", options.alpha).field("delta", options.delta).field("retests", rule.retests())
-        .field("alarms", rule.alarms()).field("disagreement", 1 - agreement).field("broken", served > 0 && 1 - agreement > options.alpha);
-  json.key("first_served");
-  if (first_served) {
-    json.integer(static_cast<std::int64_t>(*first_served));
-  } else {
-    json.null();
+  json.field("accuracy", accuracy).key("teacher_calls");
+  many == 1 ? json.integer(static_cast<std::int64_t>(first.calls)) : json.number(calls);
+  json.field("teacher_accuracy", double(first.teacher_right) / total).field("agreement", agreement).field("served", mean([](const Pass& p) { return double(p.served); }));
+  json.field("mode", by_promise ? "promise" : "budget").field("last_thousand_teacher_share", mean([](const Pass& p) { return p.last_share; }));
+  if (by_promise) {
+    json.field("alpha", options.alpha).field("delta", options.delta).field("disagreement", 1 - agreement).field("broken", broken > 0).field("passes_over_alpha", broken);
   }
-  json.key("curve").begin_array();
-  for (const Point& p : curve) json.begin_object().field("n", p.n).field("teacher_share", p.teacher_share).field("accuracy", p.accuracy).end_object();
+  write_optional(json, "first_served", first.first_served);
+  json.field("shuffles", options.shuffles).key("passes").begin_array();
+  for (const Pass& p : passes) {
+    json.begin_object().field("teacher_calls", p.calls).field("accuracy", double(p.right) / total).field("served", p.served).field("disagreement", p.disagreement());
+    json.field("last_thousand_teacher_share", p.last_share).field("fits", p.fits).field("versions", p.versions).field("tests", p.tests).field("alarms", p.alarms);
+    write_optional(json, "first_served", p.first_served);
+    json.end_object();
+  }
+  json.end_array().key("curve").begin_array();
+  for (const Pass::Point& p : first.curve) json.begin_object().field("n", p.n).field("teacher_share", p.teacher_share).field("accuracy", p.accuracy).end_object();
   json.end_array().end_object();
   report.json = report.json.substr(1, report.json.size() - 2);
-  const auto ci = calibration::clopper_pearson(right, n);
-  report.human = fmt::format(
-      "stream on {}: {} rows in file order\n\n  accuracy          {:.4f} [{:.4f}, {:.4f}]\n  teacher calls     {} ({:.1f} %)\n  teacher accuracy  {:.4f}\n"
-      "  agreement served  {:.4f}\n\n  {:>8} {:>15} {:>10}\n",
-      outcomes.file, n, double(right) / total, ci.low, ci.high, calls, 100.0 * double(calls) / total, double(teacher_right) / total, agreement, "rows",
-      "teacher share", "accuracy");
-  Series share{"teacher share", {}}, accuracy{"accuracy", {}};
-  for (const Point& p : curve) {
+
+  const auto ci = calibration::clopper_pearson(first.right, n);
+  report.human = fmt::format("stream on {}: {} rows {}\n\n", outcomes.file, n, options.shuffles > 0 ? fmt::format("in {} shuffled orders (mean, least to greatest)", many) : "in file order");
+  if (many > 1) {
+    const auto line = [&](std::string_view name, int digits, double scale, std::string_view unit, const std::function<double(const Pass&)>& figure) {
+      const Spread s = spread_of(passes, figure);
+      report.human += fmt::format("  {:<22}{:.{}f}{} ({:.{}f} to {:.{}f})\n", name, scale * s.mean, digits, unit, scale * s.least, digits, scale * s.most, digits);
+    };
+    line("accuracy", 4, 1, "", [&](const Pass& p) { return double(p.right) / total; });
+    line("teacher calls", 1, 100, " %", [&](const Pass& p) { return double(p.calls) / total; });
+    line("in the last thousand", 1, 100, " %", [](const Pass& p) { return p.last_share; });
+    line("first served", 0, 1, "", [&](const Pass& p) { return double(p.first_served.value_or(n + 1)); });
+    line("disagreement served", 4, 1, "", [](const Pass& p) { return p.disagreement(); });
+    if (by_promise) report.human += fmt::format("  passes over alpha     {} of {}\n", broken, many);
+    report.human += '\n';
+  } else {
+    report.human += fmt::format(
+        "  accuracy          {:.4f} [{:.4f}, {:.4f}]\n  teacher calls     {} ({:.1f} %), in the last thousand {:.1f} %\n  teacher accuracy  {:.4f}\n  agreement served  {:.4f}\n"
+        "  first served      {}\n",
+        accuracy, ci.low, ci.high, first.calls, 100.0 * double(first.calls) / total, 100 * first.last_share, double(first.teacher_right) / total, agreement,
+        first.first_served ? fmt::format("row {}", *first.first_served) : "never");
+    if (by_promise) report.human += fmt::format("  learnt            {} fits, {} tests, {} versions, {} alarms\n", first.fits, first.tests, first.versions, first.alarms);
+    report.human += '\n';
+  }
+  report.human += fmt::format("  {:>8} {:>15} {:>10}{}\n", "rows", "teacher share", "accuracy", many > 1 ? "   (first order)" : "");
+  Series share{"teacher share", {}}, right{"accuracy", {}};
+  for (const Pass::Point& p : first.curve) {
     report.human += fmt::format("  {:>8} {:>15.3f} {:>10.3f}\n", p.n, p.teacher_share, p.accuracy);
     share.points.emplace_back(p.n, p.teacher_share);
-    accuracy.points.emplace_back(p.n, p.accuracy);
+    right.points.emplace_back(p.n, p.accuracy);
   }
-  report.plots.push_back({fmt::format("Teacher share and accuracy over time: {}", outcomes.file), "requests", "share", {share, accuracy}});
+  report.plots.push_back({fmt::format("Teacher share and accuracy over time: {}", outcomes.file), "requests", "share", {share, right}});
   return report;
 }
 

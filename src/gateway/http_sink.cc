@@ -1,5 +1,7 @@
 #include "gateway/http_sink.h"
 
+#include <fmt/format.h>
+
 #include "base/assert.h"
 #include "base/json_writer.h"
 #include "base/money.h"
@@ -41,7 +43,11 @@ void DecisionFields::render(const cascade::Decision& decision, bool decided, std
   add("x-request-id", decision.request_id);
   if (!decision.task.empty()) add("x-understudy-task", decision.task);
   if (decided) {
-    if (decision.served_by) add("x-understudy-served-by", stage_name(*decision.served_by));
+    if (decision.served_by == Stage::kSpecialist) {
+      add("x-understudy-served-by", fmt::format("specialist:{}", decision.model));
+    } else if (decision.served_by) {
+      add("x-understudy-served-by", stage_name(*decision.served_by));
+    }
     if (!decision.model.empty()) add("x-understudy-model", decision.model);
     add("x-understudy-confidence", four_decimals(decision.confidence));
     add("x-understudy-threshold", four_decimals(decision.threshold));

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -24,6 +25,12 @@ struct TermCount {
 };
 /// Each bucket of a text once, in the order in which the text reaches them.
 using Terms = std::vector<TermCount>;
+
+/// Sorted by bucket: the same text always gives the same sums, also from its packed form.
+void sort_terms(Terms& terms);
+/// Sorted terms in about three bytes each. unpack_terms replaces `out`; false for bytes that pack_terms does not write.
+std::string pack_terms(const Terms& sorted);
+bool unpack_terms(std::string_view bytes, Terms& out);
 
 /// Cuts texts into terms. Letters are lower-cased by Unicode's simple mapping; a word is a run of letters, marks and digits, and an
 /// apostrophe inside it is dropped ("don't" is "dont"); everything else separates. The first two words and the last one count once

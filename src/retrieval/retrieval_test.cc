@@ -105,5 +105,25 @@ TEST(TermSpace, ABoundOnColumnsKeepsTheFrequentTerms) {
   }
 }
 
+TEST(PackedTerms, ComeBackAndNothingElseIsRead) {
+  SeededRandom random(3);
+  for (int i = 0; i < 200; ++i) {
+    std::string text;
+    for (std::uint64_t words = random.below(40); words > 0; --words) text += std::to_string(random.below(50)) + " ";
+    Terms terms = terms_of(text), back;
+    sort_terms(terms);
+    const std::string bytes = pack_terms(terms);
+    ASSERT_TRUE(unpack_terms(bytes, back));
+    EXPECT_EQ(back, terms);
+    if (bytes.empty()) continue;
+    const std::string cut = bytes.substr(0, random.below(bytes.size()));
+    if (unpack_terms(cut, back)) EXPECT_EQ(pack_terms(back), cut);
+  }
+  Terms out;
+  for (const std::string& broken : {std::string("\x01"), std::string("\x01\x00", 2), std::string("\x80\x00\x01", 3), std::string("\xff\xff\xff\xff\xff\x01"), std::string("\xff\xff\xff\x7f\x01")}) {
+    EXPECT_FALSE(unpack_terms(broken, out));
+  }
+}
+
 }  // namespace
 }  // namespace understudy::retrieval

@@ -129,11 +129,19 @@ std::shared_ptr<const TextModel> TextModel::fit(const LabelledRows& given, const
   return model;
 }
 
-Guess TextModel::guess(const Terms& terms, Scratch& scratch) const {
-  if (neighbours_.examples() == 0 || trust_ <= 0) return linear_.guess(terms, scratch.linear);
+Guess TextModel::guess(const Terms& terms, Scratch& scratch, Neighbours* neighbours) const {
+  const bool vote = neighbours_.examples() > 0 && (trust_ > 0 || neighbours != nullptr);
+  if (!vote) return linear_.guess(terms, scratch.linear);
   linear_.logits(terms, scratch.linear);
   float cosine = 0;
   neighbours_.vote(scratch.linear.row, scratch.neighbours, scratch.votes, cosine);
+  if (neighbours != nullptr) {
+    *neighbours = {};
+    neighbours->cosine = cosine;
+    if (!scratch.votes.empty()) neighbours->label = scratch.votes[0].label, neighbours->share = scratch.votes[0].share;
+    if (scratch.votes.size() > 1) neighbours->second_share = scratch.votes[1].share;
+    if (trust_ <= 0) return linear_.guess(terms, scratch.linear);
+  }
   auto& z = scratch.linear.logits;
   const float none = trust_ * vote_logit(0);
   for (std::size_t c = 0; c < labels().size(); ++c) z[c] = sharpness_ * z[c] + none;

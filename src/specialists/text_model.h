@@ -66,8 +66,16 @@ class TextModel {
   /// O(epochs * terms of all rows * labels): 4,000 short texts and 77 labels take about 0.3 s of one core, calibration included.
   static std::shared_ptr<const TextModel> fit(const LabelledRows& rows, const TermFrequencies& frequencies, const FitOptions& options);
 
+  /// What the nearest examples alone say.
+  struct Neighbours {
+    std::uint32_t label = 0;            ///< with most of the votes; meant where share > 0
+    float share = 0, second_share = 0;  ///< of the votes
+    float cosine = 0;                   ///< of the nearest
+  };
+
   Guess guess(std::string_view text) const;
-  Guess guess(const Terms& terms, Scratch& scratch) const;
+  /// @param neighbours  where given, and the fit has any, receives their vote
+  Guess guess(const Terms& terms, Scratch& scratch, Neighbours* neighbours = nullptr) const;
 
   const LinearModel& linear() const { return linear_; }
   std::span<const std::string> labels() const { return linear_.labels(); }

@@ -13,6 +13,8 @@ namespace {
 
 constexpr double kSuspectWealth = 3;        // evidence at which the coin is raised
 constexpr double kTestShare = 0.8, kTestShareProven = 0.85;
+constexpr double kTestShareLearning = 0.4;  // where rungs learn, most of the first labels teach
+constexpr std::size_t kMostLearnedTests = 3;
 constexpr std::size_t kLookWhileOpen = 5, kLook = 20;  // labels between looks
 
 }  // namespace
@@ -33,8 +35,9 @@ PromiseKeeper& PromiseKeeper::operator=(PromiseKeeper&&) noexcept = default;
 PromiseKeeper::~PromiseKeeper() = default;
 
 PromiseKeeper::PromiseKeeper(KeeperOptions options, std::vector<RungSpec> rungs, std::string ladder, const std::vector<KeeperEvent>& events,
-                             std::vector<LabelledRow> rows)
-    : options_(std::move(options)), rungs_(std::move(rungs)), ladder_(std::move(ladder)), why_("no label yet"), next_look_(kLook), watch_(options_.promise) {
+                             std::vector<LabelledRow> rows, std::shared_ptr<const RungLearner> learner)
+    : options_(std::move(options)), rungs_(std::move(rungs)), ladder_(std::move(ladder)), why_("no label yet"), learner_(std::move(learner)), next_look_(kLook),
+      watch_(options_.promise) {
   // Rows and events in the order in which they happened, so that an epoch drops what came before it and the watch sees what came after.
   std::size_t next = 0;
   const auto take_rows_until = [&](std::int64_t at_us) {
@@ -47,10 +50,14 @@ PromiseKeeper::PromiseKeeper(KeeperOptions options, std::vector<RungSpec> rungs,
     apply(event);
   }
   take_rows_until(INT64_MAX);
+  if (policy_ && policy_->fit != 0 && !serving_) open_ = false;  // what was proven is not there any more
 }
 
 bool PromiseKeeper::open(std::int64_t now_us, KeeperLog& log) {
   if (open_) return true;
+  if (policy_ && policy_->fit != 0 && !serving_) {
+    return begin_epoch("unreadable", fmt::format("what version {} had learnt cannot be read any more", policy_->version), now_us - options_.max_age_us, now_us, log);
+  }
   const bool first = epoch_ == 0;
   return begin_epoch(first ? "start" : "ladder", first ? "the task is new" : "models, signals, comparator or promise have changed", now_us, now_us, log);
 }
@@ -104,6 +111,10 @@ void PromiseKeeper::apply(const KeeperEvent& event) {
       running_.clear();
       switches_ = 0;
       listed_at_ = planned_at_ = 0;
+      newest_ = serving_ = nullptr;
+      waiting_ = nullptr;
+      fitted_at_ = 0;
+      unlearnable_ = false;
       policy_ = nullptr;
       baseline_ = nullptr;
       state_ = PromiseState::kWarming;
@@ -134,19 +145,24 @@ void PromiseKeeper::apply(const KeeperEvent& event) {
       test_times_us_.push_back(event.at_us);
       listed_at_ = event.fit_rows;
       if (!event.candidates.empty() && std::all_of(event.candidates.begin(), event.candidates.end(), [&](const LadderPolicy& p) { return p.ladder == ladder_; })) {
-        Running run{internal::Contest(event.candidates, options_.promise.alpha, event.delta, event.number, event.at_us, event.fresh)};
+        Running run{internal::Contest(event.candidates, options_.promise.alpha, event.delta, event.number, event.at_us, event.fresh), find_fit(event.candidates.front().fit)};
+        if (event.candidates.front().fit != 0 && !run.fit) break;  // it cannot be judged any more; its share of delta is spent
+        LabelledRow scratch;
         if (!event.fresh) {
           for (const LabelledRow& row : test_rows_) {
-            if (!stale(row.at_us, event.at_us)) run.contest.add(row);
+            if (!stale(row.at_us, event.at_us)) run.contest.add(judged(row, run.fit.get(), scratch));
           }
         }
+        // Each judges every row anew: few at a time.
+        if (run.fit && running_.size() >= kMostLearnedTests) running_.erase(running_.begin());
         running_.push_back(std::move(run));
       }
       break;
     case KeeperEventKind::kSwitch: {
       if (event.epoch != epoch_ || !open_ || !event.policy || event.policy->ladder != ladder_) break;
+      serving_ = find_fit(event.policy->fit);
       policy_ = std::make_shared<const LadderPolicy>(*event.policy);
-      baseline_ = std::make_shared<const ShiftBaseline>(internal::shift_baseline(*policy_, fit_rows_, test_rows_));
+      baseline_ = std::make_shared<const ShiftBaseline>(shift_baseline());
       state_ = PromiseState::kProven;
       ++switches_;
       why_ = event.message;
@@ -175,7 +191,7 @@ double PromiseKeeper::coin() const {
 
 double PromiseKeeper::test_share() const {
   switch (state_) {
-    case PromiseState::kWarming: return fit_rows_.size() < fit_wanted() ? 0 : kTestShare;
+    case PromiseState::kWarming: return fit_rows_.size() < fit_wanted() ? 0 : newest_ ? kTestShareLearning : kTestShare;
     case PromiseState::kProven: return kTestShareProven;
     case PromiseState::kNever: return 0.25;  // hope is looked for on fit rows
   }
@@ -199,10 +215,20 @@ bool PromiseKeeper::stale(std::int64_t then_us, std::int64_t now_us) const {
 
 void PromiseKeeper::drop_old(std::int64_t now_us) {
   // In `never` nobody watches for a change, so only the newest rows count: a student that has improved is found out.
-  const std::size_t most = state_ == PromiseState::kNever ? std::min<std::size_t>(options_.max_rows, 400) : options_.max_rows;
+  const bool hopeless = state_ == PromiseState::kNever && !newest_;
   for (auto* rows : {&fit_rows_, &test_rows_}) {
     std::erase_if(*rows, [&](const LabelledRow& row) { return stale(row.at_us, now_us); });
-    while (rows->size() > most) rows->pop_front();
+    const std::size_t most = hopeless ? std::min<std::size_t>(options_.max_rows, 400) : newest_ && rows == &fit_rows_ ? options_.max_learned_rows : options_.max_rows;
+    if (rows->size() <= most) continue;
+    // Of escalations, which are many and no sample, the oldest go first; a quarter of the room is theirs.
+    std::size_t too_many = rows->size() - most;
+    auto unsure = static_cast<std::size_t>(std::count_if(rows->begin(), rows->end(), [](const LabelledRow& row) { return row.source == LabelSource::kEscalation; }));
+    std::erase_if(*rows, [&](const LabelledRow& row) {
+      const bool goes = too_many > 0 && (row.source == LabelSource::kEscalation ? unsure > most / 4 : unsure <= most / 4);
+      too_many -= goes;
+      unsure -= goes && row.source == LabelSource::kEscalation;
+      return goes;
+    });
   }
   // A test ends when its oldest row has grown stale: what it had shown was about rows that no longer count.
   std::erase_if(running_, [&](const Running& run) { return stale(run.contest.oldest_row_us(), now_us); });
@@ -213,16 +239,23 @@ void PromiseKeeper::keep(LabelledRow row) {
   // A label that comes late, of a request that an earlier epoch decided: it is of the world that ended, and may not test.
   if (!row.version.empty() && !row.version.starts_with(fmt::format("{}.", epoch_))) row.use = RowUse::kFit;
   if (fair && policy_) watch(row);
+  LabelledRow scratch;
   if (fair && row.use == RowUse::kTest) {
-    for (Running& run : running_) run.contest.add(row);
+    for (Running& run : running_) run.contest.add(judged(row, run.fit.get(), scratch));
+  } else if (newest_) {
+    newest_->judge(row);
   }
+  row.serial = ++serials_;
   auto& rows = fair && row.use == RowUse::kTest ? test_rows_ : fit_rows_;
   rows.push_back(std::move(row));
   ++rows_since_look_;
   ++rows_since_plan_;
 }
 
-void PromiseKeeper::watch(const LabelledRow& row) {
+void PromiseKeeper::watch(const LabelledRow& given) {
+  if (policy_->fit != 0 && !serving_) return;   // brought back without its fit, to be looked at only
+  LabelledRow scratch;
+  const LabelledRow& row = judged(given, serving_.get(), scratch);
   const Served served = serve(*policy_, row);
   if (!served.rung) return;
   const bool bad = row.rungs[*served.rung].bad;
@@ -327,16 +360,28 @@ void PromiseKeeper::advance(std::int64_t now_us, KeeperLog& log) {
 
   const std::size_t coin_rows = fair_fit_rows();
   const bool renewal = renewal_due(now_us) && !renewing();
-  const std::size_t grown = std::max(planned_at_ + planned_at_ / 5 + 5, running_.empty() ? 0 : 2 * listed_at_);
+  // A new fit is looked at at once; else a look is worth its time when the rows have grown, and a list beside others when they have doubled.
+  const std::size_t grown = newest_ && planned_at_ == 0 ? 0 : std::max(planned_at_ + planned_at_ / 5 + 5, running_.empty() || newest_ ? 0 : 2 * listed_at_);
+  const double delta = share_of_next_test(now_us);
   if (coin_rows >= fit_wanted() && (renewal || coin_rows >= grown || (state_ == PromiseState::kNever && rows_since_plan_ >= 20))) {
     planned_at_ = coin_rows;
     rows_since_plan_ = 0;
-    const double delta = delta_for_test(options_.promise.delta, tests_in_force(now_us));
     const Plan plan = make_plan(delta);
     foresee(plan);
-    if (wants_test(plan, now_us)) {
+    const bool waits = newest_ && !renewal && state_ != PromiseState::kNever;
+    waiting_ = waits ? std::make_shared<const Plan>(plan) : nullptr;
+    if (!waits && wants_test(plan, now_us)) {
       begin_test(plan, delta, now_us, log);
       look_at_tests(now_us, log);
+    }
+  }
+  if (waiting_ && tests_in_force(now_us) < kMostTests) {
+    if (wants_learned_test(*waiting_)) {
+      begin_test(*waiting_, delta, now_us, log);
+      look_at_tests(now_us, log);
+      waiting_ = nullptr;
+    } else if (policy_) {
+      waiting_ = nullptr;   // nothing new: the next fit, or more fit rows
     }
   }
   next_look_ = policy_ || running_.empty() ? kLook : kLookWhileOpen;
@@ -344,7 +389,7 @@ void PromiseKeeper::advance(std::int64_t now_us, KeeperLog& log) {
 
 void PromiseKeeper::look_ahead(std::int64_t now_us) {
   // With fewer rows nothing can be foreseen: the report guesses.
-  if (fair_fit_rows() >= fit_wanted()) foresee(make_plan(delta_for_test(options_.promise.delta, tests_in_force(now_us))));
+  if (fair_fit_rows() >= fit_wanted()) foresee(make_plan(share_of_next_test(now_us)));
 }
 
 }  // namespace understudy::calibration

@@ -15,6 +15,11 @@
 /// comparator, rungs) or too old evidence ends an epoch: its test rows are dropped and delta is whole again, for the next
 /// epoch's tests see only rows that came after. Within an epoch delta is spent over the tests (delta_for_test).
 ///
+/// *Learned rungs* (learned.h). The keeper's fit rows are what they learn from, escalations included; test rows never are. `fit_job` hands
+/// rows out when a new fit is worth its time, `adopt` takes the fit in. A policy names its fit and stays with it: a newer one serves when
+/// a test of its own has shown it, on the test rows that are there by then. Fits come often and tests are few, so a test begins only when
+/// as many test rows are there as are foreseen to be needed, and when it is foreseen to lower the bill.
+///
 /// *Write-ahead.* Everything that must survive a crash goes to `KeeperLog` before it takes effect: a test's candidates and share of delta
 /// before any outcome is looked at, a switch before the policy is handed out. Where the log refuses, it does not happen.
 /// A keeper is brought back from its events and rows, tests under way included; a crash between a test and its switch leaves the old
@@ -35,6 +40,7 @@
 #include "base/random.h"
 #include "calibration/promise/input_shift.h"
 #include "calibration/promise/ladder.h"
+#include "calibration/promise/learned.h"
 #include "calibration/promise/rung_worth.h"
 #include "calibration/promise/threshold_path.h"
 #include "calibration/risk_control.h"
@@ -49,6 +55,7 @@ struct KeeperOptions {
   std::int64_t max_age_us = std::int64_t{30} * 24 * 3600 * 1'000'000;  ///< evidence older than this is stale
   std::uint64_t seed = 1;          ///< of folds
   std::size_t max_rows = 6'000;    ///< kept for fits, and as many for tests; the oldest go first
+  std::size_t max_learned_rows = 20'000;  ///< the same for fits where rungs learn from them
 };
 
 enum class PromiseState : std::uint8_t { kWarming, kProven, kNever };
@@ -111,14 +118,23 @@ struct PromiseReport {
   std::optional<std::size_t> labels_needed;   ///< until the first pass, as far as it can be foreseen; nullopt: no number would do
   bool labels_guessed = false;            ///< too few rows to foresee: a figure from the promise alone
   std::optional<double> foreseen_share;   ///< share of requests that would be served cheaply then
+  std::size_t learnt_rows = 0;            ///< that the newest fit of the learned rungs was made from; 0: none
+};
+
+/// Rows for a fit of the learned rungs.
+struct FitJob {
+  std::uint32_t epoch = 0;
+  std::uint64_t seed = 0;
+  std::vector<LabelledRow> rows;
 };
 
 class PromiseKeeper {
  public:
   /// A new one, or the one that its events and rows (oldest first) bring back. What belongs to other ladders or to ended
   /// epochs is left out. Call `open` before anything else.
+  /// @param learner  of the learned rungs; null: there are none, or nothing is to come of them
   PromiseKeeper(KeeperOptions options, std::vector<RungSpec> rungs, std::string ladder, const std::vector<KeeperEvent>& events = {},
-                std::vector<LabelledRow> rows = {});
+                std::vector<LabelledRow> rows = {}, std::shared_ptr<const RungLearner> learner = {});
   PromiseKeeper(const PromiseKeeper&);
   PromiseKeeper(PromiseKeeper&&) noexcept;
   PromiseKeeper& operator=(const PromiseKeeper&);
@@ -140,6 +156,17 @@ class PromiseKeeper {
 
   /// The policy in force; null: the teacher serves. Shared and immutable: requests keep it while they run.
   std::shared_ptr<const LadderPolicy> policy() const { return policy_; }
+
+  /// The fit that the policy in force names; null where it names none. Changes with `policy()`.
+  std::shared_ptr<const LearnedFit> fit() const { return policy_ ? serving_ : nullptr; }
+
+  /// Fits that the policy in force, tests under way or the next test name: their files must stay.
+  std::vector<std::uint64_t> fits_used() const;
+
+  /// Rows for a new fit, where enough have come since the last one. Once per fit: the next one counts from here.
+  std::optional<FitJob> fit_job();
+  /// Takes the fit of a job in; one of an epoch that has ended is dropped. Call `advance` then.
+  void adopt(const FitJob& job, Fitted fitted);
 
   /// A labelled row. Rows of another ladder's width are refused by an assertion. Alarms are raised from here.
   void add(LabelledRow row, std::int64_t now_us, KeeperLog& log);
@@ -178,6 +205,9 @@ class PromiseKeeper {
   bool alarm(std::string_view why, std::string message, std::int64_t keep_since_us, std::int64_t now_us, KeeperLog& log);
   void apply(const KeeperEvent& event);
   void keep(LabelledRow row);
+  const LabelledRow& judged(const LabelledRow& row, const LearnedFit* fit, LabelledRow& scratch) const;
+  std::shared_ptr<const LearnedFit> find_fit(std::uint64_t id) const;
+  double mean_cost(const LadderPolicy& policy, const LearnedFit* fit) const;
   void watch(const LabelledRow& row);
   bool check_watch(std::int64_t now_us, KeeperLog& log);
   void suspect(std::string_view why, bool now, std::string message, std::int64_t now_us, KeeperLog& log);
@@ -185,9 +215,13 @@ class PromiseKeeper {
   bool stale(std::int64_t then_us, std::int64_t now_us) const;
   bool renewal_due(std::int64_t now_us) const;
   std::size_t tests_in_force(std::int64_t now_us) const;
+  double share_of_next_test(std::int64_t now_us) const;
+  ShiftBaseline shift_baseline() const;
   Plan make_plan(double delta) const;
   void look_at_tests(std::int64_t now_us, KeeperLog& log);
   bool wants_test(const Plan& plan, std::int64_t now_us) const;
+  bool may_learn() const;
+  bool wants_learned_test(const Plan& plan) const;
   void begin_test(const Plan& plan, double delta, std::int64_t now_us, KeeperLog& log);
   void foresee(const Plan& plan);
   std::size_t pool_wanted() const;
@@ -209,6 +243,15 @@ class PromiseKeeper {
   std::deque<LabelledRow> fit_rows_, test_rows_;
   std::shared_ptr<const LadderPolicy> policy_;
   std::shared_ptr<const ShiftBaseline> baseline_;
+
+  std::shared_ptr<const RungLearner> learner_;
+  std::shared_ptr<const LearnedFit> newest_;   ///< by which the fit rows are judged
+  std::shared_ptr<const LearnedFit> serving_;  ///< of policy_
+  std::size_t fitted_at_ = 0;                ///< rows of the last job
+  bool unlearnable_ = false;                 ///< answers hardly ever come twice
+  std::uint64_t serials_ = 0;                ///< given out
+  std::shared_ptr<const Plan> waiting_;      ///< for as many test rows as are foreseen to be needed
+
   std::size_t rows_since_look_ = 0, rows_since_plan_ = 0, next_look_ = 0;
   std::vector<Running> running_;             ///< tests under way
   std::size_t listed_at_ = 0;                ///< fit rows of the newest test
@@ -226,6 +269,7 @@ class PromiseKeeper {
 };
 
 /// The part of delta that test number k of an epoch (0 = first) may spend; the sum over all k is at most delta.
-double delta_for_test(double delta, std::size_t k);
+/// @param learned  where rungs learn, later tests have more to show, so the first gets less
+double delta_for_test(double delta, std::size_t k, bool learned = false);
 
 }  // namespace understudy::calibration

@@ -34,6 +34,7 @@ bool read_epoch(dom::element root, KeeperEvent& event) {
     std::uint64_t features = 0;
     if (!read(element, "name", rung.name) || !read(element, "features", features)) return false;
     rung.features = features;
+    if (bool learned = false; read(element, "learned", learned)) rung.learned = learned;
   }
   return true;
 }
@@ -69,7 +70,11 @@ std::string keeper_event_json(const KeeperEvent& event) {
       w.field("ladder", event.ladder).field("keep_since_us", event.keep_since_us).field("alpha", o.promise.alpha).field("delta", o.promise.delta);
       w.field("spot_check", o.spot_check).field("max_age_us", o.max_age_us).field("seed", static_cast<std::int64_t>(o.seed)).field("max_rows", o.max_rows);
       w.key("rungs").begin_array();
-      for (const RungSpec& rung : event.rungs) w.begin_object().field("name", rung.name).field("features", rung.features).end_object();
+      for (const RungSpec& rung : event.rungs) {
+        w.begin_object().field("name", rung.name).field("features", rung.features);
+        if (rung.learned) w.field("learned", true);
+        w.end_object();
+      }
       w.end_array();
       break;
     }

@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "base/assert.h"
+#include "base/base64.h"
 #include "base/hash.h"
 #include "base/json_writer.h"
 #include "calibration/calibrators.h"
@@ -128,7 +129,7 @@ bool covers_prompt(const LadderPolicy& policy, std::uint64_t prompt) {
 
 std::string ladder_id(std::span<const RungSpec> rungs, std::string_view context) {
   std::string text(context);
-  for (const RungSpec& rung : rungs) text += fmt::format("\n{} {}", rung.name, rung.features);
+  for (const RungSpec& rung : rungs) text += fmt::format("\n{} {}{}", rung.name, rung.features, rung.learned ? " learned" : "");
   return fmt::format("l{:012x}", hash64(text) >> 16);
 }
 
@@ -162,7 +163,9 @@ std::string policy_json(const LadderPolicy& policy) {
   JsonWriter w(out);
   w.begin_object().field("version", policy.version).field("ladder", policy.ladder).field("alpha", policy.alpha).field("delta", policy.delta);
   w.field("delta_spent", policy.delta_spent).field("rows", policy.rows).field("bad", policy.bad).field("upper_bound", policy.upper_bound);
-  w.field("proven_at_us", policy.proven_at_us).field("oldest_row_us", policy.oldest_row_us).key("prompts").begin_array();
+  w.field("proven_at_us", policy.proven_at_us).field("oldest_row_us", policy.oldest_row_us);
+  if (policy.fit != 0) w.field("fit", hex(policy.fit));
+  w.key("prompts").begin_array();
   for (const std::uint64_t prompt : policy.prompts) w.string(hex(prompt));
   w.end_array().key("rungs").begin_array();
   for (const RungPolicy& rung : policy.rungs) {
@@ -191,6 +194,7 @@ Result<LadderPolicy> parse_policy(std::string_view json) {
   if (!whole) return corrupt("policy", "a field is missing or has the wrong type");
   p.rows = rows;
   p.bad = bad;
+  if (dom::element fit; !root["fit"].get(fit) && !read_hex(fit, p.fit)) return corrupt("policy", "its fit has no name");
   for (const dom::element prompt : prompts) {
     if (!read_hex(prompt, p.prompts.emplace_back())) return corrupt("policy", "a prompt's hash is none");
   }
@@ -205,7 +209,9 @@ std::string row_json(const LabelledRow& row) {
   JsonWriter w(out);
   w.begin_object().field("request_id", row.request_id).field("at_us", row.at_us).field("input", hex(row.input)).field("propensity", row.propensity).field("test", row.use == RowUse::kTest);
   w.field("source", kSourceNames[static_cast<std::size_t>(row.source)]).field("version", row.version).field("prompt", hex(row.prompt));
-  w.field("prompt_bytes", row.prompt_bytes).field("teacher_cost_usd", row.teacher_cost_usd).key("rungs").begin_array();
+  w.field("prompt_bytes", row.prompt_bytes).field("teacher_cost_usd", row.teacher_cost_usd);
+  if (!row.terms.empty()) w.field("terms", base64(row.terms)).field("answer", row.answer);
+  w.key("rungs").begin_array();
   for (const RungOutcome& rung : row.rungs) {
     w.begin_object().field("usable", rung.usable).field("raw", rung.raw).field("bad", rung.bad).field("cost_usd", rung.cost_usd);
     if (rung.of) w.field("of", *rung.of);
@@ -235,6 +241,11 @@ Result<LabelledRow> parse_row(std::string_view json) {
   row.source = static_cast<LabelSource>(named - kSourceNames.begin());
   row.use = test ? RowUse::kTest : RowUse::kFit;
   row.prompt_bytes = static_cast<std::uint32_t>(std::min<std::uint64_t>(bytes, UINT32_MAX));
+  if (std::string terms; read(root, "terms", terms)) {
+    auto packed = from_base64(terms);
+    if (!packed || !read(root, "answer", row.answer)) return corrupt("labelled row", "its terms or its answer cannot be read");
+    row.terms = std::move(*packed);
+  }
   for (const dom::element element : rungs) {
     RungOutcome& rung = row.rungs.emplace_back();
     dom::array features;

@@ -22,6 +22,7 @@ namespace understudy::calibration {
 struct RungSpec {
   std::string name;           ///< "cache", "student", "student+self_check", "mid": unique in the ladder
   std::size_t features = 0;   ///< length of the feature vectors of its outcomes
+  bool learned = false;       ///< what it says is a function of the row's text and of what was learnt (learned.h)
 };
 
 /// What one rung did on one request.
@@ -59,6 +60,8 @@ struct LabelledRow {
   std::uint32_t prompt_bytes = 0;  ///< size of the whole request
   std::vector<RungOutcome> rungs;  ///< parallel to the ladder
   double teacher_cost_usd = 0;
+  std::string terms, answer;     ///< for rungs that learn: the text in their form, and the teacher's answer; "" where they cannot use the row
+  std::uint64_t serial = 0;      ///< given by the keeper that holds it; not kept over restarts
 };
 
 /// From a raw confidence and features to the probability of agreeing with the teacher: a logistic in a few columns made
@@ -84,6 +87,7 @@ struct RungPolicy {
 struct LadderPolicy {
   std::string version;             ///< "EPOCH.NUMBER"
   std::string ladder;              ///< ladder_id of the rungs that it was made for
+  std::uint64_t fit = 0;           ///< of its learned rungs (LearnedFit::id); 0: it has none, or they had learnt nothing
   std::vector<RungPolicy> rungs;
   double alpha = 0, delta = 0;     ///< the promise
   double delta_spent = 0;          ///< this version's own share of delta

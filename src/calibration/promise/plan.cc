@@ -22,23 +22,13 @@ constexpr double kCounted = 0.8;           // weight of counted bad fit rows aga
 constexpr double kErrors = 0.3;            // standard errors added to a foreseen risk
 constexpr double kLeastStep = 0.02;        // of the requests, between candidates
 constexpr std::size_t kMostCandidates = 24;
-constexpr std::size_t kMostTests = 12;     // of an epoch, at a time: later ones have too little delta to show anything
 
-LadderPolicy make_policy(const std::vector<RungModel>& models, const ThresholdCandidate& candidate, const std::string& ladder) {
+LadderPolicy make_policy(const std::vector<RungModel>& models, const ThresholdCandidate& candidate, const std::string& ladder, std::uint64_t fit) {
   LadderPolicy policy;
   policy.ladder = ladder;
+  policy.fit = fit;
   for (std::size_t i = 0; i < models.size(); ++i) policy.rungs.push_back({models[i], candidate.thresholds[i]});
   return policy;
-}
-
-/// Mean dollars a request, by confidences and prices alone.
-double mean_cost(const LadderPolicy& policy, const std::deque<LabelledRow>& rows) {
-  double sum = 0;
-  for (const LabelledRow& row : rows) {
-    const Served served = serve(policy, row);
-    sum += served.cost_usd + (served.rung ? 0 : row.teacher_cost_usd);
-  }
-  return sum / static_cast<double>(rows.size());
 }
 
 std::vector<std::uint64_t> prompts_of(const std::deque<LabelledRow>& rows) {
@@ -61,17 +51,14 @@ double foreseen_risk(const ThresholdCandidate& c) {
   return std::min(1.0, risk + kErrors * std::sqrt(risk * (1 - risk) / (n + 1)));
 }
 
-ShiftBaseline shift_baseline(const LadderPolicy& policy, const std::deque<LabelledRow>& fit, const std::deque<LabelledRow>& test) {
+ShiftBaseline shift_baseline(const LadderPolicy& policy, const std::vector<const LabelledRow*>& rows) {
   ShiftBaseline baseline;
   while (baseline.rung + 1 < policy.rungs.size() && !policy.rungs[baseline.rung].threshold) ++baseline.rung;
   std::vector<double> confidence, bytes;
-  for (const auto* rows : {&fit, &test}) {
-    for (const LabelledRow& row : *rows) {
-      if (row.source == LabelSource::kEscalation) continue;  // unsure ones only: not what traffic looks like
-      bytes.push_back(row.prompt_bytes);
-      const RungOutcome& outcome = row.rungs[baseline.rung];
-      if (outcome.usable) confidence.push_back(policy.rungs[baseline.rung].model.probability(outcome.raw, outcome.features));
-    }
+  for (const LabelledRow* row : rows) {
+    bytes.push_back(row->prompt_bytes);
+    const RungOutcome& outcome = row->rungs[baseline.rung];
+    if (outcome.usable) confidence.push_back(policy.rungs[baseline.rung].model.probability(outcome.raw, outcome.features));
   }
   baseline.confidence = ShiftBins::of(confidence);
   baseline.bytes = ShiftBins::of(bytes);
@@ -80,11 +67,39 @@ ShiftBaseline shift_baseline(const LadderPolicy& policy, const std::deque<Labell
 
 }  // namespace internal
 
-double delta_for_test(double delta, std::size_t k) {
+double delta_for_test(double delta, std::size_t k, bool learned) {
+  if (learned) {
+    if (k == 0) return 0.5 * delta;
+    if (k < 9) return 0.05 * delta;
+    return 0.1 * delta * std::ldexp(1.0, -static_cast<int>(k - 8));
+  }
   const double first = 0.7, rest = (1 - first) * 0.9;
   if (k == 0) return first * delta;
   if (k < 7) return rest / 6 * delta;
   return (1 - first) * 0.1 * delta * std::ldexp(1.0, -static_cast<int>(k - 6));
+}
+
+double PromiseKeeper::share_of_next_test(std::int64_t now_us) const {
+  const bool learned = std::any_of(rungs_.begin(), rungs_.end(), [](const RungSpec& rung) { return rung.learned; });
+  return delta_for_test(options_.promise.delta, tests_in_force(now_us), learned);
+}
+
+ShiftBaseline PromiseKeeper::shift_baseline() const {
+  // Fit rows are known by heart to a fit; escalations are unsure ones only: neither is what traffic looks like.
+  std::vector<LabelledRow> by_fit;
+  std::vector<const LabelledRow*> rows;
+  if (serving_) {
+    by_fit.assign(test_rows_.begin(), test_rows_.end());
+    LabelledRow scratch;
+    for (LabelledRow& row : by_fit) rows.push_back(&(row = judged(row, serving_.get(), scratch)));
+  } else {
+    for (const auto* some : {&fit_rows_, &test_rows_}) {
+      for (const LabelledRow& row : *some) {
+        if (row.source != LabelSource::kEscalation) rows.push_back(&row);
+      }
+    }
+  }
+  return internal::shift_baseline(*policy_, rows);
 }
 
 PromiseKeeper::Plan PromiseKeeper::make_plan(double delta) const {
@@ -126,7 +141,10 @@ PromiseKeeper::Plan PromiseKeeper::make_plan(double delta) const {
   double last = -1;
   for (std::size_t i = start; i < path.size(); ++i) {
     if (last >= 0 && path[i].served < last + step && i + 1 < path.size()) continue;
-    plan.candidates.push_back(make_policy(models, path[i], ladder_));
+    const bool learned = newest_ && std::any_of(rungs_.begin(), rungs_.end(), [](const RungSpec& rung) { return rung.learned; });
+    plan.candidates.push_back(make_policy(models, path[i], ladder_, learned ? newest_->id() : 0));
+    const auto needs = internal::rows_to_pass(internal::foreseen_risk(path[i]), options_.promise.alpha, delta);
+    plan.foreseen.push_back(needs ? std::optional(Plan::Foreseen{*needs / path[i].served, path[i].cost_usd}) : std::nullopt);
     last = path[i].served;
   }
   return plan;
@@ -157,6 +175,7 @@ void PromiseKeeper::begin_test(const Plan& plan, double delta, std::int64_t now_
   // A test made because the fit rows have doubled owes nothing to test labels, and counts all test rows. One that renews a proof or
   // leaves `never` counts rows to come only: what made it necessary were the ones seen.
   event.fresh = renewal_due(now_us) || state_ == PromiseState::kNever;
+  if (plan.candidates.front().fit != 0 && (!newest_ || !learner_->save(*newest_))) return;
   event.message = fmt::format("test {} of this epoch: {} candidates from {} fit rows, {:.4f} of delta", tests_ + 1, plan.candidates.size(), plan.fit_rows, delta);
   if (!log.write(event)) return;
   apply(event);
@@ -170,14 +189,16 @@ void PromiseKeeper::look_at_tests(std::int64_t now_us, KeeperLog& log) {
   const bool renewal = renewal_due(now_us);
   const Running* best = nullptr;
   std::size_t chosen = 0;
-  double cost = policy_ && !renewal ? mean_cost(*policy_, fit_rows_) * (1 - kLeastGain) : std::numeric_limits<double>::infinity();
+  const bool won = std::any_of(running_.begin(), running_.end(), [](const Running& run) { return run.contest.winner().has_value(); });
+  if (!won) return;
+  double cost = policy_ && !renewal ? mean_cost(*policy_, serving_.get()) * (1 - kLeastGain) : std::numeric_limits<double>::infinity();
   for (const Running& run : running_) {
     const auto winner = run.contest.winner();
     if (!winner) continue;
     if (policy_ && renewal && !(run.contest.fresh() && run.contest.opened_at_us() > policy_->proven_at_us)) continue;
     const LadderPolicy& candidate = run.contest.candidates()[*winner];
-    if (policy_ && policy_->rungs == candidate.rungs && !renewal) continue;
-    const double its = mean_cost(candidate, fit_rows_);
+    if (policy_ && policy_->rungs == candidate.rungs && policy_->fit == candidate.fit && !renewal) continue;
+    const double its = mean_cost(candidate, run.fit.get());
     if (its < cost) cost = its, best = &run, chosen = *winner;
   }
   if (best == nullptr) return;
@@ -225,7 +246,8 @@ void PromiseKeeper::foresee(const Plan& plan) {
     foreseen_share_ = plan.share;
   }
   // Never, once nothing can be hoped for from a good number of labels; a test that hope begins takes it back.
-  const std::size_t enough = 3 * least_rows(options_.promise.alpha, options_.promise.delta) + 100;
+  // What learns gets better: it is given time.
+  const std::size_t enough = (3 * least_rows(options_.promise.alpha, options_.promise.delta) + 100) * (may_learn() ? 10 : 1);
   if (!labels_needed_ && plan.fit_rows + test_rows_.size() >= enough) {
     state_ = PromiseState::kNever;
     running_.clear();
@@ -241,7 +263,9 @@ PromiseReport PromiseKeeper::report(std::int64_t now_us) const {
   r.tests = tests_;
   double spent = 0;
   const std::size_t in_force = tests_in_force(now_us);
-  for (std::size_t k = 0; k < in_force; ++k) spent += delta_for_test(options_.promise.delta, k);
+  const bool learned = std::any_of(rungs_.begin(), rungs_.end(), [](const RungSpec& rung) { return rung.learned; });
+  for (std::size_t k = 0; k < in_force; ++k) spent += delta_for_test(options_.promise.delta, k, learned);
+  r.learnt_rows = newest_ ? fitted_at_ : 0;
   r.delta_left = options_.promise.delta - spent;
   r.fit_rows = fit_rows_.size();
   r.test_rows = test_rows_.size();

@@ -55,7 +55,7 @@ net::Awaitable<void> Flow::run() {
     co_await single(cascade.teacher, Stage::kTeacher, chat::bypass_reason(request_.bypass));
   } else if (pinned) {
     co_await single(cascade.teacher, Stage::kTeacher, reason::kPinned);
-  } else if (!cascade.student) {
+  } else if (!cascade.student && (!cascade.learns() || mode_ == Mode::kStudent)) {
     co_await single(cascade.teacher, Stage::kTeacher, reason::kNoStudent);
   } else if (mode_ == Mode::kStudent) {
     co_await student_only();
@@ -110,10 +110,38 @@ net::Awaitable<bool> Flow::climb() {
       co_await serve_cached(*cached_);
       co_return true;
     }
+    if (internal::is_learned(ladder[i].stage)) {
+      if (!try_learned(i, *threshold)) continue;
+      co_await serve_cached(*cached_);
+      co_return true;
+    }
     const bool done = ladder[i].signal ? co_await try_signal(i, *threshold) : co_await try_student(i, *threshold);
     if (done) co_return true;
   }
   co_return false;
+}
+
+void Flow::read_learned() {
+  if (learned_ || !route_.cascade->learns() || promise_->by_hand()) return;
+  if (!engine_.learned_) engine_.learned_ = std::make_shared<internal::LearnedReader>();
+  learned_ = engine_.learned_->read(request_, context_.body, view_->fit);
+}
+
+bool Flow::try_learned(std::size_t rung, double threshold) {
+  read_learned();
+  const Rung& spec = promise_->ladder()[rung];
+  const auto confidence = internal::learned_confidence(*view_->policy, rung, spec.stage, *learned_);
+  if (!confidence) return false;
+  decision_.confidence = confidence;
+  decision_.threshold = threshold;
+  if (*confidence < threshold) return false;
+  const std::string& answer = learned_->fit->answer(learned_->says.of(internal::kind_of(spec.stage)).label);
+  cached_ = std::make_shared<const CachedAnswer>(internal::learned_completion(answer, decision_.request_id, context_.body, spec.stage, deps_.reactor.clock().wall()));
+  decision_.served_by = spec.stage;
+  decision_.rung = spec.name;
+  decision_.model = cached_->model;
+  decision_.reason = reason::kConfident;
+  return true;
 }
 
 net::Awaitable<Attempt*> Flow::ask_student(std::size_t rung) {
@@ -295,7 +323,7 @@ void Flow::toss_coin() {
 
 std::optional<double> Flow::threshold_of(std::size_t rung) const {
   if (view_->policy) return view_->policy->rungs[rung].threshold;
-  if (!promise_->by_hand() || promise_->ladder()[rung].signal) return std::nullopt;
+  if (!promise_->by_hand() || promise_->ladder()[rung].signal || internal::is_learned(promise_->ladder()[rung].stage)) return std::nullopt;
   return promise_->ladder()[rung].stage == Stage::kCache ? 0 : *promise_->by_hand();
 }
 
@@ -323,6 +351,11 @@ void Flow::observe() {
   if (!calibration::covers_prompt(*view_->policy, request_.prompt_hash)) one(counts.unknown_prompts);
   const std::size_t rung = view_->baseline->rung;
   const Rung& spec = promise_->ladder()[rung];
+  if (internal::is_learned(spec.stage)) {
+    const auto confidence = learned_ ? internal::learned_confidence(*view_->policy, rung, spec.stage, *learned_) : std::nullopt;
+    if (confidence) one(counts.confidence[view_->baseline->confidence.bin(*confidence)]);
+    return;
+  }
   for (const Attempt& attempt : attempts_) {
     if (attempt.rung != spec.of || !attempt.ok()) continue;
     std::optional<double> confidence;

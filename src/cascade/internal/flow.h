@@ -9,6 +9,8 @@
 #include "cascade/attempt.h"
 #include "cascade/engine.h"
 #include "cascade/internal/call_model.h"
+#include "cascade/internal/label_job.h"
+#include "cascade/internal/learned.h"
 #include "cascade/internal/signals.h"
 #include "chat/request.h"
 
@@ -47,6 +49,9 @@ class Flow {
   /// Tokens of the answer that was served, as far as they are known.
   std::optional<Usage> decision_usage() const;
   void look_into_cache();
+  /// Reads the request for the rungs that learn, where the ladder has any; once.
+  void read_learned();
+  bool try_learned(std::size_t rung, double threshold);
   void observe();
   internal::CallSubject subject();
   Attempt& new_attempt(Stage stage, std::size_t model);
@@ -69,6 +74,7 @@ class Flow {
   net::Awaitable<void> make_durable();
   void compare_with_teacher();
   void start_labels();
+  std::vector<internal::RungTrace> traces() const;
   void offer_escalation();
   void offer_lesson();
   lessons::LessonOffer lesson_frame(lessons::Provenance provenance) const;
@@ -99,6 +105,7 @@ class Flow {
   std::shared_ptr<const CachedAnswer> in_cache_;   ///< what the cache has for this request, served or not
   std::shared_ptr<const CachedAnswer> cached_;     ///< the same where it is what is served
   std::map<std::size_t, SignalReading> signals_;   ///< by rung
+  std::optional<internal::LearnedReading> learned_;
   std::string_view label_source_;
   std::optional<bool> agrees_;
   bool recorded_ = false;

@@ -147,7 +147,24 @@ calibration::LabelledRow Flow::row_frame(calibration::LabelSource source) const 
   row.prompt = request_.prompt_hash;
   row.prompt_bytes = static_cast<std::uint32_t>(std::min<std::size_t>(context_.body.size(), UINT32_MAX));
   row.teacher_cost_usd = internal::usd(decision_.teacher_cost);
+  if (learned_) row.terms = learned_->terms;
   return row;
+}
+
+std::vector<internal::RungTrace> Flow::traces() const {
+  const std::vector<Rung>& ladder = promise_->ladder();
+  auto traces = internal::trace_rungs(ladder, attempts_, in_cache_.get(), signals_);
+  for (std::size_t i = 0; i < ladder.size(); ++i) {
+    if (!internal::is_learned(ladder[i].stage)) continue;
+    traces[i].asked = true;   // there is nobody to ask: the keeper judges the row by any fit
+    if (!learned_ || !learned_->fit) continue;
+    const auto& said = learned_->says.of(internal::kind_of(ladder[i].stage));
+    if (!said.usable) continue;
+    chat::Answer& answer = traces[i].answer.emplace();
+    answer.content = learned_->fit->answer(said.label);
+    answer.finish_reason = "stop";
+  }
+  return traces;
 }
 
 std::optional<Usage> Flow::decision_usage() const {
@@ -159,10 +176,11 @@ std::optional<Usage> Flow::decision_usage() const {
 }
 
 void Flow::start_labels() {
-  if (!coin_heads_ || !decision_.served_by || !route_.cascade->student) return;
+  if (!coin_heads_ || !decision_.served_by || (!route_.cascade->student && !route_.cascade->learns())) return;
   constexpr double kTeacherTwice = 0.05;   // of labelled requests: the teacher's own noise
   auto job = std::make_unique<internal::LabelJob>();
-  job->rungs = internal::trace_rungs(promise_->ladder(), attempts_, in_cache_.get(), signals_);
+  read_learned();
+  job->rungs = traces();
   // Under a threshold by hand nothing is learned from signals: they are not paid for.
   for (std::size_t i = 0; i < job->rungs.size(); ++i) job->rungs[i].asked |= promise_->by_hand() && promise_->ladder()[i].signal;
   for (const Attempt& attempt : attempts_) {
@@ -249,9 +267,10 @@ void Flow::offer_escalation() {
   if (teacher == attempts_.end()) return;
   const auto reference = answer_of(*teacher);
   if (!reference) return;
+  read_learned();
   calibration::LabelledRow row = row_frame(calibration::LabelSource::kEscalation);
-  const auto traces = internal::trace_rungs(promise_->ladder(), attempts_, in_cache_.get(), signals_);
-  row.rungs = internal::judge_rungs(promise_->ladder(), traces, task_, *reference, context_.body.size());
+  row.rungs = internal::judge_rungs(promise_->ladder(), traces(), task_, *reference, context_.body.size());
+  internal::teach(row, *reference);
   promise_->offer(decision_.request_id, std::move(row));
 }
 

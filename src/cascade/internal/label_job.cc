@@ -2,6 +2,7 @@
 
 #include "base/json_writer.h"
 #include "cascade/internal/call_model.h"
+#include "cascade/internal/learned.h"
 #include "cascade/internal/lesson_offer.h"
 
 namespace understudy::cascade::internal {
@@ -166,6 +167,7 @@ std::vector<RungTrace> trace_rungs(const std::vector<Rung>& ladder, const std::l
   std::vector<RungTrace> traces(ladder.size());
   for (std::size_t i = 0; i < ladder.size(); ++i) {
     RungTrace& trace = traces[i];
+    if (is_learned(ladder[i].stage)) continue;   // Flow::traces
     if (ladder[i].stage == Stage::kCache) {
       trace.asked = true;
       if (in_cache == nullptr) continue;
@@ -202,6 +204,7 @@ std::vector<calibration::RungOutcome> judge_rungs(const std::vector<Rung>& ladde
     const RungTrace& trace = traces[i];
     calibration::RungOutcome& outcome = outcomes[i];
     outcome.cost_usd = trace.cost_usd;
+    if (is_learned(ladder[i].stage)) continue;   // the keeper's to judge, by whatever fit it wants
     if (ladder[i].signal) outcome.of = ladder[i].of;
     if (ladder[i].stage == Stage::kCache) {
       if (!trace.answer) continue;
@@ -271,6 +274,7 @@ net::Awaitable<void> run_label_job(const EngineDeps* deps, LabelBudget* budget, 
   }
   if (job->promise->by_hand()) co_return;
   job->row.rungs = judge_rungs(ladder, job->rungs, job->task, *job->teacher, job->body.size());
+  teach(job->row, *job->teacher);
   job->promise->offer(job->request_id, std::move(job->row));
 }
 

@@ -1,7 +1,8 @@
 #pragma once
 /// What the keeper may test next, found on fit rows alone.
 
-#include <deque>
+#include <memory>
+#include <optional>
 #include <vector>
 
 #include "calibration/promise/input_shift.h"
@@ -17,15 +18,24 @@ struct PromiseKeeper::Plan {
   std::size_t fit_rows = 0;                  ///< from the coin
   std::optional<double> rows_missing;        ///< test rows until the first of them is foreseen to be shown, from none; nullopt: never
   double share = 0;                          ///< of requests that it serves
+  struct Foreseen {
+    double rows = 0;                         ///< test rows until it is shown
+    double cost_usd = 0;                     ///< mean a request
+  };
+  std::vector<std::optional<Foreseen>> foreseen;   ///< parallel to candidates; nullopt: not to be shown
 };
 
 struct PromiseKeeper::Running {
   internal::Contest contest;
+  std::shared_ptr<const LearnedFit> fit;     ///< of all its candidates; null: none is needed
 };
+
+inline constexpr std::size_t kMostTests = 12;   ///< of an epoch, at a time: later ones have too little delta to show anything
 
 namespace internal {
 
-ShiftBaseline shift_baseline(const LadderPolicy& policy, const std::deque<LabelledRow>& fit, const std::deque<LabelledRow>& test);
+/// Of the fit and test rows together.
+ShiftBaseline shift_baseline(const LadderPolicy& policy, const std::vector<const LabelledRow*>& rows);
 
 /// Risk of what a candidate serves, from fit rows: mostly counted, in part expected by the held-back probabilities, and some more for what so
 /// few rows cannot tell.

@@ -1,0 +1,60 @@
+#pragma once
+/// The rungs that learn (`knn`, `specialist`) on a request's way: what they read of it, what they say, and what a teacher's answer teaches.
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "calibration/compare.h"
+#include "cascade/answer_cache.h"
+#include "cascade/ladder.h"
+#include "chat/answer.h"
+#include "chat/request.h"
+#include "specialists/text_learner.h"
+
+namespace understudy::cascade::internal {
+
+inline bool is_learned(Stage stage) { return stage == Stage::kKnn || stage == Stage::kSpecialist; }
+inline specialists::LearnedKind kind_of(Stage stage) { return stage == Stage::kKnn ? specialists::LearnedKind::kNeighbours : specialists::LearnedKind::kText; }
+
+/// What the learned rungs make of one request.
+struct LearnedReading {
+  std::string terms;                                ///< packed; "" where they may not answer it
+  std::shared_ptr<const specialists::TextFit> fit;  ///< null: nothing is in force
+  specialists::TextFit::Says says;                  ///< of `fit`
+};
+
+/// Memory of a reactor that reads requests; grows once. Not thread-safe.
+class LearnedReader {
+ public:
+  /// They read the last user message. Tools, media, several choices and log-probabilities are not theirs to give.
+  LearnedReading read(const chat::ChatRequest& request, std::string_view body, std::shared_ptr<const specialists::TextFit> fit);
+
+ private:
+  retrieval::TermExtractor extractor_;
+  retrieval::Terms terms_;
+  specialists::TextModel::Scratch scratch_;
+};
+
+/// The raw confidence of a rung and its probability under `policy`; nullopt where it says nothing.
+std::optional<double> learned_confidence(const calibration::LadderPolicy& policy, std::size_t index, Stage stage, const LearnedReading& reading);
+
+/// An answer in the API's form. Its tokens are estimated: nobody counted any.
+CachedAnswer learned_completion(const std::string& answer, std::string_view request_id, std::string_view body, Stage stage, WallTime now);
+
+/// Puts the teacher's answer into a row, or takes the terms out of it where the answer is not one that can be learnt: tool calls, a cut or
+/// refused answer, a long text.
+void teach(calibration::LabelledRow& row, const chat::Answer& teacher);
+
+/// Null where no rung of the ladder learns. Fits are kept below `data`/learned; "": in memory.
+std::shared_ptr<const calibration::RungLearner> make_learner(std::span<const Rung> ladder, const std::optional<calibration::ComparatorSpec>& compare,
+                                                             const std::filesystem::path& data, std::string_view key);
+
+/// Removes the files of fits that nothing names any more.
+void prune_fits(const std::filesystem::path& data, std::string_view key, std::span<const std::uint64_t> used);
+
+}  // namespace understudy::cascade::internal
