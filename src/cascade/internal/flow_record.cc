@@ -254,8 +254,7 @@ void Flow::offer_lesson() {
   const auto answer = answer_of(*teacher);
   if (!answer) return;
   lessons::LessonOffer offer = lesson_frame(lessons::Provenance::kEscalation);
-  const auto traces = internal::trace_rungs(promise_->ladder(), attempts_, in_cache_.get(), signals_);
-  if (!internal::complete_lesson(offer, promise_->ladder(), traces, "", task_, *answer)) return;
+  if (!internal::complete_lesson(offer, promise_->ladder(), traces(), "", task_, *answer)) return;
   offer.body = context_.body;
   deps_.lessons->offer(std::move(offer));
 }
