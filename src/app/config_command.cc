@@ -82,6 +82,7 @@ void add_defaults(const Config& config, std::vector<Origin>& origins) {
     add(path + ".max_age", duration(cascade.max_age_ms));
     add(path + ".spot_check", fmt::format("{}", cascade.spot_check));
     add(path + ".label_budget_usd_per_day", cascade.label_budget_per_day ? format_usd(*cascade.label_budget_per_day, 2) : "none");
+    add(path + ".lesson_budget_usd_per_day", cascade.lesson_budget_per_day ? format_usd(*cascade.lesson_budget_per_day, 2) : "none");
     std::vector<std::string> signals;
     for (const cascade::SignalSpec& signal : cascade.signals) signals.push_back(signal_text(signal, policy));
     add(path + ".signals", signals.empty() ? "none" : fmt::format("{}", fmt::join(signals, ", ")));

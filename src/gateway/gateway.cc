@@ -3,6 +3,8 @@
 #include <condition_variable>
 #include <future>
 
+#include "base/log.h"
+#include "gateway/internal/lesson_plan.h"
 #include "gateway/internal/service.h"
 #include "gateway/internal/shared.h"
 #include "store/queries.h"
@@ -42,6 +44,20 @@ void start_promises(Shared& shared, const Snapshot& snapshot, unsigned workers) 
   }
 }
 
+/// What was learned, and the thread that goes on learning. Nothing to learn from where nothing is recorded.
+Result<void> start_lessons(Shared& shared, const Snapshot& snapshot, unsigned workers) {
+  if (shared.store == nullptr || shared.options.data.empty()) return {};
+  lessons::LessonServiceOptions options;
+  options.journal = &shared.store->journal(workers + 1);
+  options.data = shared.options.data;
+  options.clock = shared.options.server.clock;
+  options.client = shared.options.client;
+  auto service = lessons::LessonService::start(std::move(options), internal::lesson_plan(snapshot.policy));
+  if (!service) return fail(std::move(service.error()));
+  shared.lessons = std::move(*service);
+  return {};
+}
+
 }  // namespace
 
 Gateway::Gateway(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -59,6 +75,7 @@ Result<std::unique_ptr<Gateway>> Gateway::start(GatewayOptions options, Snapshot
   for (unsigned i = 0; i < workers; ++i) shared.counters.push_back(std::make_unique<cascade::Counters>());
   impl->services.resize(workers);
   start_promises(shared, shared.snapshot, workers);
+  if (auto learning = start_lessons(shared, shared.snapshot, workers); !learning) return fail(std::move(learning.error()));
   Impl* raw = impl.get();
   auto server = net::Server::create(shared.options.server, [raw](net::Reactor& reactor) -> Result<std::unique_ptr<net::Service>> {
     auto service = ReactorService::create(reactor, raw->shared);
@@ -92,6 +109,9 @@ Result<void> Gateway::reload(Snapshot snapshot) {
   }
   // From here on requests under the old policy get no version that the new one would not have.
   if (!failed) impl_->shared->promises->configure(snapshot.policy);
+  if (!failed && impl_->shared->lessons) {
+    if (auto done = impl_->shared->lessons->configure(internal::lesson_plan(snapshot.policy)); !done) log::warn("lessons: {}", done.error().message);
+  }
   std::vector<std::promise<void>> installed(workers);
   for (unsigned i = 0; i < workers; ++i) {
     // A runtime belongs to its reactor: one that is not put in force must be destroyed there too.

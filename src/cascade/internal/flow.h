@@ -76,6 +76,8 @@ class Flow {
   void start_labels();
   std::vector<internal::RungTrace> traces() const;
   void offer_escalation();
+  void offer_lesson();
+  lessons::LessonOffer lesson_frame(lessons::Provenance provenance) const;
   calibration::LabelledRow row_frame(calibration::LabelSource source) const;
 
   Engine& engine_;

@@ -46,6 +46,8 @@ struct LabelJob {
   bool teacher_twice = false;                 ///< a second time, for its own noise
   std::optional<Picousd> estimate;            ///< reserved from the label budget for all calls of the job
   calibration::LabelledRow row;               ///< without rungs
+  std::optional<lessons::LessonOffer> lesson; ///< without body and answers; nullopt: the request may teach nothing
+  std::string served_rung;                    ///< "": the teacher
 };
 
 /// The engine's dependencies must outlive the task; scratch is its own.

@@ -7,6 +7,7 @@
 #include "cascade/promise.h"
 #include "gateway/gateway.h"
 #include "gateway/internal/promise_figures.h"
+#include "lessons/service.h"
 
 namespace understudy::gateway::internal {
 
@@ -18,6 +19,7 @@ struct Shared {
   cascade::LabelBudget label_budget;
   std::unique_ptr<cascade::PromiseService> promises;
   std::unique_ptr<PromiseFigures> promise_figures;            ///< of it, so it goes first
+  std::unique_ptr<lessons::LessonService> lessons;            ///< null where nothing is recorded
   std::vector<std::unique_ptr<cascade::Counters>> counters;   ///< one a reactor
   std::atomic<bool> draining{false};
   std::atomic<bool> exporting{false};
