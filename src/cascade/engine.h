@@ -24,6 +24,7 @@
 #include "cascade/promise.h"
 #include "cascade/retry.h"
 #include "chat/answer.h"
+#include "lessons/few_shots.h"
 #include "net/deadline.h"
 #include "net/reactor.h"
 #include "net/timer.h"
@@ -71,6 +72,7 @@ struct EngineDeps {
   PromiseService* promises = nullptr;  ///< null: nothing is ever proven, and without a threshold by hand the teacher serves (tests)
   bool await_durability = false;       ///< hold the last bytes back until the journal is on disk (`durability = "group"`)
   std::size_t max_off_path = 256;      ///< calls for labels at once; beyond that a label is skipped and counted
+  const lessons::FewShots* few_shots = nullptr;   ///< null: no examples are shown
 };
 
 class Engine {

@@ -125,9 +125,13 @@ std::optional<double> Flow::shadow_threshold() const {
   return std::nullopt;
 }
 
+lessons::LessonScope Flow::lesson_scope() const {
+  return {std::string(context_.tenant), route_.cascade->name, std::string(task_name_), request_.prompt_hash};
+}
+
 calibration::LabelledRow Flow::row_frame(calibration::LabelSource source) const {
   calibration::LabelledRow row;
-  row.input = canonical_.empty() ? hash64(context_.body) : cache_key_.content.low;
+  row.input = input_hash();
   row.propensity = source == calibration::LabelSource::kEscalation ? 1 : coin_probability_;
   row.use = test_row_ && source != calibration::LabelSource::kEscalation ? calibration::RowUse::kTest : calibration::RowUse::kFit;
   row.source = source;
@@ -170,7 +174,7 @@ void Flow::start_labels() {
   read_learned();
   job->rungs = traces();
   // Under a threshold by hand nothing is learned from signals: they are not paid for.
-  for (std::size_t i = 0; i < job->rungs.size(); ++i) job->rungs[i].asked |= promise_->by_hand() && promise_->ladder()[i].signal;
+  for (std::size_t i = 0; i < job->rungs.size(); ++i) job->rungs[i].asked |= promise_->by_hand() && (promise_->ladder()[i].signal || promise_->ladder()[i].examples);
   for (const Attempt& attempt : attempts_) {
     if (attempt.stage != Stage::kTeacher || !attempt.ok()) continue;
     if (auto answer = answer_of(attempt)) job->teacher = std::move(*answer);
@@ -188,7 +192,11 @@ void Flow::start_labels() {
   for (std::size_t i = 0; i < job->rungs.size(); ++i) {
     const Rung& rung = promise_->ladder()[i];
     if (job->rungs[i].asked) continue;
-    if (!rung.signal) {
+    if (rung.examples && usage) {
+      Usage longer = *usage;
+      longer.input += rung.examples->tokens;
+      add(policy_.models[rung.model].cost(*policy_.prices, longer, deps_.reactor.clock().wall()));
+    } else if (!rung.signal) {
       add(price_of(rung.model));
     } else if (usage) {
       add(internal::foreseen_cost(policy_, rung, *usage, deps_.reactor.clock().wall()));
@@ -212,6 +220,8 @@ void Flow::start_labels() {
   job->source = shadow ? "shadow" : "coin";
   job->next_attempt = static_cast<std::uint8_t>(attempts_.size());
   job->keep_bodies = policy_.keep_bodies;
+  job->scope = lesson_scope();
+  job->examples = std::move(examples_);
   job->row = row_frame(shadow ? calibration::LabelSource::kShadow : calibration::LabelSource::kCoin);
   engine_.off_path_.spawn(internal::run_label_job(&engine_.deps_, &deps_.label_budget, std::move(job), engine_.off_path_.token()));
 }
