@@ -233,7 +233,7 @@ Result<Config> load_config(const ServeFlags& flags, const Environment& environme
   }
   if (flags.workers) config.server.workers = *flags.workers;
   if (config.server.workers == 0) config.server.workers = std::max(1U, std::thread::hardware_concurrency());
-  config.store.reactors = config.server.workers + 1;  // the last one is the promises'
+  config.store.reactors = config.server.workers + 2;  // the last two are the promises' and the lessons'
   if (config.server.listen.find(':') == std::string::npos) {
     return fail(ErrorKind::kConfig, fmt::format("'{}' is no address to listen on: write ADDRESS:PORT, e.g. 127.0.0.1:8080.", config.server.listen));
   }

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/redact.h"
 #include "calibration/compare.h"
 #include "calibration/confidence.h"
 #include "chat/price_book.h"
@@ -84,6 +85,7 @@ struct CascadeConfig {
   Mode mode = Mode::kLive;
   double spot_check = 0.02;
   std::optional<Picousd> label_budget_per_day;
+  std::optional<Picousd> lesson_budget_per_day;   ///< nullopt and 0: lessons are answer-only
   std::int64_t cache_max_age_ms = std::int64_t{30} * 24 * 3600 * 1000;
   OnTeacherFailure on_teacher_failure = OnTeacherFailure::kError;
 
@@ -118,6 +120,7 @@ struct Policy {
   std::int64_t heartbeat_ms = 5000;
   int top_logprobs = 5;                  ///< asked of students when the client did not ask
   bool keep_bodies = true;
+  Redactor redact;                       ///< of every text before it is stored
   std::string version;                   ///< hash of all of the above
 
   /// The threshold by hand that a task's cheap stages serve at; nullopt: the promise decides.

@@ -68,6 +68,7 @@ net::Awaitable<void> Flow::run() {
     co_await live();
     start_labels();
     offer_escalation();
+    offer_lesson();
   }
 }
 

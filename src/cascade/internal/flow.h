@@ -79,6 +79,8 @@ class Flow {
   void offer_escalation();
   lessons::LessonScope lesson_scope() const;
   std::uint64_t input_hash() const { return canonical_.empty() ? hash64(context_.body) : cache_key_.content.low; }
+  void offer_lesson();
+  lessons::LessonOffer lesson_frame(lessons::Provenance provenance) const;
   calibration::LabelledRow row_frame(calibration::LabelSource source) const;
 
   Engine& engine_;

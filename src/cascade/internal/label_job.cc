@@ -3,6 +3,7 @@
 #include "base/json_writer.h"
 #include "cascade/internal/call_model.h"
 #include "cascade/internal/learned.h"
+#include "cascade/internal/lesson_offer.h"
 
 namespace understudy::cascade::internal {
 namespace {
@@ -101,7 +102,7 @@ class Caller {
       spent_ = spent_ && attempt.cost ? std::optional(*spent_ + *attempt.cost) : std::nullopt;
       if (subject_.deps.journal == nullptr) continue;
       std::string json;
-      if (job_.keep_bodies && answer) json = chat::message_json(*answer);
+      if (job_.keep_bodies && answer) json = subject_.runtime.policy->redact.json(chat::message_json(*answer));
       const std::string_view rung = attempt.rung ? std::string_view(job_.promise->ladder()[*attempt.rung].name) : std::string_view{};
       const store::AttemptEvent event = attempt_event(*subject_.runtime.policy, attempt, job_.request_id, rung, json);
       subject_.deps.journal->append(event);
@@ -281,6 +282,14 @@ net::Awaitable<void> run_label_job(const EngineDeps* deps, LabelBudget* budget, 
   for (const auto& [rung, examples] : job->examples) {
     const auto& answer = job->rungs[rung].answer;
     record_examples(*deps, job->request_id, examples, answer ? std::optional(compare_answers(job->task, *answer, *job->teacher).agrees) : std::nullopt);
+  }
+  if (job->lesson && deps->lessons != nullptr) {
+    const bool offered = complete_lesson(*job->lesson, ladder, job->rungs, job->served_rung, job->task, *job->teacher);
+    // What every stage says alike teaches nothing, unless it had to be asked of the teacher.
+    if (offered && (job->lesson->provenance == lessons::Provenance::kEscalation || job->lesson->student_agrees == false)) {
+      job->lesson->body = job->body;
+      deps->lessons->offer(std::move(*job->lesson));
+    }
   }
   if (job->promise->by_hand()) co_return;
   job->row.rungs = judge_rungs(ladder, job->rungs, job->task, *job->teacher, job->body.size());

@@ -51,6 +51,8 @@ struct LabelJob {
   lessons::LessonScope scope;                 ///< of lessons that may be shown
   std::map<std::size_t, ShownExamples> examples;   ///< by rung; those asked on the path, then the job's own
   int examples_tried = 0;                     ///< how many were to be shown, where that is being found out
+  std::optional<lessons::LessonOffer> lesson; ///< without body and answers; nullopt: the request may teach nothing
+  std::string served_rung;                    ///< "": the teacher
 };
 
 /// The engine's dependencies must outlive the task; scratch is its own.
