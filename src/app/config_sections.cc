@@ -292,6 +292,9 @@ Result<void> read_cascade(TableReader table, const std::string& name, SectionCon
     cascade.on_teacher_failure = *failure == "student" ? cascade::OnTeacherFailure::kStudent : cascade::OnTeacherFailure::kError;
   }
   APP_CHECK(read_signals(table, cascade, context));
+  APP_TRY(few_shots, read_few_shots(table));
+  cascade.few_shots = {few_shots.k.value_or(0), few_shots.stable.value_or(0), few_shots.tokens.value_or(1'500)};
+  if (cascade.few_shots.k != 0 && !cascade.student) return table.wrong("few_shots", "are shown to a student, but `stages` has no \"student\"");
   APP_TRY(early, table.boolean("early_reject"));
   if (early && *early) return table.wrong("early_reject", "= true is not available in this version");
   APP_CHECK(refuse_future(table, {"escalate_between"}));
@@ -337,6 +340,10 @@ Result<void> read_task(TableReader table, const std::string& name, SectionContex
   APP_TRY(delta, table.number("delta", 0.0001, 0.9999));
   task.delta = delta;
   if (below && (alpha || delta)) return table.wrong("escalate_below", "is a threshold by hand, outside the promise: it and alpha or delta exclude each other");
+  APP_TRY(few_shots, read_few_shots(table));
+  task.few_shots = few_shots.k;
+  task.few_shots_stable = few_shots.stable;
+  task.few_shot_tokens = few_shots.tokens;
   if (const toml::table* match = table.table("match")) {
     TableReader reader(match, table.path() + ".match", table.file(), context.config.origins);
     APP_TRY(header, reader.string("header"));

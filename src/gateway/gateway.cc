@@ -31,6 +31,7 @@ void start_promises(Shared& shared, const Snapshot& snapshot, unsigned workers) 
   options.data = shared.options.data;
   options.clock = shared.options.server.clock;
   options.seed = shared.options.seed != 0 ? shared.options.seed : entropy64();
+  options.few_shots = shared.few_shots.get();
   shared.promises = std::make_unique<cascade::PromiseService>(std::move(options));
   shared.promises->configure(snapshot.policy);
   shared.promise_figures = std::make_unique<internal::PromiseFigures>(*shared.promises, shared.options.data, shared.options.server.clock->wall());
@@ -55,6 +56,8 @@ Result<void> start_lessons(Shared& shared, const Snapshot& snapshot, unsigned wo
   auto service = lessons::LessonService::start(std::move(options), internal::lesson_plan(snapshot.policy));
   if (!service) return fail(std::move(service.error()));
   shared.lessons = std::move(*service);
+  shared.few_shots = std::make_unique<lessons::FewShots>(shared.lessons->book());
+  shared.few_shots->refresh();
   return {};
 }
 
@@ -74,8 +77,8 @@ Result<std::unique_ptr<Gateway>> Gateway::start(GatewayOptions options, Snapshot
   const unsigned workers = shared.options.server.workers;
   for (unsigned i = 0; i < workers; ++i) shared.counters.push_back(std::make_unique<cascade::Counters>());
   impl->services.resize(workers);
-  start_promises(shared, shared.snapshot, workers);
   if (auto learning = start_lessons(shared, shared.snapshot, workers); !learning) return fail(std::move(learning.error()));
+  start_promises(shared, shared.snapshot, workers);
   Impl* raw = impl.get();
   auto server = net::Server::create(shared.options.server, [raw](net::Reactor& reactor) -> Result<std::unique_ptr<net::Service>> {
     auto service = ReactorService::create(reactor, raw->shared);

@@ -137,9 +137,13 @@ std::optional<double> Flow::shadow_threshold() const {
   return std::nullopt;
 }
 
+lessons::LessonScope Flow::lesson_scope() const {
+  return {std::string(context_.tenant), route_.cascade->name, std::string(task_name_), request_.prompt_hash};
+}
+
 calibration::LabelledRow Flow::row_frame(calibration::LabelSource source) const {
   calibration::LabelledRow row;
-  row.input = canonical_.empty() ? hash64(context_.body) : cache_key_.content.low;
+  row.input = input_hash();
   row.propensity = source == calibration::LabelSource::kEscalation ? 1 : coin_probability_;
   row.use = test_row_ && source != calibration::LabelSource::kEscalation ? calibration::RowUse::kTest : calibration::RowUse::kFit;
   row.source = source;
@@ -182,7 +186,7 @@ void Flow::start_labels() {
   read_learned();
   job->rungs = traces();
   // Under a threshold by hand nothing is learned from signals: they are not paid for.
-  for (std::size_t i = 0; i < job->rungs.size(); ++i) job->rungs[i].asked |= promise_->by_hand() && promise_->ladder()[i].signal;
+  for (std::size_t i = 0; i < job->rungs.size(); ++i) job->rungs[i].asked |= promise_->by_hand() && (promise_->ladder()[i].signal || promise_->ladder()[i].examples);
   for (const Attempt& attempt : attempts_) {
     if (attempt.stage != Stage::kTeacher || !attempt.ok()) continue;
     if (auto answer = answer_of(attempt)) job->teacher = std::move(*answer);
@@ -200,7 +204,11 @@ void Flow::start_labels() {
   for (std::size_t i = 0; i < job->rungs.size(); ++i) {
     const Rung& rung = promise_->ladder()[i];
     if (job->rungs[i].asked) continue;
-    if (!rung.signal) {
+    if (rung.examples && usage) {
+      Usage longer = *usage;
+      longer.input += rung.examples->tokens;
+      add(policy_.models[rung.model].cost(*policy_.prices, longer, deps_.reactor.clock().wall()));
+    } else if (!rung.signal) {
       add(price_of(rung.model));
     } else if (usage) {
       add(internal::foreseen_cost(policy_, rung, *usage, deps_.reactor.clock().wall()));
@@ -224,6 +232,8 @@ void Flow::start_labels() {
   job->source = shadow ? "shadow" : "coin";
   job->next_attempt = static_cast<std::uint8_t>(attempts_.size());
   job->keep_bodies = policy_.keep_bodies;
+  job->scope = lesson_scope();
+  job->examples = std::move(examples_);
   job->row = row_frame(shadow ? calibration::LabelSource::kShadow : calibration::LabelSource::kCoin);
   // What the exact test has drawn is its alone. Under a threshold by hand there is no test.
   const bool of_test = test_row_ && !promise_->by_hand();
@@ -237,8 +247,8 @@ void Flow::start_labels() {
 lessons::LessonOffer Flow::lesson_frame(lessons::Provenance provenance) const {
   lessons::LessonOffer offer;
   offer.request_id = decision_.request_id;
-  offer.scope = {std::string(context_.tenant), route_.cascade->name, std::string(task_name_), request_.prompt_hash};
-  offer.input_hash = canonical_.empty() ? hash64(context_.body) : cache_key_.content.low;
+  offer.scope = lesson_scope();
+  offer.input_hash = input_hash();
   offer.provenance = provenance;
   offer.teacher_model = policy_.models[route_.cascade->teacher].config.name;
   offer.teacher_cost = decision_.teacher_cost;

@@ -51,9 +51,15 @@ class Caller {
  public:
   Caller(const CallSubject& subject, LabelJob& job) : subject_(subject), job_(job) {}
 
-  net::Awaitable<std::optional<chat::Answer>> ask(Stage stage, std::size_t model, std::optional<std::size_t> rung, RungTrace* trace) {
+  /// @param examples  shown with the request; null: none are
+  net::Awaitable<std::optional<chat::Answer>> ask(Stage stage, std::size_t model, std::optional<std::size_t> rung, RungTrace* trace,
+                                                  const ShownExamples* examples = nullptr) {
     Attempt& attempt = next(stage, model, rung);
-    co_await call_model(subject_, attempt, Delivery::kPlain);
+    if (examples != nullptr) {
+      co_await call_with_examples(subject_, *examples, attempt, Delivery::kPlain);
+    } else {
+      co_await call_model(subject_, attempt, Delivery::kPlain);
+    }
     if (trace != nullptr) {
       trace->cost_usd = usd(attempt.cost);
       trace->features = attempt.features;
@@ -249,7 +255,16 @@ net::Awaitable<void> run_label_job(const EngineDeps* deps, LabelBudget* budget, 
       RungTrace& trace = job->rungs[i];
       if (trace.asked) continue;
       trace.asked = true;
-      if (!ladder[i].signal) {
+      if (ladder[i].examples) {
+        // Test rows see what would be served; from fit rows lessons are held back now and then.
+        const double withhold = job->row.use == calibration::RowUse::kFit ? kWithhold : 0;
+        Rung rung = ladder[i];
+        if (rung.trial) rung.examples->k = job->examples_tried = FewShotTrial::draw(deps->random);
+        auto shown = show_examples(*deps, rung, job->scope, *request, job->body, job->row.input, withhold);
+        if (!shown) continue;
+        const ShownExamples& examples = job->examples[i] = std::move(*shown);
+        trace.answer = co_await caller.ask(Stage::kStudent, ladder[i].model, i, &trace, &examples);
+      } else if (!ladder[i].signal) {
         trace.answer = co_await caller.ask(Stage::kStudent, ladder[i].model, i, &trace);
       } else if (const auto& judged = job->rungs[ladder[i].of].answer) {
         co_await caller.read(ladder[i], i, trace, *judged);
@@ -264,6 +279,10 @@ net::Awaitable<void> run_label_job(const EngineDeps* deps, LabelBudget* budget, 
     const Labelled label{ladder[i].stage, ladder[i].name, *job->rungs[i].answer};
     write_label(*deps, *job, label, *job->teacher);
   }
+  for (const auto& [rung, examples] : job->examples) {
+    const auto& answer = job->rungs[rung].answer;
+    record_examples(*deps, job->request_id, examples, answer ? std::optional(compare_answers(job->task, *answer, *job->teacher).agrees) : std::nullopt);
+  }
   if (job->lesson && deps->lessons != nullptr) {
     const bool offered = complete_lesson(*job->lesson, ladder, job->rungs, job->served_rung, job->task, *job->teacher);
     // What every stage says alike teaches nothing, unless it had to be asked of the teacher.
@@ -275,7 +294,7 @@ net::Awaitable<void> run_label_job(const EngineDeps* deps, LabelBudget* budget, 
   if (job->promise->by_hand()) co_return;
   job->row.rungs = judge_rungs(ladder, job->rungs, job->task, *job->teacher, job->body.size());
   teach(job->row, *job->teacher);
-  job->promise->offer(job->request_id, std::move(job->row));
+  job->promise->offer(job->request_id, std::move(job->row), job->examples_tried);
 }
 
 }  // namespace understudy::cascade::internal
