@@ -106,6 +106,7 @@ stages = ["student", "teacher"]
 alpha = {args.alpha}
 delta = {args.delta}
 label_budget_usd_per_day = 1000.0
+lesson_budget_usd_per_day = 0.0
 [tasks.replayed]
 compare = "text"
 """)

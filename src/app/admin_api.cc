@@ -33,11 +33,13 @@ Result<void> check_parameters(const AdminQuestion& question) {
   constexpr std::string_view kRendering[] = {"format", "columns", "color", "ascii"};
   constexpr std::string_view kList[] = {"task", "tenant", "session", "since", "until", "served_by", "reason", "limit", "after", "cursor", "stage", "rung", "agrees"};
   constexpr std::string_view kCurve[] = {"task", "since", "until", "points", "by"}, kRequest[] = {"full"}, kAlarms[] = {"since", "limit"};
+  constexpr std::string_view kLessons[] = {"task", "tenant", "state", "since", "limit", "after", "full"};
   std::span<const std::string_view> own;
   constexpr std::size_t kOfEscalations = 3;  // the last ones
   if (question.route == AdminRoute::kRequests) own = std::span(kList).first(std::size(kList) - kOfEscalations);
   if (question.route == AdminRoute::kEscalations) own = kList;
   if (question.route == AdminRoute::kStatus || question.route == AdminRoute::kCurve) own = kCurve;
+  if (question.route == AdminRoute::kLessons) own = kLessons;
   if (question.route == AdminRoute::kRequest) own = kRequest;
   if (question.route == AdminRoute::kAlarms) own = kAlarms;
   const auto holds = [](std::span<const std::string_view> names, std::string_view name) { return std::find(names.begin(), names.end(), name) != names.end(); };
@@ -73,6 +75,19 @@ Result<std::string> pinned(const Source& source, const AdminQuestion& question, 
     return fail(ErrorKind::kInvalidRequest, R"(The body must be {"to": "teacher"} or {"to": "auto"}.)", "to");
   }
   return answer_pin(source, question.name, std::string(to), how);
+}
+
+Result<std::string> listed_lessons(const Source& source, const AdminQuestion& question, const Rendering& how) {
+  LessonFilters filters;
+  filters.task = question.parameter("task");
+  filters.tenant = question.parameter("tenant");
+  filters.state = question.parameter("state");
+  filters.since = question.parameter("since");
+  filters.after = question.parameter("after");
+  auto limit = number(question, "limit", 1, 10'000, 50);
+  if (!limit) return fail(std::move(limit.error()));
+  filters.limit = *limit;
+  return answer_lessons(source, filters, question.parameter("full").value_or("0") == "1", "the same with", how);
 }
 
 Result<std::string> listed(const Source& source, const AdminQuestion& question, const Rendering& how) {
@@ -136,6 +151,9 @@ Result<std::string> answered(const Source& source, const AdminQuestion& question
     case AdminRoute::kRequests:
     case AdminRoute::kEscalations: return listed(source, question, how);
     case AdminRoute::kRequest: return answer_request(source, question.name, question.parameter("full").value_or("0") == "1", how);
+    case AdminRoute::kLessons: return listed_lessons(source, question, how);
+    case AdminRoute::kLesson: return answer_lesson(source, question.name, how);
+    case AdminRoute::kRetireLesson: return answer_retire(source, question.name, "by hand", how);
     case AdminRoute::kReload: return reloaded(reload, how);
     case AdminRoute::kPage:
     case AdminRoute::kOpenapi:

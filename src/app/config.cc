@@ -150,11 +150,13 @@ std::string policy_version(const cascade::Policy& policy) {
     text += fmt::format("c {} {} {} {} {} {} {} {} {} {} {} {} {} {} {}|", c.name, c.cache, c.knn, c.specialist, c.student ? static_cast<int>(*c.student) : -1, fmt::join(c.more_students, ","), c.teacher,
                         c.escalate_below.value_or(-1), c.alpha, c.delta + (c.forgive_harmless ? 10 : 0), c.max_age_ms, static_cast<int>(c.mode), c.spot_check, c.cache_max_age_ms,
                         static_cast<int>(c.on_teacher_failure));
+    if (c.few_shots.k != 0) text += fmt::format("e {} {} {}|", c.few_shots.k, c.few_shots.stable, c.few_shots.tokens);
     for (const auto& signal : c.signals) text += fmt::format("s {} {} {}|", static_cast<int>(signal.kind), signal.samples, signal.peer);
   }
   for (const auto& t : policy.tasks) {
     text += fmt::format("t {} {} {} {} {} {} {} {} {}|", t.name, t.pin_teacher, t.match_header, t.match_model, t.escalate_below.value_or(-1), t.spot_check.value_or(-1),
                         t.alpha.value_or(-1), t.delta.value_or(-1), t.compare ? calibration::comparator_name(t.compare->comparator) : "");
+    if (t.few_shots || t.few_shots_stable || t.few_shot_tokens) text += fmt::format("e {} {} {}|", t.few_shots.value_or(-2), t.few_shots_stable.value_or(-2), t.few_shot_tokens.value_or(0));
   }
   return fmt::format("p{:012x}", hash64(text) >> 16);
 }
@@ -231,7 +233,7 @@ Result<Config> load_config(const ServeFlags& flags, const Environment& environme
   }
   if (flags.workers) config.server.workers = *flags.workers;
   if (config.server.workers == 0) config.server.workers = std::max(1U, std::thread::hardware_concurrency());
-  config.store.reactors = config.server.workers + 1;  // the last one is the promises'
+  config.store.reactors = config.server.workers + 2;  // the last two are the promises' and the lessons'
   if (config.server.listen.find(':') == std::string::npos) {
     return fail(ErrorKind::kConfig, fmt::format("'{}' is no address to listen on: write ADDRESS:PORT, e.g. 127.0.0.1:8080.", config.server.listen));
   }

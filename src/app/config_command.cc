@@ -82,6 +82,10 @@ void add_defaults(const Config& config, std::vector<Origin>& origins) {
     add(path + ".max_age", duration(cascade.max_age_ms));
     add(path + ".spot_check", fmt::format("{}", cascade.spot_check));
     add(path + ".label_budget_usd_per_day", cascade.label_budget_per_day ? format_usd(*cascade.label_budget_per_day, 2) : "none");
+    add(path + ".few_shots", few_shots_text(cascade.few_shots));
+    add(path + ".few_shots_stable", fmt::format("{}", cascade.few_shots.stable));
+    add(path + ".few_shot_tokens", fmt::format("{}", cascade.few_shots.tokens));
+    add(path + ".lesson_budget_usd_per_day", cascade.lesson_budget_per_day ? format_usd(*cascade.lesson_budget_per_day, 2) : "none");
     std::vector<std::string> signals;
     for (const cascade::SignalSpec& signal : cascade.signals) signals.push_back(signal_text(signal, policy));
     add(path + ".signals", signals.empty() ? "none" : fmt::format("{}", fmt::join(signals, ", ")));

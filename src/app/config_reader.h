@@ -30,6 +30,8 @@ class TableReader {
   const toml::table* table(std::string_view key);
   const toml::array* array(std::string_view key);
   bool has(std::string_view key) const { return table_ != nullptr && table_->contains(key); }
+  /// Whether it is there as a string, for keys that may be something else.
+  bool is_text(std::string_view key) const { return has(key) && table_->get(key)->is_string(); }
   /// Marks a key as known although nothing reads it.
   void allow(std::string_view key) { known_.insert(std::string(key)); }
 

@@ -111,7 +111,15 @@ Result<void> read_store(TableReader table, SectionContext& context) {
   APP_TRY(records, table.duration_ms("records"));
   if (records) config.store.records_max_age_ms = *records;
   context.policy.keep_bodies = config.store.keep_bodies;
-  APP_CHECK(refuse_future(table, {"url", "events", "redact"}));
+  APP_TRY(redact, table.strings("redact"));
+  if (redact) {
+    auto redactor = Redactor::create(*redact);
+    if (!redactor) return table.wrong("redact", redactor.error().message);
+    context.policy.redact = *redactor;
+  }
+  APP_TRY(lessons, table.duration_ms("lessons"));
+  if (lessons) config.store.lessons_max_age_ms = *lessons;
+  APP_CHECK(refuse_future(table, {"url", "events"}));
   return table.finish();
 }
 
@@ -274,6 +282,8 @@ Result<void> read_cascade(TableReader table, const std::string& name, SectionCon
   if (spot_check) cascade.spot_check = *spot_check;
   APP_TRY(budget, table.number("label_budget_usd_per_day", 0, 1e6));
   cascade.label_budget_per_day = Picousd{static_cast<std::int64_t>(budget.value_or(5.0) * static_cast<double>(kPicousdPerUsd))};
+  APP_TRY(lesson_budget, table.number("lesson_budget_usd_per_day", 0, 1e6));
+  cascade.lesson_budget_per_day = Picousd{static_cast<std::int64_t>(lesson_budget.value_or(5.0) * static_cast<double>(kPicousdPerUsd))};
   APP_TRY(cache_age, table.duration_ms("cache_max_age"));
   if (cache_age) cascade.cache_max_age_ms = *cache_age;
   APP_TRY(failure, table.string("on_teacher_failure"));
@@ -282,10 +292,13 @@ Result<void> read_cascade(TableReader table, const std::string& name, SectionCon
     cascade.on_teacher_failure = *failure == "student" ? cascade::OnTeacherFailure::kStudent : cascade::OnTeacherFailure::kError;
   }
   APP_CHECK(read_signals(table, cascade, context));
+  APP_TRY(few_shots, read_few_shots(table));
+  cascade.few_shots = {few_shots.k.value_or(0), few_shots.stable.value_or(0), few_shots.tokens.value_or(1'500)};
+  if (cascade.few_shots.k != 0 && !cascade.student) return table.wrong("few_shots", "are shown to a student, but `stages` has no \"student\"");
   APP_TRY(early, table.boolean("early_reject"));
   if (early && *early) return table.wrong("early_reject", "= true is not available in this version");
   APP_CHECK(refuse_future(table, {"escalate_between"}));
-  warn_future(table, context, {"lesson_budget_usd_per_day", "retrain", "hedge_above"});
+  warn_future(table, context, {"retrain", "hedge_above"});
   APP_CHECK(table.finish());
   if (cascade.spot_check == 0 && !cascade.escalate_below) {
     return table.wrong("spot_check", "= 0 leaves a promise that nobody watches: give it at least 0.001, or set escalate_below by hand");
@@ -327,6 +340,10 @@ Result<void> read_task(TableReader table, const std::string& name, SectionContex
   APP_TRY(delta, table.number("delta", 0.0001, 0.9999));
   task.delta = delta;
   if (below && (alpha || delta)) return table.wrong("escalate_below", "is a threshold by hand, outside the promise: it and alpha or delta exclude each other");
+  APP_TRY(few_shots, read_few_shots(table));
+  task.few_shots = few_shots.k;
+  task.few_shots_stable = few_shots.stable;
+  task.few_shot_tokens = few_shots.tokens;
   if (const toml::table* match = table.table("match")) {
     TableReader reader(match, table.path() + ".match", table.file(), context.config.origins);
     APP_TRY(header, reader.string("header"));

@@ -32,6 +32,14 @@ Result<void> read_task(TableReader table, const std::string& name, SectionContex
 Result<void> read_signals(TableReader& table, cascade::CascadeConfig& cascade, SectionContext& context);
 /// A signal as the file says it: "samples:3".
 std::string signal_text(const cascade::SignalSpec& signal, const cascade::Policy& policy);
+/// What a cascade or a task says of few-shots.
+struct FewShotKeys {
+  std::optional<int> k, stable;
+  std::optional<std::uint32_t> tokens;
+};
+Result<FewShotKeys> read_few_shots(TableReader& table);
+/// As the file says it: "5", "auto".
+std::string few_shots_text(const cascade::FewShotConfig& few_shots);
 Result<gateway::ApiKey> read_key(TableReader table);
 
 /// "IN,OUT" or two strings, in USD per 1M tokens.

@@ -166,7 +166,7 @@ TEST_F(ConfigTest, SecretsComeFromTheEnvironmentOnly) {
 }
 
 TEST_F(ConfigTest, WhatWouldNotBeEnforcedIsRefused) {
-  for (const char* section : {"[limits]\nmax_usd_per_day = 100.0\n", "[store]\nredact = [\"email\"]\n", "[server]\ntls_cert = \"x\"\n", "[alarms]\nwebhook = \"http://x\"\n",
+  for (const char* section : {"[limits]\nmax_usd_per_day = 100.0\n", "[server]\ntls_cert = \"x\"\n", "[alarms]\nwebhook = \"http://x\"\n",
                               "[tasks.t]\nspecialist = \"s\"\n"}) {
     EXPECT_NE(error(with_models(section)).find("not available"), std::string::npos) << section;
   }
@@ -228,10 +228,43 @@ TEST_F(ConfigTest, EveryKeyChangesSomething) {
   changed("", "", "alpha = 0.04", [](const Config& c) { return c.snapshot.policy->version; });
   changed("", "", "spot_check = 0.5", [&](const Config& c) { return cascade(c).spot_check; });
   changed("", "", "label_budget_usd_per_day = 1.0", [&](const Config& c) { return cascade(c).label_budget_per_day->value; });
+  changed("", "", "lesson_budget_usd_per_day = 1.0", [&](const Config& c) { return cascade(c).lesson_budget_per_day->value; });
   changed("", "", "cache_max_age = \"1s\"", [&](const Config& c) { return cascade(c).cache_max_age_ms; });
   changed("", "", "signals = [\"verbal\"]", [&](const Config& c) { return cascade(c).signals.size(); });
+  changed("", "", "few_shots = 5", [&](const Config& c) { return cascade(c).few_shots.k; });
+  changed("", "", "few_shots_stable = 5", [&](const Config& c) { return cascade(c).few_shots.stable; });
+  changed("", "", "few_shot_tokens = 5", [&](const Config& c) { return cascade(c).few_shots.tokens; });
   changed("", "", "on_teacher_failure = \"student\"", [&](const Config& c) { return cascade(c).on_teacher_failure; });
   changed("", "", "escalate_below = 0.79", [](const Config& c) { return c.snapshot.policy->version; });
+}
+
+TEST_F(ConfigTest, FewShotsOfCascadesAndTasks) {
+  const auto config = load(with_models("[tasks.intent]\nfew_shots = \"auto\"\n[tasks.tone]\nfew_shots = 0\n[tasks.other]\nfew_shot_tokens = 300\n", "", "few_shots = 5\nfew_shots_stable = 2"));
+  ASSERT_TRUE(config) << config.error().message;
+  const cascade::Policy& policy = *config->snapshot.policy;
+  const auto of = [&](const char* task) { return cascade::few_shots_of(policy.cascades[0], policy.find_task(task, "x")); };
+  EXPECT_EQ(of("unknown").k, 5);
+  EXPECT_EQ(of("unknown").stable, 2);
+  EXPECT_EQ(of("unknown").tokens, 1'500u);
+  EXPECT_EQ(of("intent").k, cascade::FewShotConfig::kAuto);
+  EXPECT_EQ(of("tone").k, 0);
+  EXPECT_EQ(of("tone").stable, 0);
+  EXPECT_EQ(of("other").k, 5);
+  EXPECT_EQ(of("other").tokens, 300u);
+  EXPECT_NE(error(with_models("", "", "few_shots = \"many\"")).find("\"auto\""), std::string::npos);
+  EXPECT_NE(error(with_models("", "", "few_shots = 21")).find("20"), std::string::npos);
+  EXPECT_NE(error(with_models("", "", "few_shots = 2\nfew_shots_stable = 3")).find("part of them"), std::string::npos);
+  EXPECT_NE(error(with_models("", "", "stages = [\"teacher\"]\nfew_shots = 2")).find("no \"student\""), std::string::npos);
+}
+
+TEST_F(ConfigTest, WhatIsRedactedIsNamed) {
+  const auto config = load(with_models("[store]\nredact = [\"email\", \"card\"]\nlessons = \"90d\"\n"));
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->snapshot.policy->redact.kinds(), Redactor::kEmail | Redactor::kCard);
+  EXPECT_EQ(config->store.lessons_max_age_ms, std::int64_t{90} * 24 * 3600 * 1000);
+  const auto wrong = load(with_models("[store]\nredact = [\"name\"]\n"));
+  ASSERT_FALSE(wrong);
+  EXPECT_NE(wrong.error().message.find("store.redact"), std::string::npos) << wrong.error().message;
 }
 
 TEST_F(ConfigTest, TasksAreFoundByNameHeaderAndModel) {

@@ -67,7 +67,7 @@ class ExportedLog : public testing::Test {
     std::ofstream(folder_ / "understudy.toml") << fmt::format(
         "[models.student]\nurl = \"http://{}/v1\"\nmodel = \"{}\"\nprice = {{ input = \"0.10\", output = \"0.40\" }}\n"
         "[models.teacher]\nurl = \"http://{}/v1\"\nmodel = \"{}\"\nprice = {{ input = \"2.50\", output = \"10\" }}\n"
-        "[cascade.default]\nescalate_below = 0.8\nspot_check = {}\nlabel_budget_usd_per_day = 100.0\n[tasks.ticket_intent]\ncompare = \"json\"\n",
+        "[cascade.default]\nescalate_below = 0.8\nspot_check = {}\nlabel_budget_usd_per_day = 100.0\nlesson_budget_usd_per_day = 0.0\n[tasks.ticket_intent]\ncompare = \"json\"\n",
         (*student)->address(), data->student_model, (*teacher)->address(), data->teacher->model(), coin);
     ServeFlags flags;
     flags.config = (folder_ / "understudy.toml").string();

@@ -24,7 +24,10 @@ Result<LabelNeed> need_of(const Config& config, const cascade::CascadeConfig& ca
   options.promise = {need.alpha, task != nullptr && task->delta ? *task->delta : cascade.delta};
   options.spot_check = task != nullptr && task->spot_check ? *task->spot_check : cascade.spot_check;
   options.max_age_us = cascade.max_age_ms * 1'000;
-  const auto ladder = cascade::make_ladder(policy, cascade);
+  auto ladder = cascade::make_ladder(policy, cascade, task);
+  auto decisions = cascade::read_few_shot_decisions(config.data);
+  if (!decisions) return fail(std::move(decisions.error()));
+  cascade::apply_decision(*decisions, cascade::promise_key(cascade.name, name), cascade::ladder_id(policy, cascade, task, ladder), ladder);
   const std::int64_t now_us = system_clock().wall().us;
   auto stored = cascade::load_promise(config.data, cascade::promise_key(cascade.name, name), now_us - options.max_age_us);
   if (!stored && stored.error().kind != ErrorKind::kNotFound) return fail(std::move(stored.error()));

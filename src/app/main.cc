@@ -13,6 +13,7 @@
 #include "app/doctor_command.h"
 #include "app/escalations_export.h"
 #include "app/explain_command.h"
+#include "app/lessons_command.h"
 #include "app/replay_command.h"
 #include "app/requests_command.h"
 #include "app/serve_command.h"
@@ -62,6 +63,10 @@ constexpr Command kCommands[] = {
     {"tasks", kLook, "The promise of each task: proven, warming, or never, and what is needed", run_tasks_command},
     {"tasks show", kLook, "One task: why its bill is what it is, and what would lower it", run_tasks_show_command},
     {"tasks pin", kLook, "Take a task off the cheap stages at once, or back: teacher or auto", run_tasks_pin_command},
+    {"lessons list", kLook, "What the teacher taught, by task, tenant or state", run_lessons_list_command},
+    {"lessons show", kLook, "One lesson: input, answers, reasoning, and what came of showing it", run_lessons_show_command},
+    {"lessons retire", kLook, "Take a lesson out of use", run_lessons_retire_command},
+    {"lessons export", kLook, "Lessons as JSON Lines", run_lessons_export_command},
     {"audit", kMeasure, "Where the money goes in your traces, and what would be saved", run_audit},
     {"eval", kMeasure, "What a cascade would do on recorded answers", run_eval},
     {"export outcomes", kMeasure, "The gateway's log in the form that eval reads", run_export_outcomes},

@@ -8,6 +8,7 @@
 #include "app/curve.h"
 #include "app/curve_text.h"
 #include "app/explain_report.h"
+#include "app/lessons_report.h"
 #include "app/nearest.h"
 #include "app/requests_report.h"
 #include "app/status_report.h"
@@ -15,6 +16,7 @@
 #include "base/clock.h"
 #include "base/ids.h"
 #include "base/json_writer.h"
+#include "store/store.h"
 
 namespace understudy::app {
 namespace {
@@ -181,6 +183,11 @@ Result<std::string> answer_status(const Source& source, const std::optional<std:
   auto status = reader->status();
   if (!status) return fail(status.error());
   StatusReport report{source.data, std::move(*status), task};
+  constexpr std::int64_t kDayUs = 86'400'000'000;
+  auto lessons = reader->lesson_totals();
+  auto spent = reader->lesson_spend(WallTime{report.status.now.us / kDayUs * kDayUs});
+  if (!lessons || !spent) return fail(lessons ? spent.error() : lessons.error());
+  report.lessons = {*lessons, *spent, source.live != nullptr ? source.live->lessons : std::nullopt};
   if (task) {
     std::vector<std::string_view> names;
     for (const store::TaskTotals& seen : report.status.tasks) names.push_back(seen.task);
@@ -273,6 +280,59 @@ Result<std::string> answer_alarms(const Source& source, const std::optional<std:
   const auto alarms = reader->alarms(from, limit);
   if (!alarms) return fail(alarms.error());
   return alarms_json(*alarms);
+}
+
+Result<std::string> answer_lessons(const Source& source, const LessonFilters& filters, bool full, const std::string& more, const Rendering& how) {
+  const WallTime now = system_clock().wall();
+  store::LessonFilter filter;
+  filter.task = filters.task;
+  filter.tenant = filters.tenant;
+  filter.limit = filters.limit;
+  filter.after = filters.after;
+  if (filters.state && !lessons::parse_state(*filters.state)) {
+    return fail(ErrorKind::kUsage, fmt::format("\"{}\" is no state of a lesson: candidate, active or retired", printable(*filters.state)));
+  }
+  filter.state = filters.state;
+  if (filters.since) {
+    const auto since = parse_since(*filters.since, now);
+    if (!since) return fail(since.error());
+    filter.since = *since;
+  }
+  auto reader = store::StoreReader::open(source.data);
+  if (!reader) return fail(reader.error());
+  const auto page = reader->lessons(filter);
+  if (!page) return fail(page.error());
+  if (how.json) return lessons_json(*page, full);
+  return lessons_text(*page, now, page->next ? fmt::format("{} --after {}", more, *page->next) : "", how.style);
+}
+
+Result<std::string> answer_lesson(const Source& source, const std::string& id, const Rendering& how) {
+  auto reader = store::StoreReader::open(source.data);
+  if (!reader) return fail(reader.error());
+  const auto record = reader->lesson(id);
+  if (!record) return fail(record.error());
+  const auto lesson = read_lesson(*record);
+  if (!lesson) return fail(lesson.error());
+  return how.json ? lesson_line(*lesson) : lesson_text(*lesson, system_clock().wall(), how.style);
+}
+
+Result<std::string> answer_retire(const Source& source, const std::string& id, const std::string& why, const Rendering& how) {
+  Result<void> done;
+  if (source.live != nullptr && source.live->retire_lesson) {
+    done = source.live->retire_lesson(id, std::nullopt, why);
+  } else {
+    auto store = store::Store::open(source.data);
+    if (!store && store.error().kind == ErrorKind::kConflict) {
+      return fail(ErrorKind::kConflict, fmt::format("a gateway uses {}: name it with --url, so that it stops using the lesson at once", source.data));
+    }
+    if (!store) return fail(store.error());
+    done = lessons::retire_stored(**store, id, why);
+  }
+  if (!done) return fail(done.error());
+  if (!how.json) return fmt::format("{}: retired, not shown to students any more.\n", printable(id));
+  std::string out;
+  JsonWriter(out).begin_object().field("schema", "understudy.retired/1").field("id", id).field("why", why).end_object();
+  return out + "\n";
 }
 
 Result<std::string> answer_pin(const Source& source, const std::string& name, const std::string& to, const Rendering& how) {

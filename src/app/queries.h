@@ -53,6 +53,16 @@ Result<std::string> answer_request(const Source& source, const std::string& id, 
 Result<std::string> answer_tasks(const Source& source, const Rendering& how);
 Result<std::string> answer_task(const Source& source, const std::string& name, const Rendering& how);
 Result<std::string> answer_alarms(const Source& source, const std::optional<std::string>& since, std::uint32_t limit);
+struct LessonFilters {
+  std::optional<std::string> task, tenant, state, since, after;
+  std::uint32_t limit = 50;
+};
+/// `more` as above, without --after. `full` as in lessons_report.h.
+Result<std::string> answer_lessons(const Source& source, const LessonFilters& filters, bool full, const std::string& more, const Rendering& how);
+Result<std::string> answer_lesson(const Source& source, const std::string& id, const Rendering& how);
+/// Through the running gateway where there is one, else by opening the store (kConflict where a gateway has it). `understudy.retired/1`.
+Result<std::string> answer_retire(const Source& source, const std::string& id, const std::string& why, const Rendering& how);
+
 /// Pins, or takes the pin off; the task must be known, or pinned already. `understudy.pin/1`, or a sentence.
 Result<std::string> answer_pin(const Source& source, const std::string& name, const std::string& to, const Rendering& how);
 

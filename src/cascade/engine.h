@@ -24,6 +24,8 @@
 #include "cascade/promise.h"
 #include "cascade/retry.h"
 #include "chat/answer.h"
+#include "lessons/few_shots.h"
+#include "lessons/offer.h"
 #include "net/deadline.h"
 #include "net/reactor.h"
 #include "net/timer.h"
@@ -70,7 +72,10 @@ struct EngineDeps {
   Random& random;
   PromiseService* promises = nullptr;  ///< null: nothing is ever proven, and without a threshold by hand the teacher serves (tests)
   bool await_durability = false;       ///< hold the last bytes back until the journal is on disk (`durability = "group"`)
-  std::size_t max_off_path = 256;      ///< calls for labels at once; beyond that a label is skipped and counted
+  lessons::LessonSink* lessons = nullptr;   ///< what escalations and disagreements teach goes there; null: nowhere
+  static constexpr std::size_t kMaxOffPath = 256;
+  std::size_t max_off_path = kMaxOffPath;      ///< calls for labels at once; beyond that a label is skipped and counted
+  const lessons::FewShots* few_shots = nullptr;   ///< null: no examples are shown
 };
 
 class Engine {

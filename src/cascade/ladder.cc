@@ -20,7 +20,7 @@ std::string_view signal_name(SignalKind kind) {
   return "self_check";
 }
 
-std::vector<Rung> make_ladder(const Policy& policy, const CascadeConfig& cascade) {
+std::vector<Rung> make_ladder(const Policy& policy, const CascadeConfig& cascade, const TaskConfig* task) {
   std::vector<Rung> ladder;
   const auto add = [&](Rung rung) {
     if (!rung.signal) rung.of = ladder.size();
@@ -37,6 +37,15 @@ std::vector<Rung> make_ladder(const Policy& policy, const CascadeConfig& cascade
     if (signal.kind == SignalKind::kSamples) name += fmt::format("{}", signal.samples);
     if (signal.kind == SignalKind::kPeer) name += fmt::format(":{}", policy.models[signal.peer].config.name);
     add({std::move(name), Stage::kStudent, *cascade.student, signal, first});
+  }
+  const FewShotConfig shots = few_shots_of(cascade, task);
+  if (shots.k != 0) {
+    Rung rung{std::string(store::kExamplesRung), Stage::kStudent, *cascade.student, {}, 0, lessons::FewShotPolicy{}};
+    rung.trial = shots.k == FewShotConfig::kAuto;
+    rung.examples->k = rung.trial ? 0 : shots.k;
+    rung.examples->stable = shots.stable;
+    rung.examples->tokens = shots.tokens;
+    add(std::move(rung));
   }
   for (const std::size_t model : cascade.more_students) add({policy.models[model].config.name, Stage::kStudent, model, {}, 0});
   return ladder;
@@ -71,6 +80,7 @@ std::string ladder_id(const Policy& policy, const CascadeConfig& cascade, const 
   for (const Rung& rung : ladder) {
     if (rung.stage == Stage::kCache || internal::is_learned(rung.stage)) continue;
     context += fmt::format("{} {}\n", rung.name, model(rung.model));
+    if (rung.examples) context += fmt::format("examples {}{}\n", rung.trial ? "trial " : "", lessons::policy_text(*rung.examples));
     if (rung.signal && rung.signal->kind == SignalKind::kPeer) context += model(rung.signal->peer);
   }
   const bool forgives = task != nullptr && task->forgive_harmless ? *task->forgive_harmless : cascade.forgive_harmless;

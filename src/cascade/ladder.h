@@ -11,6 +11,7 @@
 #include "calibration/promise/ladder.h"
 #include "cascade/attempt.h"
 #include "cascade/policy.h"
+#include "lessons/few_shots.h"
 
 namespace understudy::cascade {
 
@@ -21,9 +22,11 @@ struct Rung {
   std::size_t model = 0;              ///< who answers; not meant for the cache and the rungs that learn
   std::optional<SignalSpec> signal;   ///< looks at the answer of rung `of` again
   std::size_t of = 0;                 ///< itself where there is no signal
+  std::optional<lessons::FewShotPolicy> examples = {};   ///< it is shown lessons with the request; unusable where none are like it
+  bool trial = false;                 ///< how many are shown is still being found out: it is asked for labels, and never serves
 };
 
-std::vector<Rung> make_ladder(const Policy& policy, const CascadeConfig& cascade);
+std::vector<Rung> make_ladder(const Policy& policy, const CascadeConfig& cascade, const TaskConfig* task);
 
 /// Numbers of a student's answer: those of its logprobs, then ln(1 + bytes of the request). A rung with a signal has one
 /// more, the signal's; the cache has none.

@@ -33,6 +33,16 @@ std::optional<Picousd> PricedModel::cost(const PriceBook& book, const Usage& usa
   return book.cost(usage, query);
 }
 
+FewShotConfig few_shots_of(const CascadeConfig& cascade, const TaskConfig* task) {
+  FewShotConfig few_shots = cascade.few_shots;
+  if (task == nullptr) return few_shots;
+  few_shots.k = task->few_shots.value_or(few_shots.k);
+  few_shots.stable = task->few_shots_stable.value_or(few_shots.stable);
+  if (few_shots.k >= 0) few_shots.stable = std::min(few_shots.stable, few_shots.k);
+  few_shots.tokens = task->few_shot_tokens.value_or(few_shots.tokens);
+  return few_shots;
+}
+
 const TaskConfig* Policy::find_task(std::string_view named, std::string_view requested_model) const {
   for (const TaskConfig& task : tasks) {
     if (!named.empty() && (named == task.name || (!task.match_header.empty() && named == task.match_header))) return &task;

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/redact.h"
 #include "calibration/compare.h"
 #include "calibration/confidence.h"
 #include "chat/price_book.h"
@@ -57,6 +58,14 @@ struct SignalSpec {
   std::size_t peer = 0;     ///< kPeer: index in Policy::models
 };
 
+/// Lessons that the student is shown with a request (docs/guide/few-shots.md): a rung of its own, "student+examples".
+struct FewShotConfig {
+  static constexpr int kAuto = -1;   ///< found by trying 1, 3, 5 and 10 (few_shot_trial.h)
+  int k = 0;                     ///< at most so many, 0..20; 0: no such rung
+  int stable = 0;                ///< of them, the same for every request
+  std::uint32_t tokens = 1'500;  ///< of all of them together
+};
+
 /// The ordered stages of requests that name this cascade. The ladder that they make is in cascade/ladder.h.
 struct CascadeConfig {
   std::string name;
@@ -66,6 +75,7 @@ struct CascadeConfig {
   std::optional<std::size_t> student;   ///< index in Policy::models; nullopt: no student stage
   std::vector<std::size_t> more_students;   ///< asked after it, cheapest first
   std::vector<SignalSpec> signals;      ///< of `student`, asked in this order; each may turn out not to pay and is then not asked
+  FewShotConfig few_shots;              ///< of `student`
   std::size_t teacher = 0;
   std::optional<double> escalate_below; ///< by hand, outside the promise; nullopt: the promise decides
   double alpha = 0.05;
@@ -75,6 +85,7 @@ struct CascadeConfig {
   Mode mode = Mode::kLive;
   double spot_check = 0.02;
   std::optional<Picousd> label_budget_per_day;
+  std::optional<Picousd> lesson_budget_per_day;   ///< nullopt and 0: lessons are answer-only
   std::int64_t cache_max_age_ms = std::int64_t{30} * 24 * 3600 * 1000;
   OnTeacherFailure on_teacher_failure = OnTeacherFailure::kError;
 
@@ -91,8 +102,13 @@ struct TaskConfig {
   std::optional<double> escalate_below;
   std::optional<double> spot_check;
   std::optional<bool> forgive_harmless;
+  std::optional<int> few_shots, few_shots_stable;
+  std::optional<std::uint32_t> few_shot_tokens;
   std::optional<double> alpha, delta;   ///< with one of them the promise decides, also where the cascade has a threshold by hand
 };
+
+/// The task's own values where it has some, else the cascade's.
+FewShotConfig few_shots_of(const CascadeConfig& cascade, const TaskConfig* task);
 
 struct Policy {
   std::vector<PricedModel> models;
@@ -104,6 +120,7 @@ struct Policy {
   std::int64_t heartbeat_ms = 5000;
   int top_logprobs = 5;                  ///< asked of students when the client did not ask
   bool keep_bodies = true;
+  Redactor redact;                       ///< of every text before it is stored
   std::string version;                   ///< hash of all of the above
 
   /// The threshold by hand that a task's cheap stages serve at; nullopt: the promise decides.

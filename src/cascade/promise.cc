@@ -56,13 +56,13 @@ std::shared_ptr<const PromiseView> TaskPromise::view() const {
   return view_;
 }
 
-bool TaskPromise::offer(std::string request_id, LabelledRow row) {
+bool TaskPromise::offer(std::string request_id, LabelledRow row, int examples) {
   const std::lock_guard lock(mutex_);
   if (closed_.load(std::memory_order_relaxed) || queue_.size() >= kMostQueued) {
     lost_.fetch_add(1, std::memory_order_relaxed);
     return false;
   }
-  queue_.push_back({std::move(request_id), std::move(row)});
+  queue_.push_back({std::move(request_id), std::move(row), examples});
   if (wake_ == nullptr || queue_.size() > 1) return true;  // told already
   const std::lock_guard wake(wake_->mutex);
   wake_->pending = true;
@@ -89,6 +89,7 @@ struct PromiseService::Kept {
   std::string cascade;
   bool forgives = false;
   std::optional<calibration::ComparatorSpec> compare;
+  FewShotTrial trial;                    ///< of examples
   std::optional<PromiseKeeper> keeper;   ///< nullopt: by hand, or not loaded yet
   std::shared_ptr<const calibration::RungLearner> learner;
 };
@@ -144,6 +145,13 @@ class PromiseService::Log final : public calibration::KeeperLog {
 PromiseService::PromiseService(PromiseServiceOptions options)
     : options_(std::move(options)), clock_(options_.clock != nullptr ? *options_.clock : system_clock()) {
   read_pins();
+  if (!options_.data.empty()) {
+    if (auto decisions = read_few_shot_decisions(options_.data)) {
+      few_shots_ = std::move(*decisions);
+    } else {
+      log::error("{}", decisions.error().message);
+    }
+  }
   thread_ = std::thread([this] { run(); });
 }
 
@@ -166,6 +174,7 @@ void PromiseService::run() {
     lock.unlock();
     if (const MonoTime now = clock_.mono(); now >= pins_read.plus_ms(options_.tick_ms)) {
       read_pins();
+      if (options_.few_shots != nullptr) options_.few_shots->refresh();
       pins_read = now;
     }
     work();
@@ -198,10 +207,11 @@ calibration::KeeperOptions PromiseService::options_for(const CascadeConfig& casc
 }
 
 std::shared_ptr<TaskPromise> PromiseService::task(const Policy& policy, const CascadeConfig& cascade, const TaskConfig* config, std::string_view task) {
-  auto ladder = make_ladder(policy, cascade);
+  auto ladder = make_ladder(policy, cascade, config);
   std::string id = cascade::ladder_id(policy, cascade, config, ladder);
   const auto by_hand = Policy::by_hand(cascade, config);
   std::unique_lock lock(tasks_mutex_);
+  if (apply_decision(few_shots_, promise_key(cascade.name, task), id, ladder)) id = cascade::ladder_id(policy, cascade, config, ladder);
   std::string key = promise_key(cascade.name, task);
   auto found = kept_.find(key);
   if (found == kept_.end() && kept_.size() >= kMostTasks && !task.empty() && config == nullptr) {
@@ -421,8 +431,10 @@ void PromiseService::work() {
           continue;
         }
       }
+      count_row(task.ladder(), queued.row, queued.examples, kept->trial);
       keeper.add(std::move(queued.row), clock_.wall().us, log);
     }
+    look_at_examples(*kept);
     count_windows(*kept);
     const bool advanced = keeper.wants_advance(clock_.wall().us);
     if (advanced) keeper.advance(clock_.wall().us, log);
@@ -463,6 +475,47 @@ void PromiseService::fit_next(const std::vector<std::shared_ptr<Kept>>& all) {
   }
 }
 
+void PromiseService::look_at_examples(Kept& kept) {
+  TaskPromise& task = *kept.task;
+  const auto pair = paired_rungs(task.ladder());
+  if (!pair || task.replaced()) return;
+  const FewShotUplift all = kept.trial.uplift();
+  FewShotDecision decision;
+  decision.ladder = task.ladder_id();
+  if (kept.trial.useless()) {
+    decision.why = fmt::format("no examples are shown any more: on {} labelled requests they made {} answers right and {} wrong", all.rows, all.better, all.worse);
+  } else if (const auto k = task.ladder()[pair->with].trial ? kept.trial.decided() : std::nullopt) {
+    const FewShotUplift best = kept.trial.uplift(*k);
+    decision.k = *k;
+    decision.why = fmt::format("{} examples are shown from now on: uplift {:+.3f} ({:+.3f} to {:+.3f}) on {} of {} labelled requests", *k, best.mean, best.low, best.high, best.rows, all.rows);
+  } else {
+    return;
+  }
+  FewShotDecisions decisions;
+  {
+    const std::lock_guard lock(tasks_mutex_);
+    decisions = few_shots_;
+  }
+  decisions[task.key()] = decision;
+  if (!options_.data.empty()) {
+    if (auto written = write_few_shot_decisions(options_.data, decisions); !written) {
+      if (kept.trial.uplift().rows % 50 == 0) log::error("examples of {}: {}", task.key(), written.error().message);
+      return;   // decided again with the next row
+    }
+  }
+  log::info("examples of {}: {}; the promise is proven anew", task.key(), decision.why);
+  if (options_.journal != nullptr) {
+    store::AlarmEvent event;
+    event.name = "few_shots";
+    event.subject = task.key();
+    event.message = decision.why;
+    options_.journal->append(event);
+  }
+  const std::lock_guard lock(tasks_mutex_);
+  few_shots_ = std::move(decisions);
+  task.closed_.store(true, std::memory_order_relaxed);   // the next request gets the new ladder
+}
+
 std::vector<TaskReport> PromiseService::reports() const {
   const std::lock_guard work(work_mutex_);
   const std::lock_guard lock(tasks_mutex_);
@@ -477,6 +530,8 @@ std::vector<TaskReport> PromiseService::reports() const {
     r.options = kept->options;
     r.rungs = rung_specs(kept->task->ladder());
     r.rows_lost = kept->task->lost_.load(std::memory_order_relaxed);
+    r.uplift = kept->trial.uplift();
+    if (const auto decision = few_shots_.find(key); decision != few_shots_.end()) r.few_shots = decision->second.why;
     if (!kept->keeper) continue;
     r.promise = kept->keeper->report(clock_.wall().us);
     r.policy = kept->keeper->policy();

@@ -25,6 +25,7 @@
 
 #include "base/clock.h"
 #include "calibration/promise/keeper.h"
+#include "cascade/few_shot_trial.h"
 #include "cascade/ladder.h"
 #include "cascade/policy.h"
 #include "store/journal.h"
@@ -75,13 +76,18 @@ class TaskPromise {
   bool pinned() const { return pinned_.load(std::memory_order_relaxed); }   ///< `understudy tasks pin T teacher`
 
   /// Hands a labelled row to the service. False: its queue is full or the task was replaced; the row is lost and counted.
-  bool offer(std::string request_id, calibration::LabelledRow row);
+  /// @param examples  that the student was shown at most, where that is being tried out; 0: as the ladder says
+  bool offer(std::string request_id, calibration::LabelledRow row, int examples = 0);
+
+  /// Another promise has taken its place, or will: ask the service again.
+  bool replaced() const { return closed_.load(std::memory_order_relaxed); }
 
  private:
   friend class PromiseService;
   struct Queued {
     std::string request_id;
     calibration::LabelledRow row;
+    int examples = 0;
   };
   static constexpr std::size_t kMostQueued = 10'000;
 
@@ -108,6 +114,8 @@ struct TaskReport {
   calibration::PromiseReport promise;
   std::shared_ptr<const calibration::LadderPolicy> policy;     ///< null: the teacher serves
   std::uint64_t rows_lost = 0;
+  FewShotUplift uplift;                                        ///< of examples, since the start; without rows where none are shown
+  std::string few_shots;                                       ///< what a trial has found; "" where it has found nothing
 };
 
 struct PromiseServiceOptions {
@@ -115,7 +123,8 @@ struct PromiseServiceOptions {
   std::filesystem::path data;               ///< to load evidence from, and for pins; "": neither
   const Clock* clock = nullptr;             ///< nullptr: system_clock()
   std::uint64_t seed = 1;
-  std::int64_t tick_ms = 250;               ///< pins are looked at, windows of requests counted
+  std::int64_t tick_ms = 250;               ///< pins are looked at, windows of requests counted, lessons taken in
+  lessons::FewShots* few_shots = nullptr;   ///< kept up to date with its book; null: there is none
 };
 
 class PromiseService {
@@ -157,6 +166,7 @@ class PromiseService {
   void load_keeper(Kept& kept);
   void publish(Kept& kept);
   void count_windows(Kept& kept);
+  void look_at_examples(Kept& kept);
   void read_pins();
   void take_feedback();
   void fit_next(const std::vector<std::shared_ptr<Kept>>& all);
@@ -170,6 +180,7 @@ class PromiseService {
   std::shared_ptr<const Policy> policy_;                                ///< guarded, like what follows
   std::map<std::string, std::shared_ptr<Kept>, std::less<>> kept_;      ///< by key
   std::map<std::string, bool, std::less<>> pins_;                       ///< by task
+  FewShotDecisions few_shots_;
   std::string pins_text_;               ///< of the last complaint about the file
 
   std::mutex feedback_mutex_;

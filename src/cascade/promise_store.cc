@@ -1,15 +1,12 @@
 // Promises as the store and the data directory have them.
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <simdjson.h>
-#include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
 #include <fstream>
 #include <sstream>
 
 #include "base/json_writer.h"
+#include "cascade/internal/replace_file.h"
 #include "cascade/promise.h"
 #include "store/queries.h"
 
@@ -134,19 +131,7 @@ Result<void> write_pin(const std::filesystem::path& data, const std::string& tas
   for (const auto& [name, pinned] : *pins) w.field(name, pinned ? "teacher" : "auto");
   w.end_object().end_object();
   json += '\n';
-  const std::filesystem::path file = pins_file(data);
-  const std::string scratch = fmt::format("{}.{}", file.string(), ::getpid());
-  const auto failed = [&](std::string_view what) { return fail(ErrorKind::kIo, fmt::format("cannot {} {}: {}", what, file.string(), std::strerror(errno))); };
-  const int fd = ::open(scratch.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  if (fd < 0) return failed("write");
-  const bool whole = ::write(fd, json.data(), json.size()) == static_cast<ssize_t>(json.size()) && ::fsync(fd) == 0;
-  ::close(fd);
-  if (!whole || ::rename(scratch.c_str(), file.c_str()) != 0) {
-    auto error = failed("write");
-    ::unlink(scratch.c_str());
-    return error;
-  }
-  return {};
+  return internal::replace_file(pins_file(data), json);
 }
 
 }  // namespace understudy::cascade

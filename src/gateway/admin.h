@@ -15,10 +15,11 @@
 #include "base/money.h"
 #include "cascade/policy.h"
 #include "cascade/promise.h"
+#include "lessons/service.h"
 
 namespace understudy::gateway {
 
-enum class AdminRoute { kPage, kStatus, kCurve, kTasks, kTask, kPin, kAlarms, kRequests, kRequest, kEscalations, kReload, kOpenapi, kCalls };
+enum class AdminRoute { kPage, kStatus, kCurve, kTasks, kTask, kPin, kAlarms, kRequests, kRequest, kEscalations, kLessons, kLesson, kRetireLesson, kReload, kOpenapi, kCalls };
 
 /// One admin route, as docs and errors name it: "{}" in `path` stands for one part that the caller fills in.
 struct AdminRouteInfo {
@@ -33,6 +34,9 @@ struct LiveGateway {
   std::shared_ptr<const cascade::Policy> policy;
   std::vector<cascade::TaskReport> tasks;
   Picousd label_spent_today;
+  std::optional<lessons::LessonReport> lessons;   ///< nullopt: nothing is recorded
+  /// LessonService::retire; empty where there is none.
+  std::function<Result<void>(const std::string& id, const std::optional<std::string>& tenant, const std::string& why)> retire_lesson;
   /// Takes a task off the cheap stages, or back (PromiseService::pin).
   std::function<Result<void>(const std::string& task, bool to_teacher)> pin;
 };

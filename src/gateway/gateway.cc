@@ -3,6 +3,8 @@
 #include <condition_variable>
 #include <future>
 
+#include "base/log.h"
+#include "gateway/internal/lesson_plan.h"
 #include "gateway/internal/service.h"
 #include "gateway/internal/shared.h"
 #include "store/queries.h"
@@ -29,6 +31,7 @@ void start_promises(Shared& shared, const Snapshot& snapshot, unsigned workers) 
   options.data = shared.options.data;
   options.clock = shared.options.server.clock;
   options.seed = shared.options.seed != 0 ? shared.options.seed : entropy64();
+  options.few_shots = shared.few_shots.get();
   shared.promises = std::make_unique<cascade::PromiseService>(std::move(options));
   shared.promises->configure(snapshot.policy);
   shared.promise_figures = std::make_unique<internal::PromiseFigures>(*shared.promises, shared.options.data, shared.options.server.clock->wall());
@@ -40,6 +43,22 @@ void start_promises(Shared& shared, const Snapshot& snapshot, unsigned workers) 
   if (const auto spent = reader->label_spend(WallTime{now.us / kDayUs * kDayUs})) {
     shared.label_budget.restore(Picousd{static_cast<std::int64_t>(std::min<Int128>(spent->value, INT64_MAX))}, now);
   }
+}
+
+/// What was learned, and the thread that goes on learning. Nothing to learn from where nothing is recorded.
+Result<void> start_lessons(Shared& shared, const Snapshot& snapshot, unsigned workers) {
+  if (shared.store == nullptr || shared.options.data.empty()) return {};
+  lessons::LessonServiceOptions options;
+  options.journal = &shared.store->journal(workers + 1);
+  options.data = shared.options.data;
+  options.clock = shared.options.server.clock;
+  options.client = shared.options.client;
+  auto service = lessons::LessonService::start(std::move(options), internal::lesson_plan(snapshot.policy));
+  if (!service) return fail(std::move(service.error()));
+  shared.lessons = std::move(*service);
+  shared.few_shots = std::make_unique<lessons::FewShots>(shared.lessons->book());
+  shared.few_shots->refresh();
+  return {};
 }
 
 }  // namespace
@@ -58,6 +77,7 @@ Result<std::unique_ptr<Gateway>> Gateway::start(GatewayOptions options, Snapshot
   const unsigned workers = shared.options.server.workers;
   for (unsigned i = 0; i < workers; ++i) shared.counters.push_back(std::make_unique<cascade::Counters>());
   impl->services.resize(workers);
+  if (auto learning = start_lessons(shared, shared.snapshot, workers); !learning) return fail(std::move(learning.error()));
   start_promises(shared, shared.snapshot, workers);
   Impl* raw = impl.get();
   auto server = net::Server::create(shared.options.server, [raw](net::Reactor& reactor) -> Result<std::unique_ptr<net::Service>> {
@@ -92,6 +112,9 @@ Result<void> Gateway::reload(Snapshot snapshot) {
   }
   // From here on requests under the old policy get no version that the new one would not have.
   if (!failed) impl_->shared->promises->configure(snapshot.policy);
+  if (!failed && impl_->shared->lessons) {
+    if (auto done = impl_->shared->lessons->configure(internal::lesson_plan(snapshot.policy)); !done) log::warn("lessons: {}", done.error().message);
+  }
   std::vector<std::promise<void>> installed(workers);
   for (unsigned i = 0; i < workers; ++i) {
     // A runtime belongs to its reactor: one that is not put in force must be destroyed there too.

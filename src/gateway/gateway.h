@@ -49,7 +49,7 @@ struct GatewayOptions {
 class Gateway {
  public:
   /// Starts the reactors and returns once all accept. `store` may be null (nothing recorded) and must outlive the gateway; it has
-  /// a journal for each worker and one more, for the promises.
+  /// a journal for each worker and two more, for the promises and the lessons.
   /// Errors: the listener's (kConfig), a model's URL (kConfig).
   static Result<std::unique_ptr<Gateway>> start(GatewayOptions options, Snapshot snapshot, store::Store* store);
   ~Gateway();

@@ -406,9 +406,14 @@ class StoreReader {
   Result<std::uint64_t> promise_rows(std::string_view task, std::optional<WallTime> since,
                                      const std::function<bool(const PromiseRowRecord&)>& visit);
 
+  /// Whether a labelled row was made of this request, and if so whether one of them is the exact test's alone.
+  Result<std::optional<bool>> is_test_row(std::string_view request_id);
+
   Result<LessonPage> lessons(const LessonFilter& filter);
   /// kNotFound: no such lesson, or none of this tenant.
   Result<LessonRecord> lesson(std::string_view lesson_id, const std::optional<std::string>& tenant = {});
+  /// Of all lessons there are, in no order.
+  Result<std::vector<std::string>> lesson_ids();
   Result<LessonTotals> lesson_totals();
   /// What was spent on lessons in the hours (UTC) from the one of `since` on.
   Result<PicousdSum> lesson_spend(WallTime since);

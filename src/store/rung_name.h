@@ -6,8 +6,9 @@
 namespace understudy::store {
 
 inline constexpr std::string_view kSignalRungPrefix = "student+";   ///< "student+self_check"
+inline constexpr std::string_view kExamplesRung = "student+examples";   ///< the student's answer to the request with examples: an answer of its own
 
 /// Whether an attempt made for this rung looked at another one's answer.
-inline bool is_signal_rung(std::string_view rung) { return rung.starts_with(kSignalRungPrefix); }
+inline bool is_signal_rung(std::string_view rung) { return rung.starts_with(kSignalRungPrefix) && rung != kExamplesRung; }
 
 }  // namespace understudy::store

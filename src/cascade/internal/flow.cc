@@ -68,6 +68,7 @@ net::Awaitable<void> Flow::run() {
     co_await live();
     start_labels();
     offer_escalation();
+    offer_lesson();
   }
 }
 
@@ -144,16 +145,31 @@ bool Flow::try_learned(std::size_t rung, double threshold) {
 }
 
 net::Awaitable<Attempt*> Flow::ask_student(std::size_t rung) {
-  Attempt& student = new_attempt(Stage::kStudent, promise_->ladder()[rung].model);
+  const Rung& spec = promise_->ladder()[rung];
+  const Delivery delivery = request_.stream ? Delivery::kCollect : Delivery::kPlain;
+  const internal::ShownExamples* examples = nullptr;
+  if (spec.examples) {
+    auto shown = internal::show_examples(deps_, spec, lesson_scope(), request_, context_.body, input_hash(), 0);
+    if (!shown) co_return nullptr;
+    examples = &(examples_[rung] = std::move(*shown));
+    if (!coin_heads_) internal::record_examples(deps_, decision_.request_id, *examples, std::nullopt);
+  }
+  Attempt& student = new_attempt(Stage::kStudent, spec.model);
   student.rung = rung;
   const auto calls = subject();
-  co_await internal::call_model(calls, student, request_.stream ? Delivery::kCollect : Delivery::kPlain);
+  if (examples != nullptr) {
+    co_await internal::call_with_examples(calls, *examples, student, delivery);
+  } else {
+    co_await internal::call_model(calls, student, delivery);
+  }
   student.confidence = confidence_of(student, rung);
   co_return &student;
 }
 
 net::Awaitable<bool> Flow::try_student(std::size_t rung, double threshold) {
-  Attempt& student = *co_await ask_student(rung);
+  Attempt* const asked = co_await ask_student(rung);
+  if (asked == nullptr) co_return false;
+  Attempt& student = *asked;
   decision_.confidence = student.confidence;
   decision_.threshold = threshold;
   if (client_left()) co_return true;  // nobody waits for the teacher
@@ -237,7 +253,7 @@ net::Awaitable<void> Flow::student_only() {
   co_await internal::call_model(calls, student, request_.stream ? Delivery::kCollect : Delivery::kPlain);
   for (std::size_t i = 0; i < promise_->ladder().size(); ++i) {
     const Rung& rung = promise_->ladder()[i];
-    if (rung.stage == Stage::kStudent && !rung.signal && rung.model == student.model) student.rung = i;
+    if (rung.stage == Stage::kStudent && !rung.signal && !rung.examples && rung.model == student.model) student.rung = i;
   }
   if (student.rung) student.confidence = confidence_of(student, *student.rung);
   decision_.confidence = student.confidence;
@@ -321,8 +337,9 @@ void Flow::toss_coin() {
 }
 
 std::optional<double> Flow::threshold_of(std::size_t rung) const {
+  if (promise_->ladder()[rung].trial) return std::nullopt;
   if (view_->policy) return view_->policy->rungs[rung].threshold;
-  if (!promise_->by_hand() || promise_->ladder()[rung].signal || internal::is_learned(promise_->ladder()[rung].stage)) return std::nullopt;
+  if (!promise_->by_hand() || promise_->ladder()[rung].signal || promise_->ladder()[rung].examples || internal::is_learned(promise_->ladder()[rung].stage)) return std::nullopt;
   return promise_->ladder()[rung].stage == Stage::kCache ? 0 : *promise_->by_hand();
 }
 
@@ -384,15 +401,15 @@ Attempt& Flow::new_attempt(Stage stage, std::size_t model) {
 
 std::shared_ptr<TaskPromise> Engine::promise_of(const Policy& policy, const CascadeConfig& cascade, const TaskConfig* config, std::string_view task) {
   auto& known = tasks_[&cascade];
-  if (const auto found = known.find(task); found != known.end()) return found->second;
+  if (const auto found = known.find(task); found != known.end() && !found->second->replaced()) return found->second;
   std::shared_ptr<TaskPromise> promise;
   if (deps_.promises != nullptr) {
     promise = deps_.promises->task(policy, cascade, config, task);
   } else {
-    auto ladder = make_ladder(policy, cascade);
+    auto ladder = make_ladder(policy, cascade, config);
     promise = std::make_shared<TaskPromise>(promise_key(cascade.name, task), std::string(task), std::move(ladder), "", Policy::by_hand(cascade, config));
   }
-  if (known.size() < 4'096) known.emplace(task, promise);  // clients name tasks: they must not fill the memory
+  if (known.size() < 4'096) known.insert_or_assign(std::string(task), promise);  // clients name tasks: they must not fill the memory
   return promise;
 }
 

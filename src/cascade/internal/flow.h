@@ -9,6 +9,7 @@
 #include "cascade/attempt.h"
 #include "cascade/engine.h"
 #include "cascade/internal/call_model.h"
+#include "cascade/internal/examples.h"
 #include "cascade/internal/label_job.h"
 #include "cascade/internal/learned.h"
 #include "cascade/internal/signals.h"
@@ -76,6 +77,10 @@ class Flow {
   void start_labels();
   std::vector<internal::RungTrace> traces() const;
   void offer_escalation();
+  lessons::LessonScope lesson_scope() const;
+  std::uint64_t input_hash() const { return canonical_.empty() ? hash64(context_.body) : cache_key_.content.low; }
+  void offer_lesson();
+  lessons::LessonOffer lesson_frame(lessons::Provenance provenance) const;
   calibration::LabelledRow row_frame(calibration::LabelSource source) const;
 
   Engine& engine_;
@@ -104,6 +109,7 @@ class Flow {
   std::shared_ptr<const CachedAnswer> cached_;     ///< the same where it is what is served
   std::map<std::size_t, SignalReading> signals_;   ///< by rung
   std::optional<internal::LearnedReading> learned_;
+  std::map<std::size_t, internal::ShownExamples> examples_;   ///< by rung that was asked with them
   std::string_view label_source_;
   std::optional<bool> agrees_;
   bool recorded_ = false;

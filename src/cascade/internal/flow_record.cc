@@ -3,6 +3,7 @@
 
 #include "cascade/internal/flow.h"
 #include "cascade/internal/label_job.h"
+#include "cascade/internal/lesson_offer.h"
 
 namespace understudy::cascade {
 
@@ -55,6 +56,10 @@ void Flow::record(int status, std::string_view error) {
     } else if (keep_bodies && attempt.ok()) {
       answer = attempt.completion.message.in(attempt.body);
     }
+    if (policy_.redact.any() && !answer.empty()) {
+      rendered = policy_.redact.json(answer);
+      answer = rendered;
+    }
     const std::string_view rung = attempt.rung ? std::string_view(promise_->ladder()[*attempt.rung].name) : std::string_view{};
     const store::AttemptEvent event = internal::attempt_event(policy_, attempt, decision_.request_id, rung, answer);
     deps_.journal->append(event);
@@ -102,7 +107,14 @@ void Flow::record(int status, std::string_view error) {
   event.latency_us = latency_us;
   event.overhead_us = decision_.overhead_us;
   // A request that was refused before anyone was asked keeps no text: the error says enough.
-  if (keep_bodies && (cached_ || !attempts_.empty())) event.body = context_.body;
+  std::string redacted;
+  if (keep_bodies && (cached_ || !attempts_.empty())) {
+    event.body = context_.body;
+    if (policy_.redact.any()) {
+      redacted = policy_.redact.json(context_.body);
+      event.body = redacted;
+    }
+  }
   deps_.journal->append(event);
 }
 
@@ -125,9 +137,13 @@ std::optional<double> Flow::shadow_threshold() const {
   return std::nullopt;
 }
 
+lessons::LessonScope Flow::lesson_scope() const {
+  return {std::string(context_.tenant), route_.cascade->name, std::string(task_name_), request_.prompt_hash};
+}
+
 calibration::LabelledRow Flow::row_frame(calibration::LabelSource source) const {
   calibration::LabelledRow row;
-  row.input = canonical_.empty() ? hash64(context_.body) : cache_key_.content.low;
+  row.input = input_hash();
   row.propensity = source == calibration::LabelSource::kEscalation ? 1 : coin_probability_;
   row.use = test_row_ && source != calibration::LabelSource::kEscalation ? calibration::RowUse::kTest : calibration::RowUse::kFit;
   row.source = source;
@@ -170,7 +186,7 @@ void Flow::start_labels() {
   read_learned();
   job->rungs = traces();
   // Under a threshold by hand nothing is learned from signals: they are not paid for.
-  for (std::size_t i = 0; i < job->rungs.size(); ++i) job->rungs[i].asked |= promise_->by_hand() && promise_->ladder()[i].signal;
+  for (std::size_t i = 0; i < job->rungs.size(); ++i) job->rungs[i].asked |= promise_->by_hand() && (promise_->ladder()[i].signal || promise_->ladder()[i].examples);
   for (const Attempt& attempt : attempts_) {
     if (attempt.stage != Stage::kTeacher || !attempt.ok()) continue;
     if (auto answer = answer_of(attempt)) job->teacher = std::move(*answer);
@@ -188,7 +204,11 @@ void Flow::start_labels() {
   for (std::size_t i = 0; i < job->rungs.size(); ++i) {
     const Rung& rung = promise_->ladder()[i];
     if (job->rungs[i].asked) continue;
-    if (!rung.signal) {
+    if (rung.examples && usage) {
+      Usage longer = *usage;
+      longer.input += rung.examples->tokens;
+      add(policy_.models[rung.model].cost(*policy_.prices, longer, deps_.reactor.clock().wall()));
+    } else if (!rung.signal) {
       add(price_of(rung.model));
     } else if (usage) {
       add(internal::foreseen_cost(policy_, rung, *usage, deps_.reactor.clock().wall()));
@@ -212,8 +232,41 @@ void Flow::start_labels() {
   job->source = shadow ? "shadow" : "coin";
   job->next_attempt = static_cast<std::uint8_t>(attempts_.size());
   job->keep_bodies = policy_.keep_bodies;
+  job->scope = lesson_scope();
+  job->examples = std::move(examples_);
   job->row = row_frame(shadow ? calibration::LabelSource::kShadow : calibration::LabelSource::kCoin);
+  // What the exact test has drawn is its alone. Under a threshold by hand there is no test.
+  const bool of_test = test_row_ && !promise_->by_hand();
+  if (deps_.lessons != nullptr && policy_.keep_bodies && !of_test) {
+    job->lesson = lesson_frame(decision_.escalated ? lessons::Provenance::kEscalation : lessons::Provenance::kSpotCheck);
+    job->served_rung = decision_.rung;
+  }
   engine_.off_path_.spawn(internal::run_label_job(&engine_.deps_, &deps_.label_budget, std::move(job), engine_.off_path_.token()));
+}
+
+lessons::LessonOffer Flow::lesson_frame(lessons::Provenance provenance) const {
+  lessons::LessonOffer offer;
+  offer.request_id = decision_.request_id;
+  offer.scope = lesson_scope();
+  offer.input_hash = input_hash();
+  offer.provenance = provenance;
+  offer.teacher_model = policy_.models[route_.cascade->teacher].config.name;
+  offer.teacher_cost = decision_.teacher_cost;
+  offer.student_confidence = decision_.confidence;
+  return offer;
+}
+
+/// An escalation teaches what the student did not know. Where the coin fell, the label job offers it instead.
+void Flow::offer_lesson() {
+  if (deps_.lessons == nullptr || coin_heads_ || !policy_.keep_bodies || !decision_.escalated || decision_.served_by != Stage::kTeacher) return;
+  const auto teacher = std::find_if(attempts_.begin(), attempts_.end(), [](const Attempt& a) { return a.stage == Stage::kTeacher && a.ok(); });
+  if (teacher == attempts_.end()) return;
+  const auto answer = answer_of(*teacher);
+  if (!answer) return;
+  lessons::LessonOffer offer = lesson_frame(lessons::Provenance::kEscalation);
+  if (!internal::complete_lesson(offer, promise_->ladder(), traces(), "", task_, *answer)) return;
+  offer.body = context_.body;
+  deps_.lessons->offer(std::move(offer));
 }
 
 /// What the teacher's answer to an unsure request teaches about confidence; it is no test, for unsure requests are no sample.

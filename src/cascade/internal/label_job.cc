@@ -3,6 +3,7 @@
 #include "base/json_writer.h"
 #include "cascade/internal/call_model.h"
 #include "cascade/internal/learned.h"
+#include "cascade/internal/lesson_offer.h"
 
 namespace understudy::cascade::internal {
 namespace {
@@ -50,9 +51,15 @@ class Caller {
  public:
   Caller(const CallSubject& subject, LabelJob& job) : subject_(subject), job_(job) {}
 
-  net::Awaitable<std::optional<chat::Answer>> ask(Stage stage, std::size_t model, std::optional<std::size_t> rung, RungTrace* trace) {
+  /// @param examples  shown with the request; null: none are
+  net::Awaitable<std::optional<chat::Answer>> ask(Stage stage, std::size_t model, std::optional<std::size_t> rung, RungTrace* trace,
+                                                  const ShownExamples* examples = nullptr) {
     Attempt& attempt = next(stage, model, rung);
-    co_await call_model(subject_, attempt, Delivery::kPlain);
+    if (examples != nullptr) {
+      co_await call_with_examples(subject_, *examples, attempt, Delivery::kPlain);
+    } else {
+      co_await call_model(subject_, attempt, Delivery::kPlain);
+    }
     if (trace != nullptr) {
       trace->cost_usd = usd(attempt.cost);
       trace->features = attempt.features;
@@ -95,7 +102,7 @@ class Caller {
       spent_ = spent_ && attempt.cost ? std::optional(*spent_ + *attempt.cost) : std::nullopt;
       if (subject_.deps.journal == nullptr) continue;
       std::string json;
-      if (job_.keep_bodies && answer) json = chat::message_json(*answer);
+      if (job_.keep_bodies && answer) json = subject_.runtime.policy->redact.json(chat::message_json(*answer));
       const std::string_view rung = attempt.rung ? std::string_view(job_.promise->ladder()[*attempt.rung].name) : std::string_view{};
       const store::AttemptEvent event = attempt_event(*subject_.runtime.policy, attempt, job_.request_id, rung, json);
       subject_.deps.journal->append(event);
@@ -248,7 +255,16 @@ net::Awaitable<void> run_label_job(const EngineDeps* deps, LabelBudget* budget, 
       RungTrace& trace = job->rungs[i];
       if (trace.asked) continue;
       trace.asked = true;
-      if (!ladder[i].signal) {
+      if (ladder[i].examples) {
+        // Test rows see what would be served; from fit rows lessons are held back now and then.
+        const double withhold = job->row.use == calibration::RowUse::kFit ? kWithhold : 0;
+        Rung rung = ladder[i];
+        if (rung.trial) rung.examples->k = job->examples_tried = FewShotTrial::draw(deps->random);
+        auto shown = show_examples(*deps, rung, job->scope, *request, job->body, job->row.input, withhold);
+        if (!shown) continue;
+        const ShownExamples& examples = job->examples[i] = std::move(*shown);
+        trace.answer = co_await caller.ask(Stage::kStudent, ladder[i].model, i, &trace, &examples);
+      } else if (!ladder[i].signal) {
         trace.answer = co_await caller.ask(Stage::kStudent, ladder[i].model, i, &trace);
       } else if (const auto& judged = job->rungs[ladder[i].of].answer) {
         co_await caller.read(ladder[i], i, trace, *judged);
@@ -263,10 +279,22 @@ net::Awaitable<void> run_label_job(const EngineDeps* deps, LabelBudget* budget, 
     const Labelled label{ladder[i].stage, ladder[i].name, *job->rungs[i].answer};
     write_label(*deps, *job, label, *job->teacher);
   }
+  for (const auto& [rung, examples] : job->examples) {
+    const auto& answer = job->rungs[rung].answer;
+    record_examples(*deps, job->request_id, examples, answer ? std::optional(compare_answers(job->task, *answer, *job->teacher).agrees) : std::nullopt);
+  }
+  if (job->lesson && deps->lessons != nullptr) {
+    const bool offered = complete_lesson(*job->lesson, ladder, job->rungs, job->served_rung, job->task, *job->teacher);
+    // What every stage says alike teaches nothing, unless it had to be asked of the teacher.
+    if (offered && (job->lesson->provenance == lessons::Provenance::kEscalation || job->lesson->student_agrees == false)) {
+      job->lesson->body = job->body;
+      deps->lessons->offer(std::move(*job->lesson));
+    }
+  }
   if (job->promise->by_hand()) co_return;
   job->row.rungs = judge_rungs(ladder, job->rungs, job->task, *job->teacher, job->body.size());
   teach(job->row, *job->teacher);
-  job->promise->offer(job->request_id, std::move(job->row));
+  job->promise->offer(job->request_id, std::move(job->row), job->examples_tried);
 }
 
 }  // namespace understudy::cascade::internal

@@ -2,6 +2,7 @@
 /// Labels collected off the user's path: asks the rungs that a request did not need, and the teacher, compares them, records
 /// the labels and hands the whole row to the task's promise. Runs in the engine's task group after the answer has gone out.
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -9,6 +10,7 @@
 
 #include "cascade/attempt.h"
 #include "cascade/engine.h"
+#include "cascade/internal/examples.h"
 #include "cascade/internal/signals.h"
 #include "cascade/ladder.h"
 #include "cascade/promise.h"
@@ -46,6 +48,11 @@ struct LabelJob {
   bool teacher_twice = false;                 ///< a second time, for its own noise
   std::optional<Picousd> estimate;            ///< reserved from the label budget for all calls of the job
   calibration::LabelledRow row;               ///< without rungs
+  lessons::LessonScope scope;                 ///< of lessons that may be shown
+  std::map<std::size_t, ShownExamples> examples;   ///< by rung; those asked on the path, then the job's own
+  int examples_tried = 0;                     ///< how many were to be shown, where that is being found out
+  std::optional<lessons::LessonOffer> lesson; ///< without body and answers; nullopt: the request may teach nothing
+  std::string served_rung;                    ///< "": the teacher
 };
 
 /// The engine's dependencies must outlive the task; scratch is its own.

@@ -28,6 +28,12 @@ void run_job(Shared& shared, Job& job) {
     job.question.live.tasks = shared.promises->reports();
     job.question.live.pin = [&shared](const std::string& task, bool to_teacher) { return shared.promises->pin(task, to_teacher); };
   }
+  if (shared.lessons) {
+    job.question.live.lessons = shared.lessons->report();
+    job.question.live.retire_lesson = [&shared](const std::string& id, const std::optional<std::string>& tenant, const std::string& why) {
+      return shared.lessons->retire(id, tenant, why);
+    };
+  }
   job.question.live.label_spent_today = shared.label_budget.spent_today();
   try {
     job.answer = shared.options.admin(job.question);

@@ -71,6 +71,10 @@ net::Task<void> ReactorService::feedback(net::Exchange& exchange, std::span<cons
   event.request_id = given->request_id;
   event.source = given->source;
   event.score = given->score;
+  const Redactor& redact = snapshot_.policy->redact;
+  given->label = redact.text(given->label);
+  given->correction = redact.text(given->correction);
+  given->comment = redact.text(given->comment);
   event.label = given->label;
   event.correction = given->correction;
   event.comment = given->comment;
@@ -80,6 +84,10 @@ net::Task<void> ReactorService::feedback(net::Exchange& exchange, std::span<cons
     co_return co_await exchange.respond_error(error, id_field);
   }
   if (!given->truth().empty() && shared_->promises) shared_->promises->feedback(given->request_id, std::string(caller->tenant), given->truth());
+  if (!given->truth().empty() && shared_->lessons) {
+    lessons::Correction correction{given->request_id, std::string(caller->tenant), std::string(given->truth())};
+    shared_->lessons->correct(std::move(correction));
+  }
   std::string body;
   JsonWriter(body).begin_object().field("object", "feedback").field("request_id", given->request_id).field("source", given->source).end_object();
   co_return co_await exchange.respond(200, json_fields, body);

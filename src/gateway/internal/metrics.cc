@@ -153,6 +153,27 @@ void promises(Exposition& out, const Shared& shared) {
   for (const auto& [name, n] : shared.promise_figures->alarms()) out.value("alarms_total", label("name", name), n);
 }
 
+void lesson_figures(Exposition& out, const Shared& shared) {
+  if (!shared.lessons) return;
+  const lessons::LessonReport r = shared.lessons->report();
+  out.gauge("lessons_usable", "Lessons that may be shown to students.", r.usable);
+  out.gauge("lessons_queued", "Offered lessons that nobody has looked at yet.", r.queued);
+  out.gauge("lessons_waiting", "Stored lessons that the teacher is still to be asked about.", r.waiting);
+  out.counter("lessons_stored_total", "Lessons made.", r.stored);
+  out.counter("lessons_taught_total", "Lessons that the teacher has explained.", r.taught);
+  out.counter("lessons_answer_only_total", "Lessons that stay without an explanation.", r.answer_only);
+  out.counter("lessons_retired_total", "Lessons taken out of use.", r.retired);
+  out.head("lessons_dropped_total", "counter", "Offered lessons that were not kept, by reason.");
+  for (const auto& [reason, n] : {std::pair{"queue_full", r.dropped_queue}, {"store_full", r.dropped_store}, {"unfit", r.unfit}, {"repeated", r.repeated}}) {
+    out.value("lessons_dropped_total", label("reason", reason), n);
+  }
+  out.counter("lesson_calls_total", "Calls to teachers about lessons.", r.calls);
+  out.counter("lesson_calls_failed_total", "Of these, how many failed or were refused.", r.failed_calls);
+  out.gauge("lesson_spent_today_usd", "Set aside or spent on lessons since midnight UTC.", format_usd(r.spent_today, 12));
+  out.head("lesson_budget_usd", "gauge", "lesson_budget_usd_per_day, by cascade.");
+  for (const auto& [cascade, budget] : r.budgets) out.value("lesson_budget_usd", label("cascade", cascade), format_usd(budget, 12));
+}
+
 }  // namespace
 
 std::string metrics_text(const Shared& shared) {
@@ -176,6 +197,7 @@ std::string metrics_text(const Shared& shared) {
   out.counter("cost_unknown_total", "Requests whose cost is not known (no price or no usage).", sum(shared, &Counters::cost_unknown));
   out.gauge("saved_usd", "Saved against sending everything to the teacher, estimates included.", usd(shared, &Counters::saved_nanousd));
   out.gauge("label_spent_today_usd", "Set aside or spent on labels since midnight UTC.", format_usd(shared.label_budget.spent_today(), 12));
+  lesson_figures(out, shared);
   breakers(out, shared);
 
   promises(out, shared);

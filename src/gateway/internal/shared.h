@@ -7,6 +7,8 @@
 #include "cascade/promise.h"
 #include "gateway/gateway.h"
 #include "gateway/internal/promise_figures.h"
+#include "lessons/few_shots.h"
+#include "lessons/service.h"
 
 namespace understudy::gateway::internal {
 
@@ -16,7 +18,9 @@ struct Shared {
   store::Store* store = nullptr;
   cascade::AnswerCache cache;
   cascade::LabelBudget label_budget;
-  std::unique_ptr<cascade::PromiseService> promises;
+  std::unique_ptr<lessons::LessonService> lessons;            ///< null where nothing is recorded
+  std::unique_ptr<lessons::FewShots> few_shots;               ///< of its book; null where there is none
+  std::unique_ptr<cascade::PromiseService> promises;          ///< its thread keeps few_shots up to date, so it goes first
   std::unique_ptr<PromiseFigures> promise_figures;            ///< of it, so it goes first
   std::vector<std::unique_ptr<cascade::Counters>> counters;   ///< one a reactor
   std::atomic<bool> draining{false};

@@ -84,6 +84,18 @@ Result<std::uint64_t> StoreReader::promise_rows(std::string_view task, std::opti
   }
 }
 
+Result<std::optional<bool>> StoreReader::is_test_row(std::string_view request_id) {
+  STORE_TRY_ASSIGN(const auto snapshot, Snapshot::take(impl_->db, impl_->path));
+  std::optional<bool> test;
+  for (const Database* db : snapshot->databases()) {
+    STORE_TRY_ASSIGN(Statement row, db->prepare("SELECT max(test) FROM promise_rows WHERE request_id = ?1"));
+    row.bind(1, request_id);
+    STORE_TRY_ASSIGN(const bool more, row.step());
+    if (more && !row.is_null(0)) test = test.value_or(false) || row.integer(0) != 0;
+  }
+  return test;
+}
+
 Result<std::vector<AlarmRecord>> StoreReader::alarms(std::optional<WallTime> since, std::uint32_t limit) {
   const std::size_t most = std::clamp<std::size_t>(limit, 1, 10'000);
   STORE_TRY_ASSIGN(const auto snapshot, Snapshot::take(impl_->db, impl_->path));

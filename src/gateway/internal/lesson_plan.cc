@@ -1,0 +1,21 @@
+#include "gateway/internal/lesson_plan.h"
+
+namespace understudy::gateway::internal {
+
+lessons::LessonPlan lesson_plan(std::shared_ptr<const cascade::Policy> policy) {
+  lessons::LessonPlan plan;
+  for (const cascade::CascadeConfig& cascade : policy->cascades) {
+    lessons::CascadePlan& one = plan.cascades.emplace_back();
+    one.name = cascade.name;
+    one.teacher = policy->models[cascade.teacher].config;
+    one.budget_per_day = cascade.lesson_budget_per_day;
+    one.price = [policy, teacher = cascade.teacher](const Usage& usage, WallTime at) { return policy->models[teacher].cost(*policy->prices, usage, at); };
+  }
+  for (const cascade::TaskConfig& task : policy->tasks) {
+    if (task.compare) plan.compare.emplace(task.name, *task.compare);
+  }
+  plan.redact = policy->redact;
+  return plan;
+}
+
+}  // namespace understudy::gateway::internal
