@@ -30,14 +30,16 @@ Result<std::uint32_t> number(const AdminQuestion& question, std::string_view key
 
 /// A misspelt filter must not quietly answer something else.
 Result<void> check_parameters(const AdminQuestion& question) {
-  constexpr std::string_view kRendering[] = {"format", "columns", "color"};
-  constexpr std::string_view kList[] = {"task", "tenant", "session", "since", "served_by", "reason", "limit", "cursor"};
-  constexpr std::string_view kStatus[] = {"task"}, kRequest[] = {"full"}, kAlarms[] = {"since", "limit"};
+  constexpr std::string_view kRendering[] = {"format", "columns", "color", "ascii"};
+  constexpr std::string_view kList[] = {"task", "tenant", "session", "since", "until", "served_by", "reason", "limit", "after", "cursor", "stage", "rung", "agrees"};
+  constexpr std::string_view kCurve[] = {"task", "since", "until", "points", "by"}, kRequest[] = {"full"}, kAlarms[] = {"since", "limit"};
   constexpr std::string_view kLessons[] = {"task", "tenant", "state", "since", "limit", "after", "full"};
   std::span<const std::string_view> own;
-  if (question.route == AdminRoute::kRequests || question.route == AdminRoute::kEscalations) own = kList;
+  constexpr std::size_t kOfEscalations = 3;  // the last ones
+  if (question.route == AdminRoute::kRequests) own = std::span(kList).first(std::size(kList) - kOfEscalations);
+  if (question.route == AdminRoute::kEscalations) own = kList;
+  if (question.route == AdminRoute::kStatus || question.route == AdminRoute::kCurve) own = kCurve;
   if (question.route == AdminRoute::kLessons) own = kLessons;
-  if (question.route == AdminRoute::kStatus) own = kStatus;
   if (question.route == AdminRoute::kRequest) own = kRequest;
   if (question.route == AdminRoute::kAlarms) own = kAlarms;
   const auto holds = [](std::span<const std::string_view> names, std::string_view name) { return std::find(names.begin(), names.end(), name) != names.end(); };
@@ -48,15 +50,20 @@ Result<void> check_parameters(const AdminQuestion& question) {
   return {};
 }
 
+bool wants_lines(const AdminQuestion& question) { return question.route == AdminRoute::kEscalations && question.parameter("format") == "jsonl"; }
+
 Result<Rendering> rendering(const AdminQuestion& question) {
   const std::string format = question.parameter("format").value_or("json");
-  if (format != "json" && format != "text") return fail(ErrorKind::kInvalidRequest, "format must be json or text.", "format");
+  if (format != "json" && format != "text" && !wants_lines(question)) {
+    return fail(ErrorKind::kInvalidRequest, question.route == AdminRoute::kEscalations ? "format must be json, jsonl or text." : "format must be json or text.", "format");
+  }
   auto columns = number(question, "columns", 0, 1'000, 0);
   if (!columns) return fail(std::move(columns.error()));
   Rendering how;
-  how.json = format == "json";
+  how.json = format != "text";
   how.style.width = *columns;
   how.style.color = question.parameter("color").value_or("0") == "1";
+  how.style.utf8 = question.parameter("ascii").value_or("0") != "1";
   return how;
 }
 
@@ -89,16 +96,34 @@ Result<std::string> listed(const Source& source, const AdminQuestion& question, 
   filters.tenant = question.parameter("tenant");
   filters.session = question.parameter("session");
   filters.since = question.parameter("since");
+  filters.until = question.parameter("until");
   filters.served_by = question.parameter("served_by");
   filters.reason = question.parameter("reason");
-  filters.cursor = question.parameter("cursor");
+  filters.stage = question.parameter("stage");
+  filters.rung = question.parameter("rung");
+  filters.agrees = question.parameter("agrees");
+  filters.cursor = question.parameter("after");
+  if (!filters.cursor) filters.cursor = question.parameter("cursor");
   const bool escalations = question.route == AdminRoute::kEscalations;
   auto limit = number(question, "limit", 1, 10'000, escalations ? 20 : 50);
   if (!limit) return fail(std::move(limit.error()));
   filters.limit = *limit;
-  auto answer = answer_requests(source, filters, escalations, "the same with", how);
-  if (!answer) return fail(std::move(answer.error()));
-  return std::move(answer->text);
+  if (wants_lines(question)) return answer_escalation_lines(source, filters);
+  return answer_requests(source, filters, escalations, "the same with", how);
+}
+
+Result<std::string> curve_or_status(const Source& source, const AdminQuestion& question, const Rendering& how) {
+  const auto task = question.parameter("task");
+  CurveChoice choice;
+  if (const auto since = question.parameter("since")) choice.since = *since;
+  if (const auto by = question.parameter("by")) choice.by = *by;
+  choice.until = question.parameter("until");
+  auto points = number(question, "points", 2, 1'000, choice.points);
+  if (!points) return fail(std::move(points.error()));
+  choice.points = *points;
+  if (question.route == AdminRoute::kStatus) return answer_status(source, task, choice, how);
+  if (!task) return fail(ErrorKind::kInvalidRequest, "Say which task's curve: task=NAME (empty: requests without a task).", "task");
+  return answer_curve(source, *task, choice, how);
 }
 
 Result<std::string> reloaded(const ReloadHook& reload, const Rendering& how) {
@@ -113,7 +138,8 @@ Result<std::string> reloaded(const ReloadHook& reload, const Rendering& how) {
 
 Result<std::string> answered(const Source& source, const AdminQuestion& question, const ReloadHook& reload, const Rendering& how) {
   switch (question.route) {
-    case AdminRoute::kStatus: return answer_status(source, question.parameter("task"), how);
+    case AdminRoute::kStatus:
+    case AdminRoute::kCurve: return curve_or_status(source, question, how);
     case AdminRoute::kTasks: return answer_tasks(source, how);
     case AdminRoute::kTask: return answer_task(source, question.name, how);
     case AdminRoute::kPin: return pinned(source, question, how);
@@ -151,7 +177,8 @@ gateway::AdminHandler make_admin_handler(std::filesystem::path data, ReloadHook 
     if (!how) return fail(how.error());
     auto text = answered(source, question, reload, *how);
     if (!text) return fail(std::move(text.error()));
-    return AdminAnswer{how->json ? "application/json" : "text/plain; charset=utf-8", {}, std::move(*text)};
+    const char* type = wants_lines(question) ? "application/x-ndjson" : how->json ? "application/json" : "text/plain; charset=utf-8";
+    return AdminAnswer{type, {}, std::move(*text)};
   };
 }
 

@@ -88,11 +88,11 @@ Result<store::StoreReader> open_reader(const StoreArguments& arguments) {
   return store::StoreReader::open(arguments.data);
 }
 
-Result<WallTime> parse_since(const std::string& text, WallTime now) {
+Result<WallTime> parse_since(const std::string& text, WallTime now, std::string_view flag) {
   if (const auto ms = parse_duration_ms(text)) return WallTime{now.us - std::min(*ms, now.us / 1000) * 1000};
   if (const auto time = parse_rfc3339(text)) return *time;
   return fail(ErrorKind::kUsage,
-              fmt::format("--since \"{}\" is neither an age (30m, 12h, 7d) nor a time (2026-05-11, 2026-05-11T08:00:00Z)", text));
+              fmt::format("{} \"{}\" is neither an age (30m, 12h, 7d) nor a time (2026-05-11, 2026-05-11T08:00:00Z)", flag, text));
 }
 
 Result<Stage> parse_stage(const std::string& text) {

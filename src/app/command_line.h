@@ -37,9 +37,9 @@ Result<void> check_store_arguments(const StoreArguments& arguments);
 /// Opens the directory for reading, also beside a running gateway. Errors as check_store_arguments and StoreReader::open.
 Result<store::StoreReader> open_reader(const StoreArguments& arguments);
 
-/// The time that `text` means as the beginning of a period: "1d", "12h" before `now`, or an RFC 3339 time or date.
-/// kUsage where it is neither.
-Result<WallTime> parse_since(const std::string& text, WallTime now);
+/// The time that `text` means as the beginning (or, for another `flag`, the end) of a period: "1d", "12h" before `now`, or an
+/// RFC 3339 time or date. kUsage, naming the flag, where it is neither.
+Result<WallTime> parse_since(const std::string& text, WallTime now, std::string_view flag = "--since");
 
 /// kUsage, with all names and the nearest, where `text` is no stage.
 Result<Stage> parse_stage(const std::string& text);

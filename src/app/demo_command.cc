@@ -24,6 +24,7 @@ void write_figures(JsonWriter& w, const DemoBlock& block) {
   w.key("served_by").begin_object();
   for (std::size_t i = 0; i < kStageCount; ++i) w.field(kStageNames[i], block.served_by[i]);
   w.end_object();
+  w.field("student_not_recorded", block.student_missing);
   w.key("teacher_share").fixed(share(block.teacher_calls, block.requests()), 6).key("agreement");
   if (block.cheap > 0) {
     w.fixed(static_cast<double>(block.cheap_agree) / static_cast<double>(block.cheap), 6);
@@ -59,7 +60,7 @@ void print_row(const std::string& name, const DemoBlock& block) {
   const std::string agreement =
       block.cheap > 0 ? fmt::format("{:.1f} %", 100.0 * static_cast<double>(block.cheap_agree) / static_cast<double>(block.cheap)) : "-";
   const Int128 saved = block.teacher_only.value - block.cost.value;
-  fmt::print("{:>11}  {:>6} {:>8} {:>8}  {:>10.1f} %  {:>10}  {:>10}  {:>12}  {:>6.1f} %\n", name, served(Stage::kCache), served(Stage::kStudent), served(Stage::kTeacher),
+  fmt::print("{:>11} {:>6} {:>6} {:>10} {:>8} {:>8}  {:>10.1f} %  {:>10}  {:>9}  {:>12}  {:>6.1f} %\n", name, served(Stage::kCache), served(Stage::kKnn), served(Stage::kSpecialist), served(Stage::kStudent), served(Stage::kTeacher),
              100.0 * share(block.teacher_calls, block.requests()), agreement, "$" + format_usd(block.cost.value, 4), "$" + format_usd(block.teacher_only.value, 4),
              block.teacher_only.value == 0 ? 0.0 : 100.0 * static_cast<double>(saved) / static_cast<double>(block.teacher_only.value));
   std::fflush(stdout);
@@ -75,14 +76,14 @@ void print_intro(const DemoData& data, const DemoRun& run, bool fast) {
       "  teacher answers everything and the student is asked beside it, until a threshold is proven; spot checks go on after that.\n\n",
       data.requests.size(), data.student_model, data.student_price_model, data.teacher_price_model, fast ? " without their recorded latency" : " with their recorded latency",
       run.address(), 100 * kDemoAlpha, 100 * (1 - kDemoDelta));
-  fmt::print("{:>11}  {:>6} {:>8} {:>8}  {:>12}  {:>10}  {:>10}  {:>12}  {:>8}\n", "requests", "cache", "student", "teacher", "teacher calls", "agreement", "cost",
+  fmt::print("{:>11} {:>6} {:>6} {:>10} {:>8} {:>8}  {:>12}  {:>10}  {:>9}  {:>12}  {:>8}\n", "requests", "cache", "knn", "specialist", "student", "teacher", "teacher calls", "agreement", "cost",
              "teacher only", "saved");
 }
 
-int demo(DemoOptions options, const std::string& recordings, bool json) {
+int demo(DemoOptions options, const std::string& recordings, bool only_recorded, bool json) {
   auto folder = find_demo_data(recordings);
   if (!folder) return report_error("understudy demo", folder.error(), json);
-  auto data = load_demo_data(*folder);
+  auto data = load_demo_data(*folder, !only_recorded);
   if (!data) return report_error("understudy demo", data.error(), json);
   std::signal(SIGINT, on_interrupt);
   std::signal(SIGTERM, on_interrupt);
@@ -146,9 +147,11 @@ int run_demo_command(int argc, char** argv) {
   cli.add_option("--port", options.port, "Port of the demo's gateway (default: the system chooses)");
   cli.add_flag("--fast", options.fast, "Without the recorded latency");
   cli.add_option("--recordings", recordings, "Folder with the recordings (default: data/demo)");
+  bool only_recorded = false;
+  cli.add_flag("--short", only_recorded, "Only the 3,000 messages that the student was recorded on");
   cli.add_flag("--json", json, "One JSON object (understudy.demo/1) instead of the table");
   if (const auto status = parse_arguments(cli, argc, argv)) return *status;
-  return demo(options, recordings, json);
+  return demo(options, recordings, only_recorded, json);
 }
 
 }  // namespace understudy::app

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
+#include <map>
 
 #include "base/json_writer.h"
 
@@ -54,6 +55,39 @@ void write_turn(JsonWriter& w, std::string_view role, std::string_view content) 
   w.begin_object().field("role", role).field("content", content).end_object();
 }
 
+/// The whole stream in its order: recorded messages by their id, the others as they are.
+Result<void> order_stream(const fs::path& folder, const std::string& system, DemoData& data) {
+  std::map<std::string, DemoRequest, std::less<>> recorded;
+  for (DemoRequest& request : data.requests) {
+    std::string id = request.id;
+    recorded.emplace(std::move(id), std::move(request));
+  }
+  data.requests.clear();
+  data.teacher_files.push_back((folder / "teacher_rest.jsonl").string());
+  return each_line(folder / "stream.jsonl", [&](simdjson::dom::element row, std::size_t line) -> Result<void> {
+    DemoRequest request;
+    if (std::string_view id; !row["id"].get_string().get(id)) {
+      const auto found = recorded.find(id);
+      if (found == recorded.end()) return corrupt(folder / "stream.jsonl", line, "names a request that requests.jsonl does not have");
+      request = std::move(found->second);
+      recorded.erase(found);
+    } else if (std::string_view text; !row["text"].get_string().get(text)) {
+      request.text = text;
+      request.recorded = false;
+      JsonWriter w(request.body);
+      w.begin_object().field("model", "understudy/auto").key("messages").begin_array();
+      write_turn(w, "system", system);
+      write_turn(w, "user", text);
+      w.end_array().field("temperature", 0).field("max_tokens", 32).end_object();
+    } else {
+      return corrupt(folder / "stream.jsonl", line, "needs \"id\" or \"text\"");
+    }
+    request.id = fmt::format("d{:05}", data.requests.size() + 1);
+    data.requests.push_back(std::move(request));
+    return {};
+  });
+}
+
 }  // namespace
 
 Result<fs::path> find_demo_data(const std::string& given) {
@@ -76,10 +110,10 @@ Result<fs::path> find_demo_data(const std::string& given) {
   return fail(ErrorKind::kNotFound, "The demo's recordings are not there (give their folder with --recordings). Tried:" + tried);
 }
 
-Result<DemoData> load_demo_data(const fs::path& folder) {
+Result<DemoData> load_demo_data(const fs::path& folder, bool whole) {
   DemoData data;
   data.student_file = folder / "student.jsonl";
-  data.teacher_file = folder / "teacher.jsonl";
+  data.teacher_files = {(folder / "teacher.jsonl").string()};
   auto system = read(folder / "system.txt");
   if (!system) return fail(std::move(system.error()));
   while (!system->empty() && system->back() == '\n') system->pop_back();
@@ -122,8 +156,11 @@ Result<DemoData> load_demo_data(const fs::path& folder) {
     return {};
   });
   if (!read_requests) return fail(std::move(read_requests.error()));
+  if (whole && fs::exists(folder / "stream.jsonl")) {
+    if (auto ordered = order_stream(folder, *system, data); !ordered) return fail(std::move(ordered.error()));
+  }
 
-  auto teacher = providers::Recording::load({data.teacher_file.string()});
+  auto teacher = providers::Recording::load(data.teacher_files);
   if (!teacher) return fail(std::move(teacher.error()));
   data.teacher = std::move(*teacher);
   auto student = providers::Recording::load({data.student_file.string()});

@@ -13,12 +13,13 @@ struct DemoRequest {
   std::string id;
   std::string text;    ///< the customer's message
   std::string body;    ///< the whole chat request
+  bool recorded = true;   ///< the student's answer is in its recording
 };
 
 /// data/demo, read and checked (its README has the origins).
 struct DemoData {
   std::filesystem::path student_file;
-  std::filesystem::path teacher_file;
+  std::vector<std::string> teacher_files;
   std::vector<DemoRequest> requests;
   std::shared_ptr<const providers::Recording> teacher;
   std::string student_model;
@@ -29,6 +30,7 @@ struct DemoData {
 /// Where data/demo lies: `given`, else UNDERSTUDY_DEMO, else beside the program's build or installation. kNotFound with
 /// the places that were tried.
 Result<std::filesystem::path> find_demo_data(const std::string& given);
-Result<DemoData> load_demo_data(const std::filesystem::path& folder);
+/// @param whole  the whole stream (stream.jsonl) where the folder has one, else the messages that the student was recorded on
+Result<DemoData> load_demo_data(const std::filesystem::path& folder, bool whole);
 
 }  // namespace understudy::app

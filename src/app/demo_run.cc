@@ -34,7 +34,7 @@ std::string configuration(const DemoData& data, const std::string& student, cons
                           const ModelPrices& teacher_price) {
   return fmt::format(
       "[models.student]\nurl = \"http://{}/v1\"\nmodel = \"{}\"\n{}[models.teacher]\nurl = \"http://{}/v1\"\nmodel = \"{}\"\n{}"
-      "[cascade.default]\nalpha = {}\ndelta = {}\nspot_check = 0.02\nlabel_budget_usd_per_day = 100.0\nlesson_budget_usd_per_day = 0.0\n[tasks.ticket_intent]\ncompare = \"json\"\n",
+      "[cascade.default]\nstages = [\"cache\", \"knn\", \"specialist\", \"student\", \"teacher\"]\nalpha = {}\ndelta = {}\nspot_check = 0.02\nlabel_budget_usd_per_day = 100.0\nlesson_budget_usd_per_day = 0.0\n[tasks.ticket_intent]\ncompare = \"json\"\n",
       student, data.student_model, price_line(student_price), teacher, data.teacher->model(), price_line(teacher_price), kDemoAlpha, kDemoDelta);
 }
 
@@ -81,6 +81,7 @@ void DemoBlock::add(const DemoBlock& other) {
   for (std::size_t i = 0; i < served_by.size(); ++i) served_by[i] += other.served_by[i];
   failed += other.failed;
   teacher_calls += other.teacher_calls;
+  student_missing += other.student_missing;
   cheap += other.cheap;
   cheap_agree += other.cheap_agree;
   cost += other.cost;
@@ -143,14 +144,16 @@ Result<std::unique_ptr<DemoRun>> DemoRun::start(const DemoData& data, DemoOption
     }
   }
 
-  const auto replay = [&](const fs::path& file) {
-    std::vector<std::string> args{"replay", file.string(), "--listen", "127.0.0.1:0"};
+  const auto replay = [&](const std::vector<std::string>& files) {
+    std::vector<std::string> args{"replay"};
+    args.insert(args.end(), files.begin(), files.end());
+    args.insert(args.end(), {"--listen", "127.0.0.1:0"});
     if (options.fast) args.emplace_back("--fast");
     return args;
   };
-  auto student = impl->start_child(impl->student, replay(data.student_file), "student");
+  auto student = impl->start_child(impl->student, replay({data.student_file.string()}), "student");
   if (!student) return fail(std::move(student.error()));
-  auto teacher = impl->start_child(impl->teacher, replay(data.teacher_file), "teacher");
+  auto teacher = impl->start_child(impl->teacher, replay(data.teacher_files), "teacher");
   if (!teacher) return fail(std::move(teacher.error()));
   const fs::path config = impl->folder / "understudy.toml";
   if (auto written = write_file_atomically(config, configuration(data, *student, *teacher, *student_price, *impl->teacher_price)); !written) {
@@ -213,6 +216,10 @@ Result<DemoBlock> DemoRun::Impl::figures(std::size_t from, std::size_t to, const
     if (number < from || number > to) return true;
     for (const auto& attempt : detail.attempts) {
       if (attempt.stage == Stage::kTeacher) ++block.teacher_calls;
+      if (attempt.stage == Stage::kStudent && attempt.status == 404) {
+        ++block.student_missing;
+        continue;   // nothing was answered, so nothing is charged
+      }
       if (attempt.cost) {
         block.cost += *attempt.cost;
       } else {

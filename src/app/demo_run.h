@@ -34,6 +34,7 @@ struct DemoBlock {
   std::array<std::int64_t, kStageCount> served_by{};
   std::int64_t failed = 0;
   std::int64_t teacher_calls = 0;   ///< for any reason, spot checks included
+  std::int64_t student_missing = 0;   ///< the student was asked, and its recording has no answer
   std::int64_t cheap = 0;           ///< served by a cheap stage
   std::int64_t cheap_agree = 0;     ///< of these, how many agree with the recorded teacher
   PicousdSum cost;                  ///< everything spent

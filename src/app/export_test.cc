@@ -55,7 +55,7 @@ class ExportedLog : public testing::Test {
   void run_gateway(double coin) {
     auto found = find_demo_data((fs::path(UNDERSTUDY_SOURCE_DIR) / "data" / "demo").string());
     ASSERT_TRUE(found) << found.error().message;
-    auto data = load_demo_data(*found);
+    auto data = load_demo_data(*found, false);
     ASSERT_TRUE(data) << data.error().message;
     auto student_answers = providers::Recording::load({data->student_file.string()});
     ASSERT_TRUE(student_answers) << student_answers.error().message;

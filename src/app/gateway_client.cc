@@ -70,6 +70,7 @@ Result<std::string> ask_gateway(const StoreArguments& arguments, GatewayQuestion
     question.query.emplace_back("format", "text");
     question.query.emplace_back("columns", std::to_string(how.style.width));
     if (how.style.color) question.query.emplace_back("color", "1");
+    if (!how.style.utf8) question.query.emplace_back("ascii", "1");
   }
   if (url->base_path.ends_with("/v1")) url->base_path.resize(url->base_path.size() - 3);  // the address that applications use
   std::string path = question.path;
@@ -85,7 +86,8 @@ Result<std::string> ask_gateway(const StoreArguments& arguments, GatewayQuestion
   auto answer = net::block_on(**reactor, ask(pool, pool.target(*url), question.method, path, key != nullptr ? key : "", question.body));
   if (!answer) return fail(answer.error().kind, fmt::format("--url {}: {}", arguments.url, answer.error().message));
   if (answer->status != 200) return fail(refusal(arguments, *answer));
-  const bool ours = how.json ? answer->body.starts_with("{\"schema\":\"understudy.") : answer->content_type.starts_with("text/plain");
+  const bool no_lines = answer->body.empty() && answer->content_type.starts_with("application/x-ndjson");
+  const bool ours = how.json ? no_lines || answer->body.starts_with("{\"schema\":\"understudy.") : answer->content_type.starts_with("text/plain");
   if (!ours) return fail(ErrorKind::kUsage, fmt::format("what answers at {} is no understudy gateway of this version", arguments.url));
   return std::move(answer->body);
 }

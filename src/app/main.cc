@@ -11,6 +11,7 @@
 #include "app/config_command.h"
 #include "app/demo_command.h"
 #include "app/doctor_command.h"
+#include "app/escalations_export.h"
 #include "app/explain_command.h"
 #include "app/lessons_command.h"
 #include "app/replay_command.h"
@@ -57,6 +58,7 @@ constexpr Command kCommands[] = {
     {"status", kLook, "Who served, what it cost, what was saved", run_status_command},
     {"requests", kLook, "Latest requests, by task, tenant, stage or reason", run_requests_command},
     {"escalations", kLook, "Requests that went to the teacher, with both answers", run_escalations_command},
+    {"escalations export", kLook, "All of them as JSON Lines, with attempts, signals and labels", run_escalations_export_command},
     {"explain", kLook, "Why one request was served as it was", run_explain_command},
     {"tasks", kLook, "The promise of each task: proven, warming, or never, and what is needed", run_tasks_command},
     {"tasks show", kLook, "One task: why its bill is what it is, and what would lower it", run_tasks_show_command},

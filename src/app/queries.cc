@@ -5,6 +5,8 @@
 #include <algorithm>
 
 #include "app/command_line.h"
+#include "app/curve.h"
+#include "app/curve_text.h"
 #include "app/explain_report.h"
 #include "app/lessons_report.h"
 #include "app/nearest.h"
@@ -24,34 +26,81 @@ constexpr std::uint32_t kLookedThrough = 2000;
 
 std::string listed(const std::vector<std::string_view>& names) { return names.empty() ? "none yet" : fmt::format("{}", fmt::join(names, ", ")); }
 
+Result<bool> parse_yes(const std::string& text) {
+  if (text == "yes" || text == "true") return true;
+  if (text == "no" || text == "false") return false;
+  return fail(ErrorKind::kUsage, fmt::format("--agrees \"{}\": it takes yes or no", printable(text.substr(0, 100))));
+}
+
 Result<store::RequestFilter> make_filter(const ListFilters& filters, WallTime now) {
   store::RequestFilter filter;
   filter.task = filters.task;
   filter.tenant = filters.tenant;
   filter.session = filters.session;
   filter.reason = filters.reason;
+  filter.asked_rung = filters.rung;
   filter.limit = filters.limit;
   filter.cursor = filters.cursor;
-  if (filters.served_by) {
-    const auto stage = parse_stage(*filters.served_by);
-    if (!stage) return fail(stage.error());
-    filter.served_by = *stage;
+  for (const auto& [text, stage] : {std::pair(&filters.served_by, &filter.served_by), std::pair(&filters.stage, &filter.asked_stage)}) {
+    if (!*text) continue;
+    const auto parsed = parse_stage(**text);
+    if (!parsed) return fail(parsed.error());
+    *stage = *parsed;
+  }
+  if (filters.agrees) {
+    const auto agrees = parse_yes(*filters.agrees);
+    if (!agrees) return fail(agrees.error());
+    filter.agrees = *agrees;
   }
   if (filters.since) {
     const auto since = parse_since(*filters.since, now);
     if (!since) return fail(since.error());
     filter.since = *since;
   }
+  if (filters.until) {
+    const auto until = parse_since(*filters.until, now, "--until");
+    if (!until) return fail(until.error());
+    filter.until = *until;
+  }
+  if (filter.since && filter.until && *filter.until <= *filter.since) {
+    return fail(ErrorKind::kUsage, fmt::format("--until {} is not after --since {}: nothing can lie between", *filters.until, *filters.since));
+  }
   return filter;
 }
 
-/// An empty page under a task's name that nobody has used is most likely a slip: said beside the (right) empty result.
-std::string unknown_task_note(store::StoreReader& reader, const ListFilters& filters, bool empty) {
-  if (!empty || !filters.task) return {};
-  const auto tasks = reader.tasks();
-  if (!tasks || std::find(tasks->begin(), tasks->end(), *filters.task) != tasks->end()) return {};
-  const std::vector<std::string_view> names(tasks->begin(), tasks->end());
-  return fmt::format("note: no request of a task \"{}\" is recorded{} (tasks: {})", *filters.task, did_you_mean(*filters.task, names), listed(names));
+/// An empty page for a name that was never recorded is most likely a slip: an error that names what there is. A store without
+/// requests knows no names, which says nothing about the filter.
+Result<void> check_names(store::StoreReader& reader, const ListFilters& filters) {
+  using Column = store::StoreReader::NameColumn;
+  struct Named {
+    const char* noun;
+    const std::optional<std::string>& name;
+    Column column;
+  };
+  const Named all[] = {{"task", filters.task, Column::kTask}, {"tenant", filters.tenant, Column::kTenant}, {"reason", filters.reason, Column::kReason}, {"rung", filters.rung, Column::kRung}};
+  for (const Named& named : all) {
+    if (!named.name || named.name->empty()) continue;
+    const auto known = reader.has_name(named.column, *named.name);
+    if (!known) return fail(known.error());
+    if (*known) continue;
+    store::RequestFilter any;
+    any.limit = 1;
+    const auto first = reader.requests(any);
+    if (!first) return fail(first.error());
+    if (first->requests.empty()) return {};
+    const auto recorded = reader.recent_names(named.column);
+    if (!recorded) return fail(recorded.error());
+    std::vector<std::string_view> names;
+    for (const std::string& name : *recorded) {
+      if (!name.empty()) names.push_back(name);
+    }
+    const std::string near = did_you_mean(*named.name, names);
+    constexpr std::size_t kMostListed = 20;
+    const bool more = names.size() > kMostListed;
+    names.resize(std::min(names.size(), kMostListed));
+    return fail(ErrorKind::kNotFound, printable(fmt::format("nothing is recorded of a {} \"{}\"{} ({}s: {}{})", named.noun, named.name->substr(0, 200), near, named.noun, listed(names), more ? ", ..." : "")));
+  }
+  return {};
 }
 
 Result<EscalationPage> read_texts(store::StoreReader& reader, store::RequestPage page) {
@@ -67,6 +116,54 @@ Result<EscalationPage> read_texts(store::StoreReader& reader, store::RequestPage
     out.escalations.push_back(std::move(escalation));
   }
   return out;
+}
+
+/// kNotFound where `task` is not among `names`.
+Result<void> check_task(const std::string& task, std::vector<std::string_view> names) {
+  if (std::find(names.begin(), names.end(), task) != names.end()) return {};
+  std::erase(names, std::string_view());  // requests without a name
+  return fail(ErrorKind::kNotFound, fmt::format("no request of a task \"{}\" is recorded{} (tasks: {})", printable(task.substr(0, 200)), did_you_mean(task, names), listed(names)));
+}
+
+Result<Curve> read_curve(store::StoreReader& reader, const std::string& task, const CurveChoice& choice, WallTime now) {
+  store::CurveQuery query;
+  query.task = task;
+  query.points = choice.points;
+  query.by_requests = choice.by == "requests";
+  if (!query.by_requests && choice.by != "time") {
+    const std::string_view ways[] = {"time", "requests"};
+    return fail(ErrorKind::kUsage, fmt::format("--by \"{}\": it takes time or requests{}", printable(choice.by.substr(0, 100)), did_you_mean(choice.by, ways)));
+  }
+  if (choice.points < 2 || choice.points > 1'000) return fail(ErrorKind::kUsage, fmt::format("--points {}: a curve has 2 to 1,000", choice.points));
+  const auto since = parse_since(choice.since, now);
+  if (!since) return fail(since.error());
+  query.since = *since;
+  if (choice.until) {
+    const auto until = parse_since(*choice.until, now, "--until");
+    if (!until) return fail(until.error());
+    query.until = *until;
+    if (*until <= *since) return fail(ErrorKind::kUsage, fmt::format("--until {} is not after --since {}: nothing can lie between", *choice.until, choice.since));
+  }
+  auto curves = read_curves(reader, query);
+  if (!curves) return fail(curves.error());
+  if (!curves->empty()) return std::move(curves->front());
+  Curve none;
+  none.task = task;
+  none.by_requests = query.by_requests;
+  return none;
+}
+
+/// A page of `requests` or `escalations`.
+Result<store::RequestPage> read_page(store::StoreReader& reader, const ListFilters& filters, bool escalations, WallTime now) {
+  auto filter = make_filter(filters, now);
+  if (!filter) return fail(filter.error());
+  if (escalations) filter->escalated = true;
+  auto page = reader.requests(*filter);
+  if (!page) return fail(page.error());
+  if (page->requests.empty()) {
+    if (auto checked = check_names(reader, filters); !checked) return fail(checked.error());
+  }
+  return page;
 }
 
 Error request_not_found(store::StoreReader& reader, const std::string& id, const std::string& data) {
@@ -86,43 +183,62 @@ Error request_not_found(store::StoreReader& reader, const std::string& id, const
 
 }  // namespace
 
-Result<std::string> answer_status(const Source& source, const std::optional<std::string>& task, const Rendering& how) {
+Result<std::string> answer_status(const Source& source, const std::optional<std::string>& task, const CurveChoice& curve, const Rendering& how) {
   auto reader = store::StoreReader::open(source.data);
   if (!reader) return fail(reader.error());
   auto status = reader->status();
   if (!status) return fail(status.error());
-  const StatusReport report{source.data, std::move(*status), task};
+  StatusReport report{source.data, std::move(*status), task};
   if (task) {
     std::vector<std::string_view> names;
     for (const store::TaskTotals& seen : report.status.tasks) names.push_back(seen.task);
-    if (std::find(names.begin(), names.end(), *task) == names.end()) {
-      std::erase(names, std::string_view());  // requests without a name
-      return fail(ErrorKind::kNotFound, fmt::format("no request of a task \"{}\" is recorded{} (tasks: {})", *task, did_you_mean(*task, names), listed(names)));
-    }
+    if (auto known = check_task(*task, std::move(names)); !known) return fail(known.error());
+    auto read = read_curve(*reader, *task, curve, report.status.now);
+    if (!read) return fail(read.error());
+    report.curve = std::move(*read);
   }
   return how.json ? status_json(report) : status_text(report, how.style);
 }
 
-Result<ListAnswer> answer_requests(const Source& source, const ListFilters& filters, bool escalations, const std::string& more, const Rendering& how) {
+Result<std::string> answer_curve(const Source& source, const std::string& task, const CurveChoice& choice, const Rendering& how) {
+  auto reader = store::StoreReader::open(source.data);
+  if (!reader) return fail(reader.error());
+  const auto tasks = reader->tasks();
+  if (!tasks) return fail(tasks.error());
+  const auto curve = read_curve(*reader, task, choice, system_clock().wall());
+  if (!curve) return fail(curve.error());
+  if (curve->points.empty()) {
+    std::vector<std::string_view> names(tasks->begin(), tasks->end());
+    names.push_back("");
+    if (auto known = check_task(task, std::move(names)); !known) return fail(known.error());
+  }
+  if (how.json) return curve_json(*curve) + "\n";
+  return curve->points.empty() ? std::string("No requests in this period.\n") : curve_text(*curve, how.style);
+}
+
+Result<std::string> answer_requests(const Source& source, const ListFilters& filters, bool escalations, const std::string& more, const Rendering& how) {
   const WallTime now = system_clock().wall();
   auto reader = store::StoreReader::open(source.data);
   if (!reader) return fail(reader.error());
-  auto filter = make_filter(filters, now);
-  if (!filter) return fail(filter.error());
-  if (escalations) filter->escalated = true;
-  auto page = reader->requests(*filter);
+  auto page = read_page(*reader, filters, escalations, now);
   if (!page) return fail(page.error());
-  ListAnswer answer;
-  answer.note = unknown_task_note(*reader, filters, page->requests.empty());
-  const std::string next = page->next ? fmt::format("{} --cursor {}", more, *page->next) : std::string();
-  if (!escalations) {
-    answer.text = how.json ? requests_json(*page) : requests_text(*page, now, next, how.style);
-    return answer;
-  }
+  const std::string next = page->next ? fmt::format("{} --after {}", more, *page->next) : std::string();
+  if (!escalations) return how.json ? requests_json(*page) : requests_text(*page, now, next, how.style);
   const auto texts = read_texts(*reader, std::move(*page));
   if (!texts) return fail(texts.error());
-  answer.text = how.json ? escalations_json(*texts) : escalations_text(*texts, now, next, how.style);
-  return answer;
+  return how.json ? escalations_json(*texts) : escalations_text(*texts, now, next, how.style);
+}
+
+Result<std::string> answer_escalation_lines(const Source& source, const ListFilters& filters) {
+  auto reader = store::StoreReader::open(source.data);
+  if (!reader) return fail(reader.error());
+  auto page = read_page(*reader, filters, true, system_clock().wall());
+  if (!page) return fail(page.error());
+  const auto texts = read_texts(*reader, std::move(*page));
+  if (!texts) return fail(texts.error());
+  std::string lines;
+  for (const Escalation& escalation : texts->escalations) append_escalation_line(escalation, lines);
+  return lines;
 }
 
 Result<std::string> answer_request(const Source& source, const std::string& id, bool full, const Rendering& how) {

@@ -27,19 +27,28 @@ struct Source {
 
 /// Filters of `requests` and `escalations` as they were typed.
 struct ListFilters {
-  std::optional<std::string> task, tenant, session, since, served_by, reason, cursor;
+  std::optional<std::string> task, tenant, session, since, until, served_by, reason, cursor;
+  std::optional<std::string> stage, rung, agrees;   ///< of escalations only
   std::uint32_t limit = 50;   ///< 1..10,000
 };
 
-/// A page, and the note that an empty one for an unknown task deserves ("" otherwise).
-struct ListAnswer {
-  std::string text;
-  std::string note;
+/// Which curve, as it was typed.
+struct CurveChoice {
+  std::string since = "7d";
+  std::optional<std::string> until;
+  std::string by = "time";     ///< or "requests"
+  std::uint32_t points = 40;   ///< 2..1,000: most of them
 };
 
-Result<std::string> answer_status(const Source& source, const std::optional<std::string>& task, const Rendering& how);
-/// `more`: the command line, without --cursor, that shows the next page.
-Result<ListAnswer> answer_requests(const Source& source, const ListFilters& filters, bool escalations, const std::string& more, const Rendering& how);
+/// With a task also its curve.
+Result<std::string> answer_status(const Source& source, const std::optional<std::string>& task, const CurveChoice& curve, const Rendering& how);
+/// `understudy.curve/1`, or the curve alone as `status --task` draws it. kNotFound, with the nearest, for an unknown task.
+Result<std::string> answer_curve(const Source& source, const std::string& task, const CurveChoice& curve, const Rendering& how);
+/// `more`: the command line, without --after, that shows the next page. kNotFound, with the nearest names, where nothing is found
+/// because a filter names what was never recorded.
+Result<std::string> answer_requests(const Source& source, const ListFilters& filters, bool escalations, const std::string& more, const Rendering& how);
+/// A page of escalations as `understudy.escalation/1` lines; "" at the end.
+Result<std::string> answer_escalation_lines(const Source& source, const ListFilters& filters);
 Result<std::string> answer_request(const Source& source, const std::string& id, bool full, const Rendering& how);
 Result<std::string> answer_tasks(const Source& source, const Rendering& how);
 Result<std::string> answer_task(const Source& source, const std::string& name, const Rendering& how);

@@ -14,23 +14,6 @@ namespace {
 
 void write_ms(JsonWriter& w, std::string_view key, std::int64_t us) { w.field(key, static_cast<double>(us) / 1e3); }
 
-void write_features(JsonWriter& w, const store::AttemptRecord& attempt) {
-  w.key("features");
-  if (attempt.features.empty()) {
-    w.null();
-    return;
-  }
-  const auto names = calibration::feature_names(static_cast<std::uint16_t>(attempt.feature_schema));
-  w.begin_object();
-  for (std::size_t i = 0; i < attempt.features.size(); ++i) {
-    // A schema that this version does not know still has its numbers shown, by their places.
-    w.key(i < names.size() ? std::string(names[i]) : fmt::format("feature_{}", i));
-    // The shortest digits of the float that was stored; a feature that could not be computed is NaN there and null here.
-    w.raw(std::isfinite(attempt.features[i]) ? fmt::format("{}", attempt.features[i]) : "null");
-  }
-  w.end_object();
-}
-
 }  // namespace
 
 void write_usd(JsonWriter& w, std::string_view name, const std::optional<Picousd>& amount) {
@@ -125,6 +108,23 @@ void write_body(JsonWriter& w, std::string_view key, const store::Body& body) {
   }
   w.begin_object().field("text", body.text);
   w.field("bytes", body.truncated() ? body.full_bytes : body.text.size()).field("truncated", body.truncated());
+  w.end_object();
+}
+
+void write_features(JsonWriter& w, const store::AttemptRecord& attempt) {
+  w.key("features");
+  if (attempt.features.empty()) {
+    w.null();
+    return;
+  }
+  const auto names = calibration::feature_names(static_cast<std::uint16_t>(attempt.feature_schema));
+  w.begin_object();
+  for (std::size_t i = 0; i < attempt.features.size(); ++i) {
+    // A schema that this version does not know still has its numbers shown, by their places.
+    w.key(i < names.size() ? std::string(names[i]) : fmt::format("feature_{}", i));
+    // The shortest digits of the float that was stored; a feature that could not be computed is NaN there and null here.
+    w.raw(std::isfinite(attempt.features[i]) ? fmt::format("{}", attempt.features[i]) : "null");
+  }
   w.end_object();
 }
 

@@ -31,6 +31,9 @@ void write_request_fields(JsonWriter& w, const store::RequestRecord& request);
 /// `key` with {"text", "bytes", "truncated"}, or null where no text is stored.
 void write_body(JsonWriter& w, std::string_view key, const store::Body& body);
 
+/// `features` with the signals' numbers by name, null where none are stored.
+void write_features(JsonWriter& w, const store::AttemptRecord& attempt);
+
 /// Values: whole objects.
 void write_attempt(JsonWriter& w, const store::AttemptRecord& attempt);
 void write_label(JsonWriter& w, const store::LabelRecord& label);

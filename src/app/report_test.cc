@@ -327,7 +327,9 @@ TEST(EscalationsText, ShowsBothAnswersAndWhy) {
             "  asked    I lost my card\n"
             "  student  {\"intent\":\"lost_card\"}\n"
             "  teacher  card_arrival\n"
+            "  signals  min_logprob -0.0713, first_logprob -0.01, mean_logprob -0.02, sum_logprob -0.1, logprob_q10 -0.05, logprob_q25 -0.02, logprob_q50 -0.01, logprob_q75 -0.005, lo…\n"
             "  same?    no\n"
+            "  took     312 ms: student 311 ms, teacher 311 ms\n"
             "  cost     $0.000462 (the teacher alone: $0.00045)\n"
             "\n");
   EXPECT_EQ(escalations_text({}, kNow, "", kPlain), "No such escalations.\n");
@@ -374,8 +376,10 @@ TEST(EscalationsJson, HoldsTexts) {
   ASSERT_TRUE(is_json(json)) << json;
   EXPECT_TRUE(contains(
       json,
-      R"("student":{"model":"qwen","confidence":0.42,"cost_usd":"0.0000123","text":"{\"intent\":\"lost_card\"}","truncated":false})"))
+      R"("student":{"model":"qwen","confidence":0.42,"cost_usd":"0.0000123","text":"{\"intent\":\"lost_card\"}","truncated":false,"rung":null,"latency_ms":311,"first_byte_ms":120,"usage":{)"))
       << json;
+  EXPECT_TRUE(contains(json, R"("features":{"min_logprob":-0.0713,)")) << json;
+  EXPECT_TRUE(contains(json, R"("student_agrees":false)")) << json;
 }
 
 TEST(ExplainSentence, SaysWhyTheStudentServed) {

@@ -2,10 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "app/answer_text.h"
 #include "app/human.h"
 #include "app/record_json.h"
 #include "app/table.h"
+#include "calibration/features.h"
 #include "store/rung_name.h"
 
 namespace understudy::app {
@@ -70,7 +73,51 @@ void write_answer(JsonWriter& w, std::string_view key, const store::RequestDetai
   write_usd(w, "cost", attempt->cost);
   w.key("text");
   attempt->answer.stored ? w.string(message_text(attempt->answer.text)) : w.null();
-  w.field("truncated", attempt->answer.truncated()).end_object();
+  w.field("truncated", attempt->answer.truncated());
+  write_text(w, "rung", attempt->rung);
+  w.field("latency_ms", static_cast<double>(attempt->latency_us) / 1e3);
+  w.field("first_byte_ms", static_cast<double>(attempt->first_byte_us) / 1e3);
+  w.key("usage");
+  write_usage(w, attempt->usage);
+  write_features(w, *attempt);
+  w.end_object();
+}
+
+/// Keys of an escalation inside an object that the caller has opened.
+void write_escalation_fields(JsonWriter& w, const Escalation& escalation) {
+  write_request_fields(w, escalation.request);
+  if (escalation.detail) {
+    write_optional(w, "student_agrees", store::judged_agreement(*escalation.detail));
+    write_body(w, "request", escalation.detail->body);
+    write_answer(w, "student", *escalation.detail, Stage::kStudent);
+    write_answer(w, "teacher", *escalation.detail, Stage::kTeacher);
+  } else {
+    write_optional(w, "student_agrees", escalation.request.agrees);
+    w.key("request").null().key("student").null().key("teacher").null();
+  }
+}
+
+/// "mean_logprob -0.07, margin 3.5": what the student's confidence was made of; "" where nothing is stored.
+std::string signals_text(const store::AttemptRecord& attempt) {
+  const auto names = calibration::feature_names(static_cast<std::uint16_t>(attempt.feature_schema));
+  std::string text;
+  for (std::size_t i = 0; i < attempt.features.size(); ++i) {
+    if (!std::isfinite(attempt.features[i])) continue;
+    const std::string name = i < names.size() ? std::string(names[i]) : fmt::format("feature_{}", i);
+    text += fmt::format("{}{} {:.3g}", text.empty() ? "" : ", ", name, attempt.features[i]);
+  }
+  return text;
+}
+
+/// "731 ms: student 30 ms, teacher 700 ms".
+std::string took(const store::RequestRecord& r, const std::optional<store::RequestDetail>& detail) {
+  std::string text = human_duration(r.latency_us), parts;
+  if (!detail) return text;
+  for (const Stage stage : {Stage::kStudent, Stage::kTeacher}) {
+    const store::AttemptRecord* attempt = answer_of(*detail, stage);
+    if (attempt != nullptr) parts += fmt::format("{} {} {}", parts.empty() ? ":" : ",", stage_name(stage), human_duration(attempt->latency_us));
+  }
+  return text + parts;
 }
 
 void write_next(JsonWriter& w, const std::optional<std::string>& next) {
@@ -141,10 +188,14 @@ std::string escalations_text(const EscalationPage& page, WallTime now, const std
       line("asked", excerpt(stored_request_text(escalation.detail->body), width));
       line("student", said(*escalation.detail, Stage::kStudent, width));
       line("teacher", said(*escalation.detail, Stage::kTeacher, width));
+      const store::AttemptRecord* student = answer_of(*escalation.detail, Stage::kStudent);
+      if (const std::string signals = student != nullptr ? signals_text(*student) : ""; !signals.empty()) line("signals", truncate(signals, width));
     } else {
       line("texts", "(not stored)");
     }
-    if (r.agrees) line("same?", *r.agrees ? "yes: the student's answer agrees with the teacher's" : "no");
+    const auto agrees = escalation.detail ? store::judged_agreement(*escalation.detail) : r.agrees;
+    if (agrees) line("same?", *agrees ? "yes: the student's answer agrees with the teacher's" : "no");
+    line("took", took(r, escalation.detail));
     line("cost",
          fmt::format("{} (the teacher alone: {})", human_usd(r.cost, r.cost_estimated), human_usd(r.teacher_cost, r.teacher_cost_estimated)));
     out += "\n";
@@ -159,20 +210,33 @@ std::string escalations_json(const EscalationPage& page) {
   w.key("escalations").begin_array();
   for (const Escalation& escalation : page.escalations) {
     w.begin_object();
-    write_request_fields(w, escalation.request);
-    if (escalation.detail) {
-      write_body(w, "request", escalation.detail->body);
-      write_answer(w, "student", *escalation.detail, Stage::kStudent);
-      write_answer(w, "teacher", *escalation.detail, Stage::kTeacher);
-    } else {
-      w.key("request").null().key("student").null().key("teacher").null();
-    }
+    write_escalation_fields(w, escalation);
     w.end_object();
   }
   w.end_array();
   write_next(w, page.next);
   w.end_object();
   return out + "\n";
+}
+
+void append_escalation_line(const Escalation& escalation, std::string& out) {
+  JsonWriter w(out);
+  w.begin_object().field("schema", "understudy.escalation/1");
+  write_escalation_fields(w, escalation);
+  w.key("attempts").begin_array();
+  if (escalation.detail) {
+    for (const store::AttemptRecord& attempt : escalation.detail->attempts) write_attempt(w, attempt);
+  }
+  w.end_array().key("labels").begin_array();
+  if (escalation.detail) {
+    for (const store::LabelRecord& label : escalation.detail->labels) write_label(w, label);
+  }
+  w.end_array().key("feedback").begin_array();
+  if (escalation.detail) {
+    for (const store::FeedbackRecord& feedback : escalation.detail->feedback) write_feedback(w, feedback);
+  }
+  w.end_array().field("after", escalation.request.after).end_object();
+  out += '\n';
 }
 
 }  // namespace understudy::app

@@ -26,11 +26,15 @@ struct EscalationPage {
   std::optional<std::string> next;
 };
 
-/// What `understudy escalations` shows: the question, what student and teacher said, and why the teacher was asked.
+/// What `understudy escalations` shows: the question, what student and teacher said with latency, cost and the student's signals,
+/// and why the teacher was asked.
 std::string escalations_text(const EscalationPage& page, WallTime now, const std::string& more, const TextStyle& style);
 
 /// `understudy.escalations/1`.
 std::string escalations_json(const EscalationPage& page);
+
+/// Appends one `understudy.escalation/1` line: the same keys, all attempts, labels and feedback, and `after`, the cursor behind it.
+void append_escalation_line(const Escalation& escalation, std::string& out);
 
 /// The answer of `stage` that counts: the served one, else the last that did not fail. nullptr where there is none.
 const store::AttemptRecord* answer_of(const store::RequestDetail& detail, Stage stage);

@@ -134,7 +134,9 @@ std::string status_json(const StatusReport& report) {
   w.end_array();
   w.key("store").begin_object();
   w.field("database_bytes", s.database_bytes).field("bodies_bytes", s.bodies_bytes).field("journal_events", s.journal_events);
-  w.end_object().end_object();
+  w.end_object().key("curve");
+  report.curve ? w.raw(curve_json(*report.curve)) : w.null();
+  w.end_object();
   return out + "\n";
 }
 

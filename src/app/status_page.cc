@@ -4,11 +4,17 @@
 
 #include <algorithm>
 
+#include "app/curve_page.h"
+#include "app/html.h"
 #include "app/human.h"
 #include "gateway/key_ring.h"
 
 namespace understudy::app {
 namespace {
+
+/// The last week, in hours where there is a week of them.
+constexpr std::int64_t kCurveUs = std::int64_t{7} * 86'400'000'000;
+constexpr std::size_t kCurvePoints = 60;
 
 constexpr std::string_view kStyle = R"css(
 :root{color-scheme:light dark;--bg:#f7f7f5;--card:#fff;--ink:#1d1f21;--dim:#62666b;--line:#dedfdc;--good:#17653a;--good-bg:#ddf1e4;--warn:#7a5000;--warn-bg:#fbecc8;--bad:#96201d;--bad-bg:#f9dedc;--plain-bg:#e8eaed;--bar:#2f6f9f}
@@ -36,8 +42,8 @@ dl div{display:flex;justify-content:space-between;gap:1rem;border-bottom:1px sol
 dt{color:var(--dim);white-space:nowrap}
 dd{margin:0;text-align:right;font-variant-numeric:tabular-nums;overflow-wrap:anywhere}
 .lower{border-left:3px solid var(--bar);padding-left:.7rem;margin-top:.6rem}
-svg{display:block;width:100%;height:.6rem;margin:.5rem 0 .2rem;border-radius:.3rem;background:var(--plain-bg)}
-svg rect{fill:var(--bar)}
+svg.bar{display:block;width:100%;height:.6rem;margin:.5rem 0 .2rem;border-radius:.3rem;background:var(--plain-bg)}
+svg.bar rect{fill:var(--bar)}
 ul.alarms{list-style:none;margin:0;padding:0}
 ul.alarms li{border-bottom:1px solid var(--line);padding:.4rem 0;overflow-wrap:anywhere}
 code{font-family:ui-monospace,"DejaVu Sans Mono",monospace;font-size:.9em}
@@ -113,7 +119,19 @@ void bill(Page& page, const store::Status& status) {
   if (t.cost_unknown > 0) page.paragraph(fmt::format("The cost of {} is unknown and in no sum: a model has no price, or sent no usage.", counted(t.cost_unknown, "request")), "dim");
 }
 
-void task_card(Page& page, const TaskView& task, WallTime now) {
+/// Both parts of the style sheet.
+const std::string& style() {
+  static const std::string both = std::string(kStyle) + std::string(curve_style());
+  return both;
+}
+
+/// The task's curve, which cascades share; nullptr where there is none.
+const Curve* curve_of(const std::vector<Curve>& curves, const TaskView& task) {
+  const auto found = std::find_if(curves.begin(), curves.end(), [&](const Curve& c) { return c.task == task.task; });
+  return found == curves.end() ? nullptr : &*found;
+}
+
+void task_card(Page& page, const TaskView& task, const std::string& curve, WallTime now) {
   const store::Totals& t = task.all;
   page.raw("<section class=\"task\"><div class=\"head\"><h3>");
   page.text(task_label(task));
@@ -128,9 +146,10 @@ void task_card(Page& page, const TaskView& task, WallTime now) {
   page.raw("</div>\n");
   page.paragraph(state_sentence(task, now));
   if (const auto cheap = task.cheap_share()) {
-    page.raw(fmt::format("<svg viewBox=\"0 0 100 1\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"{} served by cheap stages\"><rect width=\"{:.2f}\" height=\"1\"/></svg>\n", share(*cheap), 100 * *cheap));
+    page.raw(fmt::format("<svg class=\"bar\" viewBox=\"0 0 100 1\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"{} served by cheap stages\"><rect width=\"{:.2f}\" height=\"1\"/></svg>\n", share(*cheap), 100 * *cheap));
     page.paragraph(fmt::format("{} of {} served by cheap stages", share(*cheap), counted(t.requests, "request")), "dim");
   }
+  page.raw(curve);
   page.raw("<dl>\n");
   if (task.alpha()) page.fact("promise", fmt::format("alpha {:.3g}, delta {:.3g}", *task.alpha(), *task.delta()));
   if (const calibration::LadderPolicy* policy = task.policy()) {
@@ -183,30 +202,15 @@ void alarms(Page& page, const store::Status& status) {
 
 }  // namespace
 
-std::string html_escaped(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    switch (c) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '"': out += "&quot;"; break;
-      case '\'': out += "&#39;"; break;
-      default: out.push_back(c);
-    }
-  }
-  return out;
-}
-
 std::string_view status_page_policy() {
-  static const std::string policy = fmt::format("default-src 'none'; style-src 'sha256-{}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'", base64(gateway::hash_key(kStyle)));
+  static const std::string policy = fmt::format("default-src 'none'; style-src 'sha256-{}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'", base64(gateway::hash_key(style())));
   return policy;
 }
 
-std::string status_page_html(const store::Status& status, const TasksReport& tasks, bool running) {
+std::string status_page_html(const store::Status& status, const TasksReport& tasks, const std::vector<Curve>& curves, bool running) {
   Page page;
   page.raw("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>understudy</title>\n<style>");
-  page.raw(kStyle);
+  page.raw(style());
   page.raw("</style></head><body><main>\n<h1>understudy</h1>\n");
   page.paragraph(fmt::format("As of {} UTC{}. This page only shows; reload it for newer figures.", human_time(status.now),
                              status.first_request ? fmt::format(", everything since {} UTC", human_time(*status.first_request)) : ", nothing recorded yet"),
@@ -217,7 +221,10 @@ std::string status_page_html(const store::Status& status, const TasksReport& tas
   page.raw("<h2>Tasks</h2>\n");
   if (tasks.tasks.empty()) page.paragraph("No task has been seen yet. Requests name theirs in the header x-understudy-task or in metadata.task.", "dim");
   constexpr std::size_t kMostShown = 100;
-  for (std::size_t i = 0; i < std::min(kMostShown, tasks.tasks.size()); ++i) task_card(page, tasks.tasks[i], status.now);
+  for (std::size_t i = 0; i < std::min(kMostShown, tasks.tasks.size()); ++i) {
+    const Curve* curve = curve_of(curves, tasks.tasks[i]);
+    task_card(page, tasks.tasks[i], curve != nullptr ? curve_html(*curve, fmt::format("curve{}", i)) : "", status.now);
+  }
   if (tasks.tasks.size() > kMostShown) page.paragraph(fmt::format("... and {} more with fewer requests: understudy tasks lists them all.", tasks.tasks.size() - kMostShown), "dim");
   alarms(page, status);
   page.raw("<footer class=\"dim\"><p>");
@@ -233,7 +240,12 @@ Result<std::string> status_page(const Source& source) {
   if (!status) return fail(status.error());
   const auto tasks = collect_tasks(source.data, source.live);
   if (!tasks) return fail(tasks.error());
-  return status_page_html(*status, *tasks, source.live != nullptr);
+  store::CurveQuery query;
+  query.since = WallTime{status->now.us - kCurveUs};
+  query.points = kCurvePoints;
+  const auto curves = read_curves(*reader, query);
+  if (!curves) return fail(curves.error());
+  return status_page_html(*status, *tasks, *curves, source.live != nullptr);
 }
 
 }  // namespace understudy::app

@@ -1,10 +1,12 @@
 #pragma once
-/// The read-only page at `/`: the bill with and without, each task's promise, why, and what would lower it. Plain HTML made here, no
+/// The read-only page at `/`: the bill with and without, each task's curve and promise, why, and what would lower it. Plain HTML made here, no
 /// scripts, no outside resources; everything that comes from requests is escaped.
 
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "app/curve.h"
 #include "app/queries.h"
 #include "app/tasks_report.h"
 
@@ -13,13 +15,10 @@ namespace understudy::app {
 /// Reads the store and writes the page.
 Result<std::string> status_page(const Source& source);
 
-/// The same from what was read. Pure.
-std::string status_page_html(const store::Status& status, const TasksReport& tasks, bool running);
+/// The same from what was read: `curves` of the tasks, in any order. Pure.
+std::string status_page_html(const store::Status& status, const TasksReport& tasks, const std::vector<Curve>& curves, bool running);
 
 /// The Content-Security-Policy that lets exactly this page's style sheet in, and nothing else.
 std::string_view status_page_policy();
-
-/// `text` for a place between tags or inside a quoted attribute.
-std::string html_escaped(std::string_view text);
 
 }  // namespace understudy::app

@@ -3,6 +3,7 @@
 #include <string>
 #include <string_view>
 
+#include "app/curve.h"
 #include "app/terminal.h"
 #include "store/queries.h"
 
@@ -13,6 +14,7 @@ struct StatusReport {
   std::string data;  ///< the directory, as given
   store::Status status;
   std::optional<std::string> task;  ///< only this one, which must be among status.tasks
+  std::optional<Curve> curve = {};  ///< of that task, over a period of its own
 };
 
 /// For people: sums of the last 24 hours and of all time, then by task and model, then what needs attention.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "app/curve_text.h"
 #include "app/human.h"
 #include "app/status_report.h"
 #include "app/table.h"
@@ -275,7 +276,8 @@ std::string status_text(const StatusReport& report, const TextStyle& style) {
         std::find_if(s.tasks.begin(), s.tasks.end(), [&](const store::TaskTotals& t) { return t.task == *report.task; });
     out += fmt::format(", task {}\n\n", report.task->empty() ? "(no name)" : printable(*report.task));
     if (task == s.tasks.end()) return out + "No requests.\n";
-    return out + totals_table(task->last_24h, task->all, s.models, style) + notes(task->all, s, style) + shadow_section(s, report.task, style) + labels_table(task->all, style);
+    out += totals_table(task->last_24h, task->all, s.models, style) + notes(task->all, s, style) + shadow_section(s, report.task, style) + labels_table(task->all, style);
+    return report.curve && !report.curve->points.empty() ? out + "\n" + curve_text(*report.curve, style) : out;
   }
   out += "\n\n" + totals_table(s.last_24h, s.all, s.models, style) + notes(s.all, s, style) + shadow_section(s, report.task, style) + labels_table(s.all, style);
   out += tasks_table(s, style) + models_table(s, style) + attention(s, style);

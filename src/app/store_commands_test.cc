@@ -1,176 +1,12 @@
 /// The commands that read the store, on a store written by store::Store, beside its writer and after it.
 
-#include <fmt/format.h>
-#include <gtest/gtest.h>
-#include <simdjson.h>
-#include <stdlib.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <filesystem>
 #include <fstream>
-#include <memory>
-#include <string>
-#include <vector>
 
-#include "app/explain_command.h"
-#include "app/requests_command.h"
-#include "app/status_command.h"
-#include "app/store_command.h"
-#include "calibration/features.h"
-#include "store/store.h"
+#include "app/test_support.h"
 
 namespace understudy::app {
 namespace {
-
-namespace fs = std::filesystem;
-using CommandFunction = int (*)(int, char**);
-
-struct Outcome {
-  int status = -1;
-  std::string out, err;
-};
-
-Outcome run(CommandFunction command, const std::string& name, std::vector<std::string> words) {
-  words.insert(words.begin(), name);
-  std::vector<char*> argv;
-  for (std::string& word : words) argv.push_back(word.data());
-  argv.push_back(nullptr);
-  testing::internal::CaptureStdout();
-  testing::internal::CaptureStderr();
-  Outcome outcome;
-  outcome.status = command(static_cast<int>(words.size()), argv.data());
-  outcome.out = testing::internal::GetCapturedStdout();
-  outcome.err = testing::internal::GetCapturedStderr();
-  return outcome;
-}
-
-bool contains(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
-
-/// Value at a JSON pointer, as JSON text; "" where it is missing or the text is not JSON.
-std::string at(const std::string& json, std::string_view pointer) {
-  simdjson::dom::parser parser;
-  const auto found = parser.parse(json).at_pointer(pointer);
-  return found.error() == simdjson::SUCCESS ? simdjson::minify(found.value_unsafe()) : "";
-}
-
-class StoreCommands : public testing::Test {
- protected:
-  StoreCommands() {
-    ::unsetenv("UNDERSTUDY_DATA");
-    std::string name = (fs::temp_directory_path() / "understudy-cli-XXXXXX").string();
-    dir_ = ::mkdtemp(name.data());
-    data_ = (dir_ / "data").string();
-  }
-  ~StoreCommands() override {
-    store_.reset();
-    fs::remove_all(dir_);
-  }
-
-  /// Opens the store for writing; tests close it with close_writer().
-  void open_writer() {
-    store::StoreOptions options;
-    options.segment_bytes = 1 << 16;
-    auto opened = store::Store::open(data_, options);
-    ASSERT_TRUE(opened) << opened.error().message;
-    store_ = std::move(*opened);
-  }
-  void close_writer() { store_.reset(); }
-
-  /// A request that the student served, or that went on to the teacher.
-  void write_request(const std::string& id, bool escalated, const std::string& task = "intent") {
-    store::Journal& journal = store_->journal(0);
-    std::vector<float> features(calibration::kLogprobFeatureCount, -0.5f);
-    store::AttemptEvent student;
-    student.request_id = id;
-    student.stage = Stage::kStudent;
-    student.model = "qwen";
-    student.provider = "ollama";
-    student.status = 200;
-    student.served = !escalated;
-    student.usage = Usage{.input = 100, .output = 10};
-    student.cost = Picousd{10'000'000};
-    student.latency_us = 30'000;
-    student.confidence = escalated ? 0.4 : 0.9;
-    student.feature_schema = calibration::kLogprobSchema;
-    student.features = features;
-    student.answer = R"({"role":"assistant","content":"lost_card"})";
-    ASSERT_TRUE(journal.append(student));
-    if (escalated) {
-      store::AttemptEvent teacher;
-      teacher.request_id = id;
-      teacher.attempt = 1;
-      teacher.model = "gpt";
-      teacher.provider = "openai";
-      teacher.status = 200;
-      teacher.served = true;
-      teacher.usage = Usage{.input = 100, .output = 10};
-      teacher.cost = Picousd{400'000'000};
-      teacher.latency_us = 700'000;
-      teacher.answer = R"({"role":"assistant","content":"card_arrival"})";
-      ASSERT_TRUE(journal.append(teacher));
-    }
-    store::RequestEvent request;
-    request.request_id = id;
-    request.tenant = "acme";
-    request.task = task;
-    request.route = "/v1/chat/completions";
-    request.requested_model = "understudy/auto";
-    request.mode = "live";
-    request.policy_version = "p1";
-    request.served_by = escalated ? Stage::kTeacher : Stage::kStudent;
-    request.served_model = escalated ? "gpt" : "qwen";
-    request.confidence = escalated ? 0.4 : 0.9;
-    request.threshold = 0.8;
-    request.threshold_by_hand = true;
-    request.escalated = escalated;
-    request.reason = escalated ? "below_threshold" : "confident";
-    request.complete = true;
-    request.cost = Picousd{escalated ? 410'000'000 : 10'000'000};
-    request.teacher_cost = Picousd{400'000'000};
-    request.teacher_cost_estimated = !escalated;
-    request.latency_us = escalated ? 731'000 : 31'000;
-    request.overhead_us = 150;
-    request.body = R"({"model":"understudy/auto","messages":[{"role":"user","content":"where is my card"}]})";
-    ASSERT_TRUE(journal.append(request));
-  }
-
-  /// Three requests: two by the student, the last by the teacher.
-  void write_three() {
-    open_writer();
-    write_request("req_a", false);
-    write_request("req_b", false, "other");
-    write_request("req_c", true);
-  }
-
-  Outcome status(std::vector<std::string> words = {}) {
-    return with_data(run_status_command, "understudy status", std::move(words));
-  }
-  Outcome requests(std::vector<std::string> words = {}) {
-    return with_data(run_requests_command, "understudy requests", std::move(words));
-  }
-  Outcome escalations(std::vector<std::string> words = {}) {
-    return with_data(run_escalations_command, "understudy escalations", std::move(words));
-  }
-  Outcome explain(std::vector<std::string> words = {}) {
-    return with_data(run_explain_command, "understudy explain", std::move(words));
-  }
-  Outcome check(std::vector<std::string> words = {}) {
-    return with_data(run_store_check_command, "understudy store check", std::move(words));
-  }
-  Outcome compact(std::vector<std::string> words = {}) {
-    return with_data(run_store_compact_command, "understudy store compact", std::move(words));
-  }
-
-  Outcome with_data(CommandFunction command, const std::string& name, std::vector<std::string> words) {
-    words.insert(words.end(), {"--data", data_});
-    return run(command, name, std::move(words));
-  }
-
-  fs::path dir_;
-  std::string data_;
-  std::unique_ptr<store::Store> store_;
-};
 
 TEST_F(StoreCommands, StatusSumsBesideTheRunningWriter) {
   write_three();
@@ -203,6 +39,46 @@ TEST_F(StoreCommands, StatusOfOneTask) {
   const Outcome wrong = status({"--task", "intnet"});
   EXPECT_EQ(wrong.status, 2);
   EXPECT_TRUE(contains(wrong.err, "no request of a task \"intnet\" is recorded; did you mean \"intent\"?")) << wrong.err;
+}
+
+TEST_F(StoreCommands, StatusOfOneTaskHasItsCurve) {
+  write_three();
+  write_request("req_d", true);
+  store::PromiseEvent event;
+  event.task = "default/intent";
+  event.kind = "refit";  // a kind of a later version
+  event.version = "1.4";
+  event.detail = R"({"message":"312 new rows"})";
+  ASSERT_TRUE(store_->journal(0).append(event));
+  store::AlarmEvent alarm;
+  alarm.name = "input_shift";
+  alarm.subject = "default/intent";
+  alarm.message = "other requests";
+  ASSERT_TRUE(store_->journal(0).append(alarm));
+  for (const bool running : {true, false}) {
+    if (!running) close_writer();
+    const Outcome text = status({"--task", "intent"});
+    EXPECT_EQ(text.status, 0) << text.err;
+    EXPECT_TRUE(contains(text.out, "\nCurve: 1 point of 1 s, ")) << text.out;
+    EXPECT_TRUE(contains(text.out, "refit 1.4: 312 new rows\n")) << text.out;
+    EXPECT_TRUE(contains(text.out, "alarm: input_shift: other requests\n")) << text.out;
+    const Outcome both = status({"--task", "intent", "--json"});
+    EXPECT_EQ(at(both.out, "/schema"), "\"understudy.status/1\"");
+    EXPECT_EQ(at(both.out, "/all/requests"), "3");
+    const Outcome json = status({"--task", "intent", "--curve", "--json"});
+    EXPECT_EQ(at(json.out, "/schema"), "\"understudy.curve/1\"") << json.out << json.err;
+    EXPECT_EQ(at(json.out, "/points/0/requests"), "3");
+    EXPECT_EQ(at(json.out, "/points/0/teacher_calls"), "2");
+    EXPECT_EQ(at(json.out, "/points/0/cost_usd"), "\"0.00083\"");
+    EXPECT_EQ(at(json.out, "/events/0/kind"), "\"refit\"");
+    EXPECT_EQ(at(both.out, "/curve"), at(json.out, ""));
+    EXPECT_TRUE(status({"--task", "intent", "--curve"}).out.starts_with("Curve: 1 point"));
+    EXPECT_EQ(at(status({"--task", "intent", "--curve", "--by", "requests", "--points", "2", "--json"}).out, "/points/0/requests"), "2");
+    EXPECT_EQ(status({"--task", "intent", "--curve", "--since", "2999-01-01"}).out, "No requests in this period.\n");
+    EXPECT_EQ(at(status({"--task", "intent", "--curve", "--since", "2999-01-01", "--json"}).out, "/points"), "[]");
+    EXPECT_EQ(at(status({"--json"}).out, "/curve"), "null") << "of one task only";
+  }
+  EXPECT_TRUE(contains(status({"--task", "intnet", "--curve"}).err, "did you mean \"intent\"?"));
 }
 
 TEST_F(StoreCommands, StatusOfAnEmptyStoreSaysWhatToDo) {
@@ -261,28 +137,21 @@ TEST_F(StoreCommands, RequestsFilters) {
   EXPECT_EQ(ids({"--task", "intent"}), "\"req_c\"\"req_a\"");
   EXPECT_EQ(ids({"--served-by", "student"}), "\"req_b\"\"req_a\"");
   EXPECT_EQ(ids({"--reason", "below_threshold"}), "\"req_c\"");
-  EXPECT_EQ(ids({"--tenant", "nobody"}), "");
   EXPECT_EQ(ids({"--since", "1h"}), "\"req_c\"\"req_b\"\"req_a\"");
   EXPECT_EQ(ids({"--since", "2999-01-01"}), "");
-  const Outcome none = requests({"--task", "intnet"});
-  EXPECT_EQ(none.status, 0);
-  EXPECT_EQ(none.out, "No such requests.\n");
-  EXPECT_TRUE(contains(none.err, "did you mean \"intent\"?")) << none.err;
-}
-
-TEST_F(StoreCommands, EscalationsShowBothAnswers) {
-  write_three();
-  const Outcome text = escalations();
-  EXPECT_EQ(text.status, 0) << text.err;
-  EXPECT_TRUE(text.out.starts_with("req_c  ")) << text.out;
-  EXPECT_TRUE(contains(text.out,
-                       "  why      below_threshold: confidence 0.40 against 0.80 (by hand)\n  asked    where is my card\n"
-                       "  student  lost_card\n  teacher  card_arrival\n"))
-      << text.out;
-  EXPECT_FALSE(contains(text.out, "req_a"));
-  const Outcome json = escalations({"--json"});
-  EXPECT_EQ(at(json.out, "/escalations/0/teacher/text"), "\"card_arrival\"") << json.out;
-  EXPECT_EQ(at(json.out, "/escalations/1"), "");
+  EXPECT_EQ(ids({"--until", "2999-01-01"}), "\"req_c\"\"req_b\"\"req_a\"");
+  EXPECT_EQ(ids({"--until", "1h"}), "");
+  EXPECT_EQ(ids({"--task", "other", "--reason", "below_threshold"}), "") << "both names are known, together there is none";
+  // A name that was never recorded is a slip.
+  for (const auto& [words, message] : std::vector<std::pair<std::vector<std::string>, std::string>>{
+           {{"--task", "intnet"}, "nothing is recorded of a task \"intnet\"; did you mean \"intent\"? (tasks: intent, other)"},
+           {{"--tenant", "acne"}, "nothing is recorded of a tenant \"acne\"; did you mean \"acme\"? (tenants: acme)"},
+           {{"--reason", "below_treshold"}, "did you mean \"below_threshold\"? (reasons: below_threshold, confident)"}}) {
+    const Outcome none = requests(words);
+    EXPECT_EQ(none.status, 2) << message;
+    EXPECT_EQ(none.out, "");
+    EXPECT_TRUE(contains(none.err, message)) << none.err;
+  }
 }
 
 TEST_F(StoreCommands, ExplainSaysWhyBesideTheWriterAndAfterIt) {
@@ -358,6 +227,11 @@ TEST_F(StoreCommands, RefuseWrongInput) {
       {run_status_command, "status", {"--jsn"}, "unknown flag \"--jsn\"; did you mean \"--json\"?"},
       {run_status_command, "status", {"extra"}, "unexpected argument \"extra\""},
       {run_status_command, "status", {"--json=maybe"}, "--json"},
+      {run_status_command, "status", {"--curve"}, "--task"},
+      {run_status_command, "status", {"--since", "1h"}, "--task"},
+      {run_status_command, "status", {"--task", "x", "--curve", "--points", "1"}, "--points 1: a curve has 2 to 1,000"},
+      {run_status_command, "status", {"--task", "x", "--curve", "--by", "request"}, "--by \"request\": it takes time or requests; did you mean \"requests\"?"},
+      {run_status_command, "status", {"--task", "x", "--curve", "--since", "1h", "--until", "2h"}, "--until 2h is not after --since 1h"},
       {run_requests_command, "requests", {"--limit", "0"}, "--limit"},
       {run_requests_command, "requests", {"--since", "yesterday"}, "--since \"yesterday\" is neither an age"},
       {run_requests_command, "requests", {"--served-by", "teachr"}, "there is no stage \"teachr\"; did you mean \"teacher\"?"},
@@ -365,6 +239,14 @@ TEST_F(StoreCommands, RefuseWrongInput) {
       {run_escalations_command, "escalations", {"--limit", "many"}, "--limit"},
       {run_escalations_command, "escalations", {"--since", "-1d"}, "--since"},
       {run_escalations_command, "escalations", {"--served-by", ""}, "there is no stage \"\""},
+      {run_escalations_command, "escalations", {"--agrees", "maybe"}, "--agrees \"maybe\": it takes yes or no"},
+      {run_escalations_command, "escalations", {"--until", "soon"}, "--until \"soon\" is neither an age"},
+      {run_escalations_command, "escalations", {"--since", "1h", "--until", "2h"}, "--until 2h is not after --since 1h"},
+      {run_escalations_command, "escalations", {"--stage", "studnet"}, "did you mean \"student\"?"},
+      {run_requests_command, "requests", {"--agrees", "no"}, "unknown flag \"--agrees\""},
+      {run_escalations_export_command, "escalations export", {}, "--out"},
+      {run_escalations_export_command, "escalations export", {"--out", "-", "--resume"}, "--resume needs a file"},
+      {run_escalations_export_command, "escalations export", {"--out", "/nowhere/x"}, "--out /nowhere/x: cannot be opened"},
       {run_explain_command, "explain", {}, "REQUEST_ID"},
       {run_explain_command, "explain", {"a b"}, "cannot be a request id"},
       {run_explain_command, "explain", {"req_1", "req_2"}, "unexpected argument \"req_2\""},

@@ -8,19 +8,11 @@
 #include "app/human.h"
 #include "app/nearest.h"
 #include "base/clock.h"
-#include "calibration/binomial.h"
 
 namespace understudy::app {
 namespace {
 
 constexpr std::int64_t kDayUs = 86'400'000'000;
-
-std::optional<ShareInterval> share_interval(std::int64_t k, std::int64_t n) {
-  if (n <= 0) return std::nullopt;
-  const auto kk = static_cast<std::size_t>(k), nn = static_cast<std::size_t>(n);
-  return ShareInterval{static_cast<double>(k) / static_cast<double>(n), calibration::binomial_lower_bound(kk, nn, 0.025),
-                       calibration::binomial_upper_bound(kk, nn, 0.025), n};
-}
 
 /// The newest finished request of a task: without a running gateway nobody else says whether its threshold is by hand.
 Result<std::optional<store::RequestRecord>> latest_request(store::StoreReader& reader, const std::string& task) {

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "app/share_interval.h"
 #include "app/terminal.h"
 #include "cascade/promise.h"
 #include "gateway/admin.h"
@@ -40,11 +41,6 @@ struct TaskView {
   std::optional<double> cheap_share() const;     ///< of requests, served by cheap stages; nullopt without requests
 };
 
-/// Share with the two-sided 95 % Clopper-Pearson interval.
-struct ShareInterval {
-  double share = 0, low = 0, high = 0;
-  std::int64_t n = 0;
-};
 std::optional<ShareInterval> measured_agreement(const TaskView& task);   ///< of answers that cheap stages served
 std::optional<ShareInterval> noise_floor(const TaskView& task);          ///< the teacher's disagreement with itself
 

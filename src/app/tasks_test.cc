@@ -208,7 +208,7 @@ TEST(StatusPage, EscapesWhatComesFromRequestsAndHoldsNoScript) {
   task.task = "<script>alert('x')</script>&\"";
   task.also = {"<b>other</b>"};
   status.alarms = {{kNow, "promise", "default/<img src=x>", "3 of 4 <i>disagree</i>"}};
-  const std::string html = status_page_html(status, {"d", kNow, {task}}, true);
+  const std::string html = status_page_html(status, {"d", kNow, {task}}, {}, true);
   EXPECT_FALSE(contains(html, "<script")) << html;
   EXPECT_FALSE(contains(html, "<img") || contains(html, "<i>")) << html;
   EXPECT_TRUE(contains(html, "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&amp;&quot;"));
@@ -217,7 +217,7 @@ TEST(StatusPage, EscapesWhatComesFromRequestsAndHoldsNoScript) {
 }
 
 TEST(StatusPage, PolicyLetsExactlyItsOwnStyleSheetIn) {
-  const std::string html = status_page_html({}, {"d", kNow, {}}, true);
+  const std::string html = status_page_html({}, {"d", kNow, {}}, {}, true);
   const std::size_t begin = html.find("<style>") + 7;
   const std::string style = html.substr(begin, html.find("</style>") - begin);
   const std::string policy(status_page_policy());

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
@@ -82,8 +83,13 @@ bool is_control(char32_t code) { return code < 0x20 || (code >= 0x7f && code < 0
 }  // namespace
 
 TextStyle choose_style(const TerminalFacts& facts) {
-  if (!facts.is_terminal) return {};
   TextStyle style;
+  if (facts.locale != nullptr) {
+    std::string locale(facts.locale);
+    std::transform(locale.begin(), locale.end(), locale.begin(), [](unsigned char c) { return std::tolower(c); });
+    style.utf8 = locale.find("utf-8") != std::string::npos || locale.find("utf8") != std::string::npos;
+  }
+  if (!facts.is_terminal) return style;
   const bool refused = facts.no_color != nullptr && *facts.no_color != '\0';
   const bool dumb = facts.term != nullptr && std::strcmp(facts.term, "dumb") == 0;
   style.color = !refused && !dumb;
@@ -103,6 +109,13 @@ TextStyle stdout_style() {
   facts.no_color = std::getenv("NO_COLOR");
   facts.term = std::getenv("TERM");
   facts.columns_variable = std::getenv("COLUMNS");
+  facts.locale = "";
+  for (const char* name : {"LC_ALL", "LC_CTYPE", "LANG"}) {
+    const char* value = std::getenv(name);
+    if (value == nullptr || *value == '\0') continue;
+    facts.locale = value;
+    break;
+  }
   return choose_style(facts);
 }
 

@@ -12,6 +12,7 @@ namespace understudy::app {
 struct TextStyle {
   bool color = false;
   std::size_t width = 0;  ///< columns; 0: no limit (not a terminal: nothing is cut, so that grep finds it)
+  bool utf8 = true;       ///< what draws lines and bars may use more than ASCII
 };
 
 /// What decides how to print.
@@ -21,6 +22,7 @@ struct TerminalFacts {
   const char* no_color = nullptr;          ///< NO_COLOR: any value but "" turns colour off (no-color.org)
   const char* term = nullptr;              ///< TERM: "dumb" turns colour off
   const char* columns_variable = nullptr;  ///< COLUMNS, where the terminal does not say
+  const char* locale = nullptr;            ///< first that is set of LC_ALL, LC_CTYPE, LANG; without UTF-8 in it: ASCII. nullptr: not looked at
 };
 TextStyle choose_style(const TerminalFacts& facts);
 

@@ -19,7 +19,7 @@
 
 namespace understudy::gateway {
 
-enum class AdminRoute { kPage, kStatus, kTasks, kTask, kPin, kAlarms, kRequests, kRequest, kEscalations, kLessons, kLesson, kRetireLesson, kReload, kOpenapi, kCalls };
+enum class AdminRoute { kPage, kStatus, kCurve, kTasks, kTask, kPin, kAlarms, kRequests, kRequest, kEscalations, kLessons, kLesson, kRetireLesson, kReload, kOpenapi, kCalls };
 
 /// One admin route, as docs and errors name it: "{}" in `path` stands for one part that the caller fills in.
 struct AdminRouteInfo {

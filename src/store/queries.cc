@@ -61,6 +61,7 @@ class ListQuery {
     if (filter_.session) sql += " AND r.session = ?";
     if (filter_.served_by) sql += " AND r.served_by = ?";
     if (filter_.escalated) sql += " AND (r.flags & 2) = ?";
+    if (filter_.until) sql += " AND r.time_us < ?";
     if (cursor_ && cursor_->row) sql += " AND r.id < ?";
     if (cursor_ && !cursor_->row) sql += " AND (r.time_us, r.request_id) < (?, ?)";
     sql += by_time ? " ORDER BY r.time_us DESC, r.request_id DESC" : " ORDER BY r.id DESC";
@@ -72,6 +73,7 @@ class ListQuery {
     if (filter_.session) statement.bind(++i, std::string_view(*filter_.session));
     if (filter_.served_by) statement.bind(++i, static_cast<std::int64_t>(*filter_.served_by));
     if (filter_.escalated) statement.bind(++i, *filter_.escalated ? kEscalated : std::int64_t{0});
+    if (filter_.until) statement.bind(++i, filter_.until->us);
     if (cursor_ && cursor_->row) statement.bind(++i, *cursor_->row);
     if (cursor_ && !cursor_->row) statement.bind(i + 1, cursor_->time_us).bind(i + 2, std::string_view(cursor_->request_id));
     return statement;
@@ -82,7 +84,44 @@ class ListQuery {
   const std::optional<Cursor>& cursor_;
 };
 
+/// Filters that look at a request's calls and labels, which may lie in both databases.
+class DetailFilter {
+ public:
+  static Result<DetailFilter> create(Snapshot& snapshot, const RequestFilter& filter) {
+    DetailFilter made(filter);
+    if (made.wanted()) {
+      STORE_TRY_ASSIGN(made.details_, DetailReader::create(snapshot));
+    }
+    return made;
+  }
+  Result<bool> takes(std::int64_t row, bool in_tail) {
+    if (!wanted()) return true;
+    STORE_TRY_ASSIGN(const auto detail, in_tail ? details_->tail_row(row, false) : details_->main_row(row, false));
+    if (!detail || (filter_.agrees && judged_agreement(*detail) != filter_.agrees)) return false;
+    if (!filter_.asked_stage && !filter_.asked_rung) return true;
+    return std::any_of(detail->attempts.begin(), detail->attempts.end(), [&](const AttemptRecord& a) {
+      return (!filter_.asked_stage || a.stage == *filter_.asked_stage) && (!filter_.asked_rung || a.rung == *filter_.asked_rung);
+    });
+  }
+
+ private:
+  explicit DetailFilter(const RequestFilter& filter) : filter_(filter) {}
+  bool wanted() const { return filter_.agrees || filter_.asked_stage || filter_.asked_rung; }
+
+  const RequestFilter& filter_;
+  std::optional<DetailReader> details_;
+};
+
 }  // namespace
+
+std::optional<bool> judged_agreement(const RequestDetail& detail) {
+  std::optional<bool> student, other;
+  for (const LabelRecord& label : detail.labels) {
+    if (label.stage == Stage::kTeacher || label.source == "feedback") continue;
+    (label.stage == Stage::kStudent ? student : other) = label.agrees;
+  }
+  return student ? student : detail.request.agrees ? detail.request.agrees : other;
+}
 
 StoreReader::StoreReader(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 StoreReader::StoreReader(StoreReader&&) noexcept = default;
@@ -135,6 +174,7 @@ Result<RequestPage> StoreReader::requests(const RequestFilter& filter) {
   const std::int64_t since_us = filter.since ? filter.since->us : 0;
   STORE_TRY_ASSIGN(const auto snapshot, Snapshot::take(impl_->db, impl_->path));
   const ListQuery query(filter, cursor);
+  STORE_TRY_ASSIGN(DetailFilter detail_filter, DetailFilter::create(*snapshot, filter));
   RequestPage page;
 
   if (snapshot->tail() != nullptr && (!cursor || !cursor->row)) {
@@ -144,11 +184,13 @@ Result<RequestPage> StoreReader::requests(const RequestFilter& filter) {
       if (!row) break;
       RequestRecord record = RecordReader::request_of(rows);
       if (record.finished_at.us < since_us) continue;
+      STORE_TRY_ASSIGN(const bool taken, detail_filter.takes(static_cast<std::int64_t>(record.id), true));
+      if (!taken) continue;
       if (page.requests.size() == limit) {
-        const RequestRecord& last = page.requests.back();
-        page.next = fmt::format("t{}-{}", last.finished_at.us, last.request_id);
+        page.next = page.requests.back().after;
         return page;
       }
+      record.after = fmt::format("t{}-{}", record.finished_at.us, record.request_id);
       const auto parent = snapshot->overlay().continues.find(static_cast<std::int64_t>(record.id));
       record.id = parent == snapshot->overlay().continues.end() ? 0 : static_cast<std::uint64_t>(parent->second);
       page.requests.push_back(std::move(record));
@@ -161,11 +203,13 @@ Result<RequestPage> StoreReader::requests(const RequestFilter& filter) {
     RequestRecord record = RecordReader::request_of(rows);
     if (record.finished_at.us < since_us - kDisorderUs) return page;
     if (record.finished_at.us < since_us) continue;
+    STORE_TRY_ASSIGN(const bool taken, detail_filter.takes(static_cast<std::int64_t>(record.id), false));
+    if (!taken) continue;
     if (page.requests.size() == limit) {
-      const RequestRecord& last = page.requests.back();
-      page.next = last.id > record.id ? fmt::format("r{}", last.id) : fmt::format("t{}-{}", last.finished_at.us, last.request_id);
+      page.next = page.requests.back().after;
       return page;
     }
+    record.after = fmt::format("r{}", record.id);
     page.requests.push_back(std::move(record));
   }
 }
@@ -257,6 +301,52 @@ Result<std::vector<std::string>> StoreReader::tasks() {
       STORE_TRY_ASSIGN(const bool row, rows.step());
       if (!row) break;
       names.insert(rows.text(0));
+    }
+  }
+  return std::vector<std::string>(names.begin(), names.end());
+}
+
+namespace {
+
+/// Table and column that hold such names.
+constexpr std::pair<const char*, const char*> column_of(StoreReader::NameColumn column) {
+  switch (column) {
+    case StoreReader::NameColumn::kTask: return {"requests", "task"};
+    case StoreReader::NameColumn::kTenant: return {"requests", "tenant"};
+    case StoreReader::NameColumn::kReason: return {"requests", "reason"};
+    case StoreReader::NameColumn::kRung: break;
+  }
+  return {"attempts", "rung"};
+}
+
+}  // namespace
+
+Result<bool> StoreReader::has_name(NameColumn column, std::string_view name) {
+  STORE_TRY_ASSIGN(const auto snapshot, Snapshot::take(impl_->db, impl_->path));
+  const auto [table, in] = column_of(column);
+  for (Database* db : snapshot->databases()) {
+    const std::string wanted = name.empty() ? fmt::format("coalesce({}, 0) = 0", in) : fmt::format("{} = (SELECT id FROM names WHERE text = ?)", in);
+    STORE_TRY_ASSIGN(Statement row, db->prepare(fmt::format("SELECT 1 FROM {} WHERE {} LIMIT 1", table, wanted)));
+    if (!name.empty()) row.bind(1, name);
+    STORE_TRY_ASSIGN(const bool found, row.step());
+    if (found) return true;
+  }
+  return false;
+}
+
+Result<std::vector<std::string>> StoreReader::recent_names(NameColumn column) {
+  constexpr std::int64_t kNewest = 100'000;
+  STORE_TRY_ASSIGN(const auto snapshot, Snapshot::take(impl_->db, impl_->path));
+  const auto [table, in] = column_of(column);
+  const std::int64_t rows = column == NameColumn::kRung ? kNewest * kAttemptsPerRequest : kNewest;
+  std::set<std::string> names;
+  for (Database* db : snapshot->databases()) {
+    STORE_TRY_ASSIGN(Statement row, db->prepare(fmt::format("SELECT text FROM names WHERE id IN (SELECT {} FROM {} WHERE id > (SELECT max(id) FROM {}) - ?)", in, table, table)));
+    row.bind(1, rows);
+    for (;;) {
+      STORE_TRY_ASSIGN(const bool more, row.step());
+      if (!more) break;
+      names.insert(row.text(0));
     }
   }
   return std::vector<std::string>(names.begin(), names.end());

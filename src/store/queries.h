@@ -125,6 +125,7 @@ struct RequestRecord {
   std::string promise_version;    ///< "": none was in force
   std::string served_rung;
   std::uint64_t prompt_hash = 0;  ///< 0: unknown
+  std::string after;              ///< cursor that goes on behind this request; only from StoreReader::requests
 };
 
 /// One request whole.
@@ -137,6 +138,10 @@ struct RequestDetail {
   std::vector<ReservationRecord> unsettled;   ///< money set aside for calls whose end is not recorded
 };
 
+/// Whether the student's answer (where none: that of another cheap stage) agrees with the teacher's: by the latest label that is not
+/// feedback, else by what was known when the request ended. nullopt: nobody compared them.
+std::optional<bool> judged_agreement(const RequestDetail& detail);
+
 struct RequestFilter {
   std::optional<std::string> task;
   std::optional<std::string> tenant;
@@ -145,6 +150,10 @@ struct RequestFilter {
   std::optional<std::string> reason;
   std::optional<bool> escalated;
   std::optional<WallTime> since;     ///< finished at or after
+  std::optional<WallTime> until;     ///< finished before
+  std::optional<bool> agrees;        ///< judged_agreement says so
+  std::optional<Stage> asked_stage;  ///< some call was made for this stage
+  std::optional<std::string> asked_rung;  ///< and for the rung of this name
   std::uint32_t limit = 50;          ///< 1..10,000 (clamped)
   std::optional<std::string> cursor; ///< RequestPage::next of the page before
 };
@@ -326,6 +335,9 @@ struct Status {
   std::uint64_t journal_events = 0;        ///< in the journal, not yet in SQLite
 };
 
+struct CurveQuery;  // curve.h
+struct TaskCurve;
+
 struct CheckFinding {
   enum class Severity : std::uint8_t { kNote, kWarning, kError };
   Severity severity = Severity::kNote;
@@ -375,6 +387,12 @@ class StoreReader {
   /// Names of all tasks seen, sorted.
   Result<std::vector<std::string>> tasks();
 
+  enum class NameColumn : std::uint8_t { kTask, kTenant, kReason, kRung };
+  /// Whether some request (kRung: some call) ever had this name. May read the whole table: to explain an empty answer.
+  Result<bool> has_name(NameColumn column, std::string_view name);
+  /// Those among the newest 100,000 requests, sorted; for "did you mean".
+  Result<std::vector<std::string>> recent_names(NameColumn column);
+
   /// Of one task, oldest first: in the order of appending for events of one reactor, across reactors to within a batch.
   Result<std::vector<PromiseEventRecord>> promise_events(std::string_view task);
   /// Names of the tasks that have promise events, sorted.
@@ -400,6 +418,11 @@ class StoreReader {
   Result<std::vector<AlarmRecord>> alarms(std::optional<WallTime> since, std::uint32_t limit);
   /// What calls beside the user's path that ended at or after `since` cost; those of unknown cost are not in it.
   Result<PicousdSum> label_spend(WallTime since);
+  /// Tasks over time, most requests first; tasks without requests in the period are left out. Buckets of an hour and more come from
+  /// the hourly sums (milliseconds, whatever the store holds), finer ones from one pass over the period's requests (README.md says
+  /// how long that takes); where that would be more than 5 million, buckets are hours after all. kUsage: by_requests over more than
+  /// 20 million.
+  Result<std::vector<TaskCurve>> curves(const CurveQuery& query);
   /// Over all labels of a task whose judged answer is the teacher's own. They are in no agreement figure. Survives the deletion of
   /// the requests.
   Result<TeacherNoise> teacher_noise(std::string_view task);

@@ -11,6 +11,7 @@
 
 #include "base/hash.h"
 #include "base/random.h"
+#include "store/curve.h"
 #include "store/internal/codec.h"
 #include "store/queries.h"
 #include "store/store.h"
@@ -287,6 +288,62 @@ void BM_List50(benchmark::State& state) {
   for (auto _ : state) benchmark::DoNotOptimize(reader.requests({}));
 }
 BENCHMARK(BM_List50)->Unit(benchmark::kMicrosecond);
+
+/// A million requests of one task without texts, a tenth of them escalated and one in fifty spot-checked: what a curve is read from.
+struct CurveFixture {
+  CurveFixture() {
+    const Traffic traffic(0, 0);
+    StoreOptions options;
+    options.keep_bodies = false;
+    options.journal_max_bytes = std::size_t{256} << 20;
+    auto store = std::move(*Store::open(dir.path, options));
+    Journal& journal = store->journal(0);
+    std::string id;
+    for (std::uint64_t i = 0; i < 1'000'000; ++i) {
+      set_id(id, i + 1);
+      const bool escalated = i % 10 == 0, coin = i % 50 == 1;
+      while (!journal.append(traffic.attempt(id, i, Stage::kStudent))) usleep(500);
+      if (escalated) {
+        while (!journal.append(traffic.attempt(id, i, Stage::kTeacher))) usleep(500);
+      }
+      RequestEvent request = traffic.request(id, i);
+      request.escalated = escalated;
+      request.coin.heads = coin;
+      if (escalated) request.served_by = Stage::kTeacher;
+      while (!journal.append(request)) usleep(500);
+      if (!coin) continue;
+      AttemptEvent label_call = traffic.attempt(id, i, Stage::kTeacher);
+      label_call.off_path = true;
+      label_call.served = false;
+      while (!journal.append(label_call)) usleep(500);
+      LabelEvent label;
+      label.request_id = id;
+      label.source = "coin";
+      label.agrees = i % 1000 != 1;
+      label.propensity = 0.02;
+      while (!journal.append(label)) usleep(500);
+    }
+    (void)store->flush();
+  }
+  TempDir dir;
+};
+
+/// range(0): by time (0: all of it lies within minutes, so that every request is read) or by requests (1).
+void BM_Curve(benchmark::State& state) {
+  static const CurveFixture fixture;
+  auto reader = std::move(*StoreReader::open(fixture.dir.path));
+  CurveQuery query;
+  query.task = "ticket_intent";
+  query.by_requests = state.range(0) != 0;
+  std::int64_t requests = 0;
+  for (auto _ : state) {
+    const auto curves = reader.curves(query);
+    requests = 0;
+    for (const CurvePoint& p : curves->front().points) requests += p.requests;
+  }
+  state.counters["requests"] = static_cast<double>(requests);
+}
+BENCHMARK(BM_Curve)->Arg(0)->Arg(1)->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace understudy::store

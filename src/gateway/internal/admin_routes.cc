@@ -15,6 +15,7 @@ constexpr std::array kRoutes{
     AdminRouteInfo{AdminRoute::kPage, "GET", "/"},
     AdminRouteInfo{AdminRoute::kPage, "GET", "/admin"},
     AdminRouteInfo{AdminRoute::kStatus, "GET", "/admin/api/status"},
+    AdminRouteInfo{AdminRoute::kCurve, "GET", "/admin/api/curve"},
     AdminRouteInfo{AdminRoute::kTasks, "GET", "/admin/api/tasks"},
     AdminRouteInfo{AdminRoute::kPin, "POST", "/admin/api/tasks/{task}/pin"},
     AdminRouteInfo{AdminRoute::kTask, "GET", "/admin/api/tasks/{task}"},
