@@ -109,12 +109,21 @@ def row8(b):
         yield f"8 judge, {label}", "about .80 (larger set)", f"{target} at success >= .90", ours, r["coverage"] >= target and r["success"] >= 0.90
 
 
+def row9(b):
+    for classes in (20, 30):
+        for fit in (200, 400):
+            r = b.eval("fewshot", f"fewshot_banking77_c{classes}", "--fit", f"random:{fit}", "--seeds", "5")
+            ours = (f"chosen {r['chosen_accuracy']:.4f}, best single ({r['best_single_name']}) {r['best_single_policy']:.4f}, gain {r['gain']:+.4f} "
+                    f"({r['gain_low']:+.4f} to {r['gain_high']:+.4f}), oracle {r['oracle']:.4f}; the guess alone {r['label_guess_accuracy']:.4f}")
+            yield f"9 fewshot, banking77_c{classes}, {fit} fit rows, 5 draws", "-", "gain 0 with its whole interval", ours, r["gain_low"] > 0
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", default=os.path.join(ROOT, "build/release/bench/quality/understudy_eval"))
     shared = os.environ.get("UNDERSTUDY_SHARED", os.path.join(os.path.dirname(ROOT), "shared"))
     parser.add_argument("--data", default=os.path.join(shared, "data/replay"))
-    parser.add_argument("--rows", default="1,3,4,5,6,7,8")
+    parser.add_argument("--rows", default="1,3,4,5,6,7,8,9")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     if not os.path.isdir(args.data):

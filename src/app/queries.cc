@@ -189,6 +189,11 @@ Result<std::string> answer_status(const Source& source, const std::optional<std:
   auto status = reader->status();
   if (!status) return fail(status.error());
   StatusReport report{source.data, std::move(*status), task};
+  constexpr std::int64_t kDayUs = 86'400'000'000;
+  auto lessons = reader->lesson_totals();
+  auto spent = reader->lesson_spend(WallTime{report.status.now.us / kDayUs * kDayUs});
+  if (!lessons || !spent) return fail(lessons ? spent.error() : lessons.error());
+  report.lessons = {*lessons, *spent, source.live != nullptr ? source.live->lessons : std::nullopt};
   if (task) {
     std::vector<std::string_view> names;
     for (const store::TaskTotals& seen : report.status.tasks) names.push_back(seen.task);

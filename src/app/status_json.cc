@@ -93,6 +93,21 @@ void write_shadow(JsonWriter& w, const store::Status& s, const std::optional<std
   w.field("cost_unknown", t.cost_unknown).field("estimated", t.estimated).end_object();
 }
 
+void write_lessons(JsonWriter& w, const LessonFigures& l) {
+  w.key("lessons").begin_object().field("candidate", l.totals.candidate).field("active", l.totals.active).field("retired", l.totals.retired);
+  w.field("spent_usd", exact_usd(l.totals.spent.value)).field("spent_today_usd", exact_usd(l.spent_today.value)).key("live");
+  if (!l.live) {
+    w.null().end_object();
+    return;
+  }
+  const auto count = [](std::uint64_t n) { return static_cast<std::int64_t>(n); };
+  w.begin_object().key("budget_per_day_usd").begin_object();
+  for (const auto& [cascade, budget] : l.live->budgets) w.field(cascade, exact_usd(budget.value));
+  w.end_object().field("queued", count(l.live->queued)).field("waiting", count(l.live->waiting)).field("usable", count(l.live->usable));
+  w.field("dropped_queue", count(l.live->dropped_queue)).field("dropped_store", count(l.live->dropped_store)).field("unfit", count(l.live->unfit));
+  w.field("budget_spent", l.live->budget_spent).field("paused", l.live->paused).end_object().end_object();
+}
+
 }  // namespace
 
 std::string status_json(const StatusReport& report) {
@@ -125,6 +140,7 @@ std::string status_json(const StatusReport& report) {
   w.field("unsettled_reservations", s.unsettled_reservations);
   w.field("unsettled_usd", exact_usd(s.unsettled.value)).field("unsettled_picousd", to_string(s.unsettled.value));
   w.field("unfinished_requests", s.unfinished_requests).field("records_dropped", s.records_dropped);
+  write_lessons(w, report.lessons);
   w.key("alarms").begin_array();
   for (const store::AlarmRecord& alarm : s.alarms) {
     w.begin_object().field("time", format_rfc3339(alarm.time)).field("name", alarm.name);

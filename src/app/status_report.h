@@ -5,15 +5,24 @@
 
 #include "app/curve.h"
 #include "app/terminal.h"
+#include "lessons/service.h"
 #include "store/queries.h"
 
 namespace understudy::app {
+
+/// Lessons as the store counts them, and what a running gateway knows beside it.
+struct LessonFigures {
+  store::LessonTotals totals;
+  PicousdSum spent_today;                        ///< since midnight UTC
+  std::optional<lessons::LessonReport> live;     ///< nullopt: no gateway was asked
+};
 
 /// What `understudy status` shows.
 struct StatusReport {
   std::string data;  ///< the directory, as given
   store::Status status;
   std::optional<std::string> task;  ///< only this one, which must be among status.tasks
+  LessonFigures lessons = {};
   std::optional<Curve> curve = {};  ///< of that task, over a period of its own
 };
 

@@ -254,6 +254,26 @@ std::string attention(const store::Status& s, const TextStyle& style) {
   return out.empty() ? out : "\n" + paint(style, Ink::kBold, "Attention") + "\n" + out;
 }
 
+std::string lessons_section(const LessonFigures& l, const TextStyle& style) {
+  const store::LessonTotals& t = l.totals;
+  if (t.candidate + t.active + t.retired == 0 && t.spent.value == 0) return {};
+  std::string text = fmt::format("Lessons: {} in use, {} not agreed to by the teacher, {} retired; {} spent on them today", human_count(t.active), human_count(t.candidate), human_count(t.retired),
+                                 human_usd(l.spent_today.value));
+  if (l.live) {
+    Picousd most;
+    for (const auto& [cascade, budget] : l.live->budgets) most = std::max(most, budget);
+    text += fmt::format(" of {}, {} in all", human_usd(most.value), human_usd(t.spent.value));
+    if (l.live->waiting + l.live->queued > 0) {
+      text += fmt::format("; {} wait for the teacher{}", human_count(static_cast<std::int64_t>(l.live->waiting + l.live->queued)),
+                          l.live->budget_spent ? " (today's money is spent)" : l.live->paused ? " (it refuses or fails; it is asked again)" : "");
+    }
+    if (const auto lost = l.live->dropped_queue + l.live->dropped_store; lost > 0) text += fmt::format("; {} dropped since the start", human_count(static_cast<std::int64_t>(lost)));
+  } else {
+    text += fmt::format(", {} in all", human_usd(t.spent.value));
+  }
+  return "\n" + wrap(text + ".", style.width) + "\n";
+}
+
 std::string nothing_yet(const StatusReport& report) {
   return fmt::format(
       "Nothing is recorded in {} yet. Next:\n"
@@ -280,7 +300,7 @@ std::string status_text(const StatusReport& report, const TextStyle& style) {
     return report.curve && !report.curve->points.empty() ? out + "\n" + curve_text(*report.curve, style) : out;
   }
   out += "\n\n" + totals_table(s.last_24h, s.all, s.models, style) + notes(s.all, s, style) + shadow_section(s, report.task, style) + labels_table(s.all, style);
-  out += tasks_table(s, style) + models_table(s, style) + attention(s, style);
+  out += tasks_table(s, style) + models_table(s, style) + lessons_section(report.lessons, style) + attention(s, style);
   out += fmt::format("\nStore: {} on disk, {} of it texts", human_bytes(s.database_bytes), human_bytes(s.bodies_bytes));
   if (s.journal_events > 0)
     out += fmt::format("; {} still in the journal", counted(static_cast<std::int64_t>(s.journal_events), "event"));

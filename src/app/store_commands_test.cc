@@ -57,23 +57,29 @@ TEST_F(StoreCommands, StatusOfOneTaskHasItsCurve) {
   ASSERT_TRUE(store_->journal(0).append(alarm));
   for (const bool running : {true, false}) {
     if (!running) close_writer();
-    const Outcome text = status({"--task", "intent"});
+    const std::vector<std::string> halves{"--task", "intent", "--by", "requests", "--points", "2"};
+    const auto with = [&](std::vector<std::string> more) {
+      more.insert(more.end(), halves.begin(), halves.end());
+      return status(more);
+    };
+    const Outcome text = with({});
     EXPECT_EQ(text.status, 0) << text.err;
-    EXPECT_TRUE(contains(text.out, "\nCurve: 1 point of 1 s, ")) << text.out;
+    EXPECT_TRUE(contains(text.out, "\nCurve: 2 points of 2 requests each, ")) << text.out;
     EXPECT_TRUE(contains(text.out, "refit 1.4: 312 new rows\n")) << text.out;
     EXPECT_TRUE(contains(text.out, "alarm: input_shift: other requests\n")) << text.out;
-    const Outcome both = status({"--task", "intent", "--json"});
+    const Outcome both = with({"--json"});
     EXPECT_EQ(at(both.out, "/schema"), "\"understudy.status/1\"");
     EXPECT_EQ(at(both.out, "/all/requests"), "3");
-    const Outcome json = status({"--task", "intent", "--curve", "--json"});
+    const Outcome json = with({"--curve", "--json"});
     EXPECT_EQ(at(json.out, "/schema"), "\"understudy.curve/1\"") << json.out << json.err;
-    EXPECT_EQ(at(json.out, "/points/0/requests"), "3");
-    EXPECT_EQ(at(json.out, "/points/0/teacher_calls"), "2");
-    EXPECT_EQ(at(json.out, "/points/0/cost_usd"), "\"0.00083\"");
+    EXPECT_EQ(at(json.out, "/points/0/requests"), "2");
+    EXPECT_EQ(at(json.out, "/points/0/teacher_calls"), "1");
+    EXPECT_EQ(at(json.out, "/points/0/cost_usd"), "\"0.00042\"");
+    EXPECT_EQ(at(json.out, "/points/1/teacher_share"), "1");
     EXPECT_EQ(at(json.out, "/events/0/kind"), "\"refit\"");
     EXPECT_EQ(at(both.out, "/curve"), at(json.out, ""));
-    EXPECT_TRUE(status({"--task", "intent", "--curve"}).out.starts_with("Curve: 1 point"));
-    EXPECT_EQ(at(status({"--task", "intent", "--curve", "--by", "requests", "--points", "2", "--json"}).out, "/points/0/requests"), "2");
+    EXPECT_TRUE(with({"--curve"}).out.starts_with("Curve: 2 points"));
+    EXPECT_TRUE(contains(status({"--task", "intent"}).out, "\nCurve: ")) << "by time";
     EXPECT_EQ(status({"--task", "intent", "--curve", "--since", "2999-01-01"}).out, "No requests in this period.\n");
     EXPECT_EQ(at(status({"--task", "intent", "--curve", "--since", "2999-01-01", "--json"}).out, "/points"), "[]");
     EXPECT_EQ(at(status({"--json"}).out, "/curve"), "null") << "of one task only";

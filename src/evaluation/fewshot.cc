@@ -1,12 +1,14 @@
-// fewshot: which few-shot variant should answer each row?
+// fewshot: which few-shot variant should answer each row? Decided before any is called, so none of their answers is looked at.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
 #include <map>
 #include <numeric>
+#include <set>
 
 #include "evaluation/internal/common.h"
+#include "evaluation/label_guess.h"
 
 namespace understudy::evaluation {
 
@@ -14,23 +16,30 @@ using namespace internal;
 
 namespace {
 
-/// Features of "variant v is right on this row". Before a call: how much the demos' labels agree among themselves and with
-/// those of the other variants. With `answers`: the share of variants that give this answer, and whether the demos name it.
-std::vector<double> variant_features(const Visible& row, const std::string& name, bool answers) {
-  const Variant& v = row.variants.at(name);
-  std::map<std::string, double> labels;
-  for (const auto& [text, label] : v.demos) ++labels[label];
-  double top = 0;
-  for (const auto& [label, count] : labels) top = std::max(top, count);
-  const double demos = static_cast<double>(v.demos.size());
-  std::vector<double> out{demos > 0 ? top / demos : 0, std::log1p(demos), static_cast<double>(labels.size())};
-  if (!answers) return out;
-  double same = 0;
-  for (const auto& [other, variant] : row.variants) same += variant.answer == v.answer;
-  const auto named = labels.find(v.answer);
-  out.push_back(same / static_cast<double>(row.variants.size()));
-  out.push_back(named != labels.end() ? named->second / demos : 0);
-  return out;
+constexpr std::size_t kFeatures = 5;
+
+/// What speaks for a variant before it is called: how sure the guess at the label is, how much of it the demonstrations cover, and
+/// what the first and the likeliest of them have of it.
+void put_features(const Variant& variant, const LabelGuess& guess, const Eigen::VectorXd& p, Eigen::Ref<Eigen::RowVectorXd> out) {
+  std::set<std::size_t> labels;
+  for (const auto& [text, label] : variant.demos) labels.insert(*guess.index_of(label));
+  double covered = 0, likeliest = 0;
+  for (const std::size_t l : labels) {
+    covered += p(static_cast<Eigen::Index>(l));
+    likeliest = std::max(likeliest, p(static_cast<Eigen::Index>(l)));
+  }
+  const double first = variant.demos.empty() ? 0 : p(static_cast<Eigen::Index>(*guess.index_of(variant.demos.front().second)));
+  out << first, covered, likeliest, p.size() > 0 ? p.maxCoeff() : 0, static_cast<double>(labels.size());
+}
+
+/// The label of a row whose outcomes may be looked at: as recorded, else the answer of a variant that was right.
+std::optional<std::string> label_of(const Visible& row, const Truth& truth) {
+  if (truth.gold) return truth.gold;
+  for (const auto& [name, correct] : truth.variant_correct) {
+    const auto variant = row.variants.find(name);
+    if (correct && variant != row.variants.end() && !variant->second.answer.empty()) return variant->second.answer;
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -50,9 +59,9 @@ Result<Report> run_fewshot(const Outcomes& outcomes, const EvalOptions& options,
     if (count == outcomes.rows.size()) names.push_back(name);
   }
   if (names.empty()) return missing(outcomes, "at least one variant on every row");
-  const bool answers = options.use != Use::kQuery;
+  const LabelGuess guess(outcomes.rows);
 
-  std::vector<double> chosen_accuracy, best_single, oracle;
+  std::vector<double> chosen_accuracy, best_single, gain, oracle, guessed;
   std::string best_name;
   std::size_t fit_rows = 0, test_rows = 0;
   for (int s = 0; s < options.seeds; ++s) {
@@ -66,41 +75,39 @@ Result<Report> run_fewshot(const Outcomes& outcomes, const EvalOptions& options,
       const auto found = correct.find(names[v]);
       return found != correct.end() && found->second;
     };
-    // One row of the design for each (row, variant); one indicator for each variant.
-    const std::size_t plain = variant_features(outcomes.rows.front(), names.front(), answers).size();
-    const std::size_t width = plain + names.size();
-    Eigen::MatrixXd design = Eigen::MatrixXd::Zero(static_cast<Eigen::Index>(outcomes.rows.size() * names.size()), static_cast<Eigen::Index>(width));
-    for (std::size_t i = 0; i < outcomes.rows.size(); ++i) {
-      for (std::size_t v = 0; v < names.size(); ++v) {
-        const auto at = static_cast<Eigen::Index>(i * names.size() + v);
-        const auto f = variant_features(outcomes.rows[i], names[v], answers);
-        for (std::size_t j = 0; j < plain; ++j) design(at, static_cast<Eigen::Index>(j)) = f[j];
-        design(at, static_cast<Eigen::Index>(plain + v)) = 1;
-      }
-    }
     struct Model {
-      std::size_t best = 0;  ///< variant that was right most often
-      Result<Eigen::VectorXd> scores;
+      std::size_t best = 0;                            ///< variant that was right most often
+      std::vector<Result<Eigen::VectorXd>> scores;     ///< by variant: P(it is right), of every row
+      Eigen::MatrixXd guess;                           ///< P(label), of every row
     };
     const auto learn = [&](const Rows& rows) {
-      Rows fit;
-      std::vector<double> labels, single(names.size(), 0);
-      for (const std::size_t i : rows) {
-        for (std::size_t v = 0; v < names.size(); ++v) {
-          fit.push_back(i * names.size() + v);
-          labels.push_back(right(i, v));
-          single[v] += labels.back();
+      std::vector<std::optional<std::string>> labels;
+      for (const std::size_t i : rows) labels.push_back(label_of(outcomes.rows[i], outcomes.truth[i]));
+      Model model;
+      model.guess = guess.fit(rows, labels);
+      const Eigen::MatrixXd& p = model.guess;
+      double most = -1;
+      for (std::size_t v = 0; v < names.size(); ++v) {
+        Eigen::MatrixXd design(static_cast<Eigen::Index>(outcomes.rows.size()), static_cast<Eigen::Index>(kFeatures));
+        Eigen::RowVectorXd features(static_cast<Eigen::Index>(kFeatures));
+        for (std::size_t i = 0; i < outcomes.rows.size(); ++i) {
+          put_features(outcomes.rows[i].variants.at(names[v]), guess, p.row(static_cast<Eigen::Index>(i)).transpose(), features);
+          design.row(static_cast<Eigen::Index>(i)) = features;
         }
+        std::vector<double> was_right;
+        for (const std::size_t i : rows) was_right.push_back(right(i, v));
+        const double count = std::accumulate(was_right.begin(), was_right.end(), 0.0);
+        if (count > most) most = count, model.best = v;
+        model.scores.push_back(ridge_scores(design, false)(rows, was_right));
       }
-      const auto best = static_cast<std::size_t>(std::max_element(single.begin(), single.end()) - single.begin());
-      return Model{best, ridge_scores(design, false)(fit, labels)};
+      return model;
     };
+    const auto score = [&](const Model& model, std::size_t v, std::size_t row) { return (*model.scores[v])(static_cast<Eigen::Index>(row)); };
     const auto choose = [&](const Model& model, std::size_t row) {
       std::size_t pick = model.best;
-      if (!model.scores) return pick;
-      const auto score = [&](std::size_t v) { return (*model.scores)(static_cast<Eigen::Index>(row * names.size() + v)); };
+      if (!model.scores[pick]) return pick;
       for (std::size_t v = 0; v < names.size(); ++v) {
-        if (score(v) > score(pick)) pick = v;
+        if (model.scores[v] && score(model, v, row) > score(model, pick, row)) pick = v;
       }
       return pick;
     };
@@ -115,17 +122,16 @@ Result<Report> run_fewshot(const Outcomes& outcomes, const EvalOptions& options,
     }
     const Model model = learn(split->fit);
     const std::size_t best = model.best;
-    const auto& scores = model.scores;
     std::vector<std::size_t> picks;
     for (const std::size_t i : split->test) {
       const std::size_t pick = held_back_gain > 0 ? choose(model, i) : best;
       picks.push_back(pick);
       if (sink.decision) {
-        const double p = scores ? (*scores)(static_cast<Eigen::Index>(i * names.size() + pick)) : 0;
-        sink.decision({seed, outcomes.rows[i].id, scores ? std::optional(p) : std::nullopt, std::nullopt, names[pick], std::nullopt});
+        const auto p = model.scores[pick] ? std::optional(score(model, pick, i)) : std::nullopt;
+        sink.decision({seed, outcomes.rows[i].id, p, std::nullopt, names[pick], std::nullopt});
       }
     }
-    double chosen = 0, one = 0, any_right = 0;
+    double chosen = 0, one = 0, any_right = 0, guess_right = 0;
     for (std::size_t k = 0; k < split->test.size(); ++k) {
       const std::size_t i = split->test[k];
       chosen += right(i, picks[k]);
@@ -133,25 +139,33 @@ Result<Report> run_fewshot(const Outcomes& outcomes, const EvalOptions& options,
       bool some = false;
       for (std::size_t v = 0; v < names.size(); ++v) some = some || right(i, v);
       any_right += some;
+      Eigen::Index top = 0;
+      if (model.guess.cols() > 0) model.guess.row(static_cast<Eigen::Index>(i)).maxCoeff(&top);
+      guess_right += model.guess.cols() > 0 && outcomes.truth[i].gold == guess.labels()[static_cast<std::size_t>(top)];
     }
     const auto tests = static_cast<double>(split->test.size());
     chosen_accuracy.push_back(chosen / tests);
     best_single.push_back(one / tests);
+    gain.push_back((chosen - one) / tests);
     oracle.push_back(any_right / tests);
+    guessed.push_back(guess_right / tests);
     best_name = names[best];
     if (sink.progress) sink.progress(double(s + 1) / options.seeds);
   }
-  const auto c = calibration::mean_interval(chosen_accuracy), b = calibration::mean_interval(best_single), o = calibration::mean_interval(oracle);
+  const auto c = calibration::mean_interval(chosen_accuracy), b = calibration::mean_interval(best_single), o = calibration::mean_interval(oracle), g = calibration::mean_interval(gain);
+  const auto by_guess = calibration::mean_interval(guessed);
   Report report;
   JsonWriter json(report.json);
   json.begin_object();
   json.field("fit", how).field("fit_rows", fit_rows).field("test_rows", test_rows).field("seeds", options.seeds).field("variants", names.size())
-      .field("chosen_accuracy", c.mean).field("best_single_policy", b.mean).field("best_single_name", best_name).field("oracle", o.mean);
+      .field("chosen_accuracy", c.mean).field("best_single_policy", b.mean).field("best_single_name", best_name).field("oracle", o.mean)
+      .field("gain", g.mean).field("gain_low", g.low).field("gain_high", g.high).field("label_guess_accuracy", by_guess.mean);
   json.end_object();
   report.json = report.json.substr(1, report.json.size() - 2);
   report.human = fmt::format("fewshot on {}: {} variants, {} fit rows, {} test rows, {} seeds; mean [95 % interval over seeds]\n\n  chosen per row  {:.4f} [{:.4f}, {:.4f}]\n"
-                             "  best single     {:.4f} [{:.4f}, {:.4f}]  ({})\n  oracle          {:.4f}\n",
-                             outcomes.file, names.size(), fit_rows, test_rows, options.seeds, c.mean, c.low, c.high, b.mean, b.low, b.high, best_name, o.mean);
+                             "  best single     {:.4f} [{:.4f}, {:.4f}]  ({})\n  gain            {:+.4f} [{:+.4f}, {:+.4f}]\n  oracle          {:.4f}\n"
+                             "  the guess at the label that the choice rests on, without any call: {:.4f}\n",
+                             outcomes.file, names.size(), fit_rows, test_rows, options.seeds, c.mean, c.low, c.high, b.mean, b.low, b.high, best_name, g.mean, g.low, g.high, o.mean, by_guess.mean);
   return report;
 }
 

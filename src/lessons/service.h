@@ -62,6 +62,7 @@ struct LessonServiceOptions {
   std::size_t most_to_teach = 1'000;     ///< lessons that wait for the teacher; the least valuable stays answer-only beyond that
   std::int64_t tick_ms = 100;            ///< how soon an offer is looked at
   std::int64_t prompts_ms = 60'000;      ///< how often the store is asked which prompts are in use
+  std::int64_t gone_ms = 600'000;        ///< how often the book is compared with the store, which lets old lessons go
   std::int64_t first_pause_ms = 1'000;   ///< after a refusal or failure; doubles up to ...
   std::int64_t longest_pause_ms = 600'000;
   int most_tries = 8;                    ///< calls that failed, of one lesson; then it stays answer-only

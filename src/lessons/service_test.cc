@@ -241,6 +241,19 @@ TEST_F(Service, ARetiredLessonIsUsedNoMore) {
   EXPECT_EQ(stored().size(), 1u) << "and does not come back";
 }
 
+TEST_F(Service, WhatTheStoreHasLetGoIsNotShownEither) {
+  auto teacher = ScriptedTeacher::saying(kGoodTeaching);
+  start(teacher, plan(0), [](LessonServiceOptions& o) { o.gone_ms = 5; });
+  service_->offer(offer(1));
+  service_->offer(offer(2));
+  service_->settle();
+  EXPECT_EQ(service_->book().size(), 2u);
+  ASSERT_TRUE(store_->delete_request("req_1"));
+  ASSERT_TRUE(eventually([&] { return service_->book().size() == 1; }));
+  usleep(30'000);
+  EXPECT_EQ(service_->book().size(), 1u);
+}
+
 TEST_F(Service, TenantsLessonsStayApart) {
   auto teacher = ScriptedTeacher::saying(kGoodTeaching);
   start(teacher);

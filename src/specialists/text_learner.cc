@@ -49,7 +49,9 @@ struct Material {
     }
   }
 
-  std::shared_ptr<const TextModel> fit(std::uint64_t seed, const std::vector<std::uint32_t>& fold, std::optional<std::uint32_t> without) const {
+  std::shared_ptr<const TextModel> fit(std::uint64_t seed) const { return fit(seed, {}, std::nullopt, nullptr); }
+  /// Without the rows of one fold.
+  std::shared_ptr<const TextModel> fit(std::uint64_t seed, const std::vector<std::uint32_t>& fold, std::optional<std::uint32_t> without, const TextModel* calibrated_as) const {
     LabelledRows rows;
     rows.names = names;
     for (std::size_t i = 0; i < terms.size(); ++i) {
@@ -57,7 +59,9 @@ struct Material {
       rows.terms.push_back(&terms[i]);
       rows.labels.push_back(labels[i]);
     }
-    return TextModel::fit(rows, frequencies, options_of(seed));
+    FitOptions options = options_of(seed);
+    options.calibrated_as = calibrated_as;
+    return TextModel::fit(rows, frequencies, options);
   }
 };
 
@@ -135,14 +139,15 @@ Fitted TextLearner::fit(std::vector<LabelledRow> rows, std::uint64_t seed) const
   SeededRandom random(seed + n);
   for (std::size_t i = 0; i < n; ++i) fold[i] = static_cast<std::uint32_t>(i % folds);
   for (std::size_t i = n; i > 1; --i) std::swap(fold[i - 1], fold[static_cast<std::size_t>(random.below(i))]);
+  whole->model_ = material.fit(seed);
   TextFit part = *whole;
   for (std::uint32_t f = 0; f < folds; ++f) {
-    part.model_ = material.fit(seed, fold, f);
+    // On the scale of the whole: a threshold chosen on held-back rows must mean the same there.
+    part.model_ = material.fit(seed, fold, f, whole->model_.get());
     for (std::size_t i = 0; i < n; ++i) {
       if (fold[i] == f) part.judge(rows[i]);
     }
   }
-  whole->model_ = material.fit(seed, fold, std::nullopt);
   record.model = model_hash(*whole->model_);
   whole->bytes_ = fit_record_bytes(record);
   whole->id_ = std::max<std::uint64_t>(1, hash64(whole->bytes_));
@@ -169,7 +174,7 @@ std::shared_ptr<const calibration::LearnedFit> TextLearner::load(std::uint64_t i
   fit->rungs_ = rungs_;
   fit->agrees_ = agrees_;
   fit->label_of_.insert(record->answers.begin(), record->answers.end());
-  fit->model_ = material.fit(record->seed, {}, std::nullopt);
+  fit->model_ = material.fit(record->seed);
   if (model_hash(*fit->model_) != record->model) {
     log::warn("what was learnt (fit {:016x}) cannot be used: this program makes another model of it", id);
     return nullptr;

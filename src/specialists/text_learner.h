@@ -81,7 +81,7 @@ class TextLearner final : public calibration::RungLearner {
   /// @param agrees an equivalence; null: equal texts @param files null: fits live in memory only, and `load` finds none
   TextLearner(std::vector<LearnedRung> rungs, Agrees agrees, std::shared_ptr<FitFiles> files);
 
-  /// Six fits of text_model.h: one on all rows, and one without each fifth. Rows that teach nothing (terms or answer that cannot be
+  /// One fit of text_model.h on all rows, and one without each fold: ten folds below 3,000 rows, else five. Rows that teach nothing (terms or answer that cannot be
   /// used) must not be given. Nothing is learnt where there are more than half as many different answers as rows.
   calibration::Fitted fit(std::vector<calibration::LabelledRow> rows, std::uint64_t seed) const override;
   bool save(const calibration::LearnedFit& fit) const override;

@@ -87,7 +87,13 @@ std::shared_ptr<const TextModel> TextModel::fit(const LabelledRows& given, const
   // The calibration, and the penalty where there are several, from rows that trial fits have not seen.
   float penalty = options.penalties.front();
   internal::Calibration best = internal::Calibration::usual();
-  if (n >= kFewestRows) {
+  if (options.calibrated_as != nullptr) {
+    best.sharpness = options.calibrated_as->linear_.sharpness();
+    best.mixed_sharpness = options.calibrated_as->sharpness_;
+    best.trust = options.calibrated_as->trust_;
+    model->report_ = options.calibrated_as->report_;
+    model->report_.rows = n;
+  } else if (n >= kFewestRows) {
     double least = std::numeric_limits<double>::infinity();
     for (const float candidate : options.penalties) {
       HeldBack held;

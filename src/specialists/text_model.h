@@ -17,6 +17,8 @@ namespace understudy::specialists {
 
 using retrieval::NeighbourIndex;
 
+class TextModel;
+
 struct FitOptions {
   std::uint64_t seed = 1;
   int epochs = 6;
@@ -26,6 +28,8 @@ struct FitOptions {
   std::size_t folds = 5;
   /// How many of the folds are held back in turn: 1 is quick, `folds` is cross-validation.
   std::size_t folds_used = 1;
+  /// Takes that fit's calibration instead of measuring one: for fits on parts of the same rows whose probabilities are to be comparable.
+  const TextModel* calibrated_as = nullptr;
   bool neighbours = false;    ///< also ask the nearest examples
   float words_share = 0.5f;   ///< of words and pairs in the squared length of a vector, against character n-grams
   /// Bounds memory: at most this many floats (256 MB) while fitting and as many int8 after; the rarest terms go.

@@ -408,6 +408,8 @@ class StoreReader {
   Result<LessonPage> lessons(const LessonFilter& filter);
   /// kNotFound: no such lesson, or none of this tenant.
   Result<LessonRecord> lesson(std::string_view lesson_id, const std::optional<std::string>& tenant = {});
+  /// Of all lessons there are, in no order.
+  Result<std::vector<std::string>> lesson_ids();
   Result<LessonTotals> lesson_totals();
   /// What was spent on lessons in the hours (UTC) from the one of `since` on.
   Result<PicousdSum> lesson_spend(WallTime since);

@@ -191,7 +191,7 @@ double PromiseKeeper::coin() const {
 
 double PromiseKeeper::test_share() const {
   switch (state_) {
-    case PromiseState::kWarming: return fit_rows_.size() < fit_wanted() ? 0 : newest_ ? kTestShareLearning : kTestShare;
+    case PromiseState::kWarming: return fit_rows_.size() < fit_wanted() ? 0 : may_learn() ? kTestShareLearning : kTestShare;
     case PromiseState::kProven: return kTestShareProven;
     case PromiseState::kNever: return 0.25;  // hope is looked for on fit rows
   }

@@ -22,6 +22,8 @@ constexpr double kCounted = 0.8;           // weight of counted bad fit rows aga
 constexpr double kErrors = 0.3;            // standard errors added to a foreseen risk
 constexpr double kLeastStep = 0.02;        // of the requests, between candidates
 constexpr std::size_t kMostCandidates = 24;
+constexpr double kAllButNone = 0.98;       // share of the rows that is as good as all
+constexpr int kBeyond = 4;                 // candidates beyond, each with twice the doubt
 
 LadderPolicy make_policy(const std::vector<RungModel>& models, const ThresholdCandidate& candidate, const std::string& ladder, std::uint64_t fit) {
   LadderPolicy policy;
@@ -139,13 +141,21 @@ PromiseKeeper::Plan PromiseKeeper::make_plan(double delta) const {
   plan.share = path[start].served;
   const double step = std::max((path.back().served - path[start].served) / static_cast<double>(kMostCandidates), kLeastStep);
   double last = -1;
+  const std::uint64_t fit = newest_ ? newest_->id() : 0;
   for (std::size_t i = start; i < path.size(); ++i) {
     if (last >= 0 && path[i].served < last + step && i + 1 < path.size()) continue;
-    const bool learned = newest_ && std::any_of(rungs_.begin(), rungs_.end(), [](const RungSpec& rung) { return rung.learned; });
-    plan.candidates.push_back(make_policy(models, path[i], ladder_, learned ? newest_->id() : 0));
-    const auto needs = internal::rows_to_pass(internal::foreseen_risk(path[i]), options_.promise.alpha, delta);
-    plan.foreseen.push_back(needs ? std::optional(Plan::Foreseen{*needs / path[i].served, path[i].cost_usd}) : std::nullopt);
+    plan.candidates.push_back(make_policy(models, path[i], ladder_, fit));
     last = path[i].served;
+  }
+  // Where all rows are served, the least sure of them marks no bound of what could be: a fit is a little less sure of new rows.
+  if (newest_ && path.back().served > kAllButNone) {
+    for (int i = 0; i < kBeyond; ++i) {
+      ThresholdCandidate bolder = path.back();
+      for (auto& threshold : bolder.thresholds) {
+        if (threshold) threshold = 1 - std::min(std::ldexp(1 - *threshold, i + 1), std::max(0.5, 1 - *threshold));
+      }
+      plan.candidates.push_back(make_policy(models, bolder, ladder_, fit));
+    }
   }
   return plan;
 }

@@ -3,6 +3,7 @@
 #include <simdjson.h>
 
 #include <algorithm>
+#include <set>
 #include <tuple>
 
 #include "base/log.h"
@@ -158,6 +159,33 @@ net::Awaitable<void> Worker::verify(std::string id) {
   known_inputs_.insert_or_assign(input_key(judged.scope, judged.input_hash), id);
   put_or_try_later(judged, {});
   book_.add(UsableLesson::from(judged));
+}
+
+void Worker::let_go() {
+  if (options_.data.empty() || clock_.mono() < next_gone_) return;
+  next_gone_ = clock_.mono().plus_ms(options_.gone_ms);
+  std::vector<std::string> shown;
+  for (const LessonScope& scope : book_.scopes()) {
+    book_.for_each(scope, [&](const auto& lesson) { return shown.push_back(lesson->id), true; });
+  }
+  if (shown.empty()) return;
+  auto reader = store::StoreReader::open(options_.data, &clock_);
+  if (!reader) return;
+  const auto ids = reader->lesson_ids();
+  if (!ids) return;
+  const std::set<std::string, std::less<>> there(ids->begin(), ids->end());
+  // Twice: a busy writer may hide the journal's newest events from one look.
+  const std::set<std::string> before = std::exchange(missing_, {});
+  for (const std::string& id : shown) {
+    if (there.contains(id)) continue;
+    if (!before.contains(id)) {
+      missing_.insert(id);
+      continue;
+    }
+    book_.retire(id);
+    const auto waiting = waiting_.find(id);
+    if (waiting != waiting_.end() && waiting->second.reserved.value == 0) waiting_.erase(waiting);
+  }
 }
 
 void Worker::look_at_prompts() {

@@ -166,6 +166,7 @@ net::Awaitable<void> Worker::take_in_forever() {
     take_in();
     take_corrections();
     look_at_prompts();
+    let_go();
     co_await net::sleep_for(reactor_, options_.tick_ms, stop_.token());
   }
 }

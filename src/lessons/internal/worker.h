@@ -81,6 +81,8 @@ class Worker {
   void take_corrections();
   void correct_one(store::StoreReader& reader, const Correction& correction);
   void look_at_prompts();
+  /// Lessons that the store has let go (too old, deleted) are not shown any more either.
+  void let_go();
 
   // teacher.cc: the teacher is asked
   net::Awaitable<void> teach_forever();
@@ -121,7 +123,8 @@ class Worker {
   std::unordered_map<std::string, std::string> corrected_;                  ///< request -> lesson from feedback
   std::vector<Unsaved> unsaved_;
   std::vector<std::promise<void>> settlers_;
-  MonoTime next_prompts_;
+  MonoTime next_prompts_, next_gone_;
+  std::set<std::string> missing_;   ///< shown lessons that the store did not have at the last look
 
   std::mutex corrections_mutex_;
   std::vector<Correction> corrections_;   ///< guarded

@@ -23,19 +23,21 @@ constexpr std::int64_t kDisorderUs = kHourUs;
 /// Requests that are only in the journal's tail come behind all others.
 constexpr std::int64_t kTailBase = std::int64_t{1} << 62;
 
-/// Widths of buckets that people can read off an axis, in seconds.
-constexpr std::int64_t kWidths[] = {1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1'800, 3'600, 7'200, 10'800, 21'600, 43'200, 86'400, 172'800, 604'800, 1'209'600, 2'419'200};
+constexpr std::int64_t kLeastWidthUs = 10'000;
+/// Widths of buckets that people can read off an axis.
+constexpr std::int64_t kWidths[] = {kLeastWidthUs, 20'000, 50'000, 100'000, 200'000, 500'000, kSecondUs, 2 * kSecondUs, 5 * kSecondUs, 10 * kSecondUs, 15 * kSecondUs, 30 * kSecondUs,
+                                    60 * kSecondUs, 120 * kSecondUs, 300 * kSecondUs, 600 * kSecondUs, 900 * kSecondUs, 1'800 * kSecondUs, kHourUs, 2 * kHourUs, 3 * kHourUs, 6 * kHourUs,
+                                    12 * kHourUs, 24 * kHourUs, 48 * kHourUs, 168 * kHourUs, 336 * kHourUs, 672 * kHourUs};
 
 std::int64_t floor_to(std::int64_t value, std::int64_t width) { return value / width * width; }
 
 /// The least width, at least `least`, for which [first, last] takes at most `points` buckets.
 std::int64_t width_for(std::int64_t first_us, std::int64_t last_us, std::int64_t least_us, std::int64_t points) {
   const auto fits = [&](std::int64_t width) { return (floor_to(last_us, width) - floor_to(first_us, width)) / width + 1 <= points; };
-  for (const std::int64_t seconds : kWidths) {
-    const std::int64_t width = seconds * kSecondUs;
+  for (const std::int64_t width : kWidths) {
     if (width >= least_us && fits(width)) return width;
   }
-  std::int64_t width = kWidths[std::size(kWidths) - 1] * kSecondUs;
+  std::int64_t width = kWidths[std::size(kWidths) - 1];
   while (!fits(width)) width *= 2;
   return width;
 }
@@ -217,7 +219,7 @@ Result<bool> CurveBuilder::plan_rows() {
     }
   }
   if (first > last) return false;
-  plan_.width_us = width_for(first, last, kSecondUs, plan_.count);
+  plan_.width_us = width_for(first, last, kLeastWidthUs, plan_.count);
   plan_.from_us = floor_to(first, plan_.width_us);
   if (!plan_.by_requests) plan_.count = (floor_to(last, plan_.width_us) - plan_.from_us) / plan_.width_us + 1;
   return true;

@@ -132,6 +132,17 @@ Result<LessonRecord> StoreReader::lesson(std::string_view lesson_id, const std::
   return std::move(found[0]);
 }
 
+Result<std::vector<std::string>> StoreReader::lesson_ids() {
+  STORE_TRY_ASSIGN(const auto snapshot, Snapshot::take(impl_->db, impl_->path));
+  STORE_TRY_ASSIGN(auto ids, in_tail(*snapshot));
+  STORE_TRY_ASSIGN(Statement row, snapshot->main().prepare("SELECT lesson_id FROM lessons"));
+  for (;;) {
+    STORE_TRY_ASSIGN(const bool more, row.step());
+    if (!more) return std::vector<std::string>(ids.begin(), ids.end());
+    ids.insert(row.text(0));
+  }
+}
+
 Result<LessonTotals> StoreReader::lesson_totals() {
   STORE_TRY_ASSIGN(const auto snapshot, Snapshot::take(impl_->db, impl_->path));
   STORE_TRY_ASSIGN(const auto newer, in_tail(*snapshot));

@@ -18,11 +18,6 @@ struct PromiseKeeper::Plan {
   std::size_t fit_rows = 0;                  ///< from the coin
   std::optional<double> rows_missing;        ///< test rows until the first of them is foreseen to be shown, from none; nullopt: never
   double share = 0;                          ///< of requests that it serves
-  struct Foreseen {
-    double rows = 0;                         ///< test rows until it is shown
-    double cost_usd = 0;                     ///< mean a request
-  };
-  std::vector<std::optional<Foreseen>> foreseen;   ///< parallel to candidates; nullopt: not to be shown
 };
 
 struct PromiseKeeper::Running {

@@ -1,0 +1,205 @@
+// The rungs that learn, on the engine: taught by the teacher, proven, served in its words, kept over a restart.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "cascade/internal/learned.h"
+#include "cascade/internal/test_support.h"
+#include "cascade/promise.h"
+#include "store/queries.h"
+#include "store/store.h"
+
+namespace understudy::cascade {
+namespace {
+
+namespace fs = std::filesystem;
+using calibration::PromiseState;
+
+class LearnedTest : public EngineFixture {
+ protected:
+  LearnedTest() : folder_(fs::temp_directory_path() / ("understudy-learned-" + std::to_string(::getpid()))) {
+    fs::remove_all(folder_);
+    CascadeConfig& cascade = policy_->cascades[0];
+    cascade.escalate_below.reset();
+    cascade.alpha = 0.2;
+    cascade.spot_check = 0.02;
+    cascade.cache = false;
+    cascade.student.reset();
+    cascade.knn = cascade.specialist = true;
+    open();
+    // The teacher knows two intents, by the first word of the message.
+    const auto teacher = [](const std::string& body, bool stream) {
+      return says(recorded(body.find("block") != std::string::npos ? R"({"intent": "lost_card"})" : R"({"intent": "balance"})", -0.01))(body, stream);
+    };
+    script(breaks(500, "nobody asks the student"), teacher);
+  }
+  ~LearnedTest() override {
+    close();
+    fs::remove_all(folder_);
+  }
+
+  void open() {
+    store::StoreOptions options;
+    options.reactors = 2;
+    auto opened = store::Store::open(folder_, options);
+    ASSERT_TRUE(opened) << opened.error().message;
+    store_ = std::move(*opened);
+    PromiseServiceOptions service;
+    service.journal = &store_->journal(1);
+    service.data = folder_;
+    service.tick_ms = 20;
+    promises_ = std::make_unique<PromiseService>(service);
+    promises_->configure(policy_);
+    engine_ = std::make_unique<Engine>(EngineDeps{*reactor_, &store_->journal(0), cache_, counters_, budget_, random_, promises_.get()});
+  }
+  void close() {
+    if (engine_) net::block_on(*reactor_, engine_->shut_down(1000));
+    runtime_ = engine_->runtime();
+    engine_->set_runtime(nullptr);
+    promises_.reset();
+    store_.reset();
+  }
+  void restart() {
+    close();
+    open();
+    engine_->set_runtime(runtime_);
+    promises_->settle();
+  }
+
+  static std::string message(int i) { return (i % 2 == 0 ? "block my card please " : "how much do I have left ") + std::to_string(i); }
+
+  void send(int count) {
+    for (int i = 0; i < count; ++i) {
+      last_ = ask(request("", message(next_++)));
+      EXPECT_EQ(last_.status, 200);
+      if (i % 10 == 9) settle();
+    }
+    settle();
+  }
+  void settle() {
+    net::block_on(*reactor_, [](Engine& e, net::Reactor& r) -> net::Awaitable<void> {
+      while (e.labels_running() > 0) co_await net::sleep_for(r, 1);
+    }(*engine_, *reactor_));
+    promises_->settle();
+  }
+  TaskReport report() {
+    for (const TaskReport& r : promises_->reports()) {
+      if (r.key == "default/") return r;
+    }
+    return {};
+  }
+  void until_proven() {
+    for (int i = 0; i < 60 && report().promise.state != PromiseState::kProven; ++i) send(20);
+    ASSERT_EQ(report().promise.state, PromiseState::kProven) << report().promise.why;
+  }
+  bool served_by_what_was_learnt() const { return last_.decision.served_by == Stage::kKnn || last_.decision.served_by == Stage::kSpecialist; }
+
+  fs::path folder_;
+  std::unique_ptr<store::Store> store_;
+  std::unique_ptr<PromiseService> promises_;
+  std::shared_ptr<const Runtime> runtime_;
+  FakeSink last_;
+  int next_ = 0;
+};
+
+TEST_F(LearnedTest, TheTeacherServesUntilWhatWasLearntIsProven) {
+  send(10);
+  EXPECT_EQ(last_.decision.served_by, Stage::kTeacher);
+  until_proven();
+  send(300);
+  next_ = 10'000;
+  int cheap = 0;
+  for (int i = 0; i < 20; ++i) {
+    send(1);
+    if (!served_by_what_was_learnt()) continue;
+    ++cheap;
+    EXPECT_EQ(last_.decision.reason, reason::kConfident);
+    EXPECT_EQ(last_.decision.cost, Picousd{0});
+    EXPECT_GT(last_.decision.teacher_cost.value_or(Picousd{0}).value, 0);
+    const auto answer = chat::parse_answer(last_.body);
+    ASSERT_TRUE(answer) << last_.body;
+    EXPECT_EQ(chat::answer_text(*answer), (next_ - 1) % 2 == 0 ? R"({"intent": "lost_card"})" : R"({"intent": "balance"})");
+    EXPECT_EQ(answer->finish_reason, "stop");
+  }
+  EXPECT_GE(cheap, 15);
+  EXPECT_EQ(report().policy->fit != 0, true);
+}
+
+TEST_F(LearnedTest, AStreamIsServedAsOneToo) {
+  until_proven();
+  for (int i = 0; i < 20; ++i) {
+    last_ = ask(request(R"(,"stream":true)", message(20'000 + 2 * i)));
+    if (served_by_what_was_learnt()) break;
+  }
+  ASSERT_TRUE(served_by_what_was_learnt());
+  EXPECT_TRUE(last_.ended);
+  EXPECT_NE(last_.stream.find("lost_card"), std::string::npos);
+  EXPECT_NE(last_.stream.find("data: [DONE]"), std::string::npos);
+}
+
+TEST_F(LearnedTest, ToolsChoicesAndLogprobsStayWithTheTeacher) {
+  until_proven();
+  for (const char* extra : {R"(,"tools":[{"type":"function","function":{"name":"f"}}])", R"(,"logprobs":true)", R"(,"n":2)"}) {
+    for (int i = 0; i < 10; ++i) {
+      last_ = ask(request(extra, message(30'000 + i)));
+      EXPECT_EQ(last_.decision.served_by, Stage::kTeacher) << extra;
+    }
+  }
+}
+
+TEST_F(LearnedTest, WhatWasProvenServesAfterARestart) {
+  until_proven();
+  const std::string version = report().policy->version;
+  restart();
+  ASSERT_TRUE(report().policy);
+  EXPECT_EQ(report().policy->version, version);
+  int cheap = 0;
+  for (int i = 0; i < 20; ++i) send(1), cheap += served_by_what_was_learnt();
+  EXPECT_GE(cheap, 15);
+}
+
+TEST_F(LearnedTest, WithoutItsFilesTheTeacherServesAndItIsLearntAnew) {
+  until_proven();
+  ASSERT_TRUE(fs::exists(folder_ / "learned"));
+  close();
+  fs::remove_all(folder_ / "learned");
+  open();
+  engine_->set_runtime(runtime_);
+  send(1);
+  EXPECT_EQ(last_.decision.served_by, Stage::kTeacher);
+  EXPECT_FALSE(report().policy);
+  until_proven();
+}
+
+TEST_F(LearnedTest, OnlyFitsInUseKeepTheirFiles) {
+  until_proven();
+  send(600);
+  std::size_t files = 0;
+  for ([[maybe_unused]] const auto& entry : fs::recursive_directory_iterator(folder_ / "learned")) files += entry.is_regular_file();
+  EXPECT_GE(files, 1u);
+  EXPECT_LE(files, 5u);
+}
+
+TEST(Teach, TakesChoicesOnly) {
+  const auto taught = [](auto change) {
+    chat::Answer answer;
+    answer.content = "lost_card";
+    answer.finish_reason = "stop";
+    change(answer);
+    calibration::LabelledRow row;
+    row.terms = "\x01\x01";
+    internal::teach(row, answer);
+    return row;
+  };
+  EXPECT_EQ(taught([](chat::Answer&) {}).answer, "lost_card");
+  EXPECT_EQ(taught([](chat::Answer& a) { a.finish_reason = "length"; }).terms, "");
+  EXPECT_EQ(taught([](chat::Answer& a) { a.content = std::string(5'000, 'x'); }).terms, "");
+  EXPECT_EQ(taught([](chat::Answer& a) { a.content.reset(); }).terms, "");
+  EXPECT_EQ(taught([](chat::Answer& a) { a.refusal = "no"; }).terms, "");
+  EXPECT_EQ(taught([](chat::Answer& a) { a.tool_calls.emplace_back(); }).terms, "");
+}
+
+}  // namespace
+}  // namespace understudy::cascade
