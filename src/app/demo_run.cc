@@ -49,10 +49,22 @@ struct Traffic {
   std::vector<std::string> answers;    ///< by position in the block; "" where none came
   std::optional<Error> error;
   const std::function<bool()>& stop;
+  std::size_t rate = 0;
+  MonoTime began;
 };
 
 net::Awaitable<void> sender(Traffic& traffic, std::size_t from) {
   while (traffic.next < traffic.end && !traffic.stop()) {
+    if (traffic.rate > 0) {
+      // The n-th request goes out no sooner than its turn.
+      net::Reactor& reactor = traffic.pool.reactor();
+      const auto turn_ms = static_cast<std::int64_t>((traffic.next - from) * 1'000 / traffic.rate);
+      const std::int64_t now_ms = (reactor.now().ns - traffic.began.ns) / 1'000'000;
+      if (now_ms < turn_ms) {
+        co_await net::sleep_for(reactor, std::min<std::int64_t>(turn_ms - now_ms, 50));
+        continue;
+      }
+    }
     const std::size_t index = traffic.next++;
     const DemoRequest& demo = traffic.data.requests[index];
     std::array<net::Field, 3> fields{net::Field{"content-type", "application/json"}, net::Field{"x-request-id", demo.id},
@@ -275,7 +287,7 @@ Result<bool> DemoRun::send(const std::function<void(std::size_t)>& progress, con
     // A remainder joins the last block.
     std::size_t end = std::min(total, begin + impl_->options.block);
     if (total - end < impl_->options.block) end = total;
-    Traffic traffic{pool, target, impl_->data, begin, end, 0, std::vector<std::string>(end - begin), {}, stop};
+    Traffic traffic{pool, target, impl_->data, begin, end, 0, std::vector<std::string>(end - begin), {}, stop, impl_->options.rate, (*reactor)->now()};
     net::TaskGroup group(**reactor);
     for (std::size_t i = 0; i < impl_->options.concurrency; ++i) group.spawn(sender(traffic, begin));
     while (group.size() > 0) {

@@ -25,6 +25,7 @@ struct DemoOptions {
   bool fast = false;             ///< without recorded latency
   std::size_t concurrency = 160;
   std::size_t block = 1000;
+  std::size_t rate = 0;          ///< requests a second at most, so that what is learnt in the background can keep up; 0: as fast as they go
 };
 
 /// Figures of a block of requests, or of all.

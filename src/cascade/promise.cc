@@ -465,7 +465,7 @@ void PromiseService::fit_next(const std::vector<std::shared_ptr<Kept>>& all) {
     fitting_->job = std::move(*job);
     fitting_->learner = kept->learner;
     fitting_->thread = std::thread([fitting = fitting_.get(), wake = wake_] {
-      ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), 19);
+      ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), 10);
       fitting->promise.set_value(fitting->learner->fit(fitting->job.rows, fitting->job.seed));
       const std::lock_guard lock(wake->mutex);
       wake->pending = true;
