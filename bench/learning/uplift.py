@@ -200,6 +200,8 @@ def main():
     texts = [t for t in texts if t not in fixed]
     first, then = texts[:args.lessons], texts[args.lessons:args.lessons + args.requests]
 
+    stopped = []
+    signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))   # report what there is
     folder = tempfile.mkdtemp(prefix="understudy-uplift-")
     data = os.path.join(folder, "data")
     tap = Tap(args.student_url)
@@ -221,6 +223,7 @@ def main():
         pool = gateway("pool", f"http://{wrong.address}/v1", 0)
         for text in first:
             ask(pool.address, system, text)
+            time.sleep(0.005)   # labels are collected beside the answers, a few hundred at once
         time.sleep(5)
         pool.stop()
         children.remove(pool)
@@ -228,7 +231,7 @@ def main():
         live = gateway("live", f"http://127.0.0.1:{tap.server_address[1]}/v1", few_shots)
         rows, started = [], time.monotonic()
         for i, text in enumerate(then):
-            if time.monotonic() - started > args.seconds:
+            if stopped or time.monotonic() - started > args.seconds:
                 break
             ask(live.address, system, text)
             deadline = time.monotonic() + 60

@@ -112,6 +112,7 @@ std::string promise_section(const RequestRecord& r, const ExplainedPromise& prom
   }
   if (promise.row) {
     const calibration::LabelledRow& row = *promise.row;
+    if (!row.shown.empty()) s.line("lessons", fmt::format("shown as examples: {}{}", fmt::join(row.shown, ", "), row.withheld.empty() ? "" : fmt::format("; held back by a coin: {}", fmt::join(row.withheld, ", "))));
     s.line("row", fmt::format("{} row, probability {:.3g}: {}", row.use == calibration::RowUse::kTest ? "test" : "fit", row.propensity, promise.row_fate));
     for (std::size_t i = 0; i < row.rungs.size(); ++i) {
       const calibration::RungOutcome& o = row.rungs[i];
@@ -146,6 +147,13 @@ void write_promise(JsonWriter& w, const ExplainedPromise& promise) {
   }
   const calibration::LabelledRow& row = *promise.row;
   w.begin_object().field("use", row.use == calibration::RowUse::kTest ? "test" : "fit").field("propensity", row.propensity).field("fate", promise.row_fate);
+  const auto lessons = [&](std::string_view key, const std::vector<std::string>& ids) {
+    w.key(key).begin_array();
+    for (const std::string& id : ids) w.string(id);
+    w.end_array();
+  };
+  lessons("lessons_shown", row.shown);
+  lessons("lessons_withheld", row.withheld);
   w.key("rungs").begin_array();
   for (std::size_t i = 0; i < row.rungs.size(); ++i) {
     const calibration::RungOutcome& o = row.rungs[i];

@@ -125,6 +125,11 @@ std::vector<std::string> bill_advice(const TaskView& task) {
   }
   const calibration::PromiseReport& p = task.report->promise;
   if (task.report->rungs.empty()) add("Its cascade has no cheap stage: name a student.");
+  if (const cascade::FewShotUplift& u = task.report->uplift; u.rows > 0) {
+    add(fmt::format("Examples: on {} that the student answered both ways they made {} answers right and {} wrong: uplift {:+.3f} ({:+.3f} to {:+.3f}).",
+                    counted(static_cast<std::int64_t>(u.rows), "labelled request"), u.better, u.worse, u.mean, u.low, u.high));
+  }
+  if (!task.report->few_shots.empty()) add(fmt::format("Few-shots: {}.", task.report->few_shots));
   if (task.report->rows_lost > 0) add(fmt::format("{} could not be kept: look at the log for the disk or the journal.", counted(static_cast<std::int64_t>(task.report->rows_lost), "labelled row")));
   if (task.policy() != nullptr) {
     add("Traffic: bolder thresholds are tested by themselves as fresh rows come in.");

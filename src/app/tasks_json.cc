@@ -47,6 +47,21 @@ void write_promise(JsonWriter& w, const TaskView& task, WallTime now) {
   w.end_object();
 }
 
+void write_few_shots(JsonWriter& w, const TaskView& task) {
+  w.key("few_shots");
+  if (!task.report || (task.report->uplift.rows == 0 && task.report->few_shots.empty())) {
+    w.null();
+    return;
+  }
+  const cascade::FewShotUplift& u = task.report->uplift;
+  w.begin_object().field("rows", u.rows).field("better", u.better).field("worse", u.worse);
+  write_optional(w, "uplift", u.rows > 0 ? std::optional(u.mean) : std::nullopt);
+  write_optional(w, "low", u.rows > 0 ? std::optional(u.low) : std::nullopt);
+  write_optional(w, "high", u.rows > 0 ? std::optional(u.high) : std::nullopt);
+  write_text(w, "decision", task.report->few_shots);
+  w.end_object();
+}
+
 void write_watch(JsonWriter& w, const TaskView& task) {
   w.key("watch");
   if (task.policy() == nullptr) {
@@ -106,6 +121,7 @@ void write_task(JsonWriter& w, const TaskView& task, WallTime now) {
   w.field("teacher_only_unknown", t.teacher_cost_unknown).field("teacher_only_estimated", t.teacher_cost_estimated);
   write_money(w, "saved_usd", t.saved, t.saved_n, t.requests);
   w.field("pinned", task.pinned).field("shadow", task.shadow);
+  write_few_shots(w, task);
   write_watch(w, task);
   write_usd(w, "label_spent_today", task.label_spent_today);
   write_usd(w, "label_budget_per_day", task.label_budget);

@@ -32,6 +32,9 @@ void FewShotTrial::add(int k, bool agrees_without, bool agrees_with) {
     count->better += agrees_with && !agrees_without;
     count->worse += agrees_without && !agrees_with;
   }
+  if (all_.rows < next_look_) return;
+  next_look_ *= 2;
+  useless_ = uplift().high <= 0;
 }
 
 FewShotUplift FewShotTrial::of(const Count& count) {
@@ -69,12 +72,6 @@ std::optional<int> FewShotTrial::decided() const {
     if (tried[i].rows > 0 && tried[i].mean >= tried[best].mean - kAlike) return kTried[i];
   }
   return kTried[best];
-}
-
-bool FewShotTrial::useless() const {
-  std::size_t look = kRows;
-  while (look < all_.rows) look *= 2;
-  return look == all_.rows && uplift().high <= 0;
 }
 
 bool apply_decision(const FewShotDecisions& decisions, std::string_view key, std::string_view id, std::vector<Rung>& ladder) {

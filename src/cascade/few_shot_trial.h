@@ -40,8 +40,8 @@ class FewShotTrial {
   /// The k to freeze: one that is better than every other by 2.5 standard errors, looked at after each row; after kRows the best one, of two
   /// within 0.02 the smaller, which costs less.
   std::optional<int> decided() const;
-  /// After 200, 400, 800, ... rows: the uplift's upper bound is not above 0, so examples cost tokens for nothing.
-  bool useless() const;
+  /// Where the last of the looks after 200, 400, 800, ... rows found the uplift's upper bound not above 0: examples cost tokens for nothing.
+  bool useless() const { return useless_; }
 
  private:
   struct Count {
@@ -50,6 +50,8 @@ class FewShotTrial {
   static FewShotUplift of(const Count& count);
   std::map<int, Count> counts_;
   Count all_;
+  std::size_t next_look_ = kRows;
+  bool useless_ = false;
 };
 
 /// What a trial has found about a task, kept over restarts. It is about one ladder: another configuration, another trial.

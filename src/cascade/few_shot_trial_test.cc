@@ -47,6 +47,10 @@ TEST(FewShotTrial, UselessOnlyWhereTheUpperBoundIsNotAboveZero) {
   EXPECT_FALSE(harm.useless());               // before its rows
   add(harm, 5, 1, 0, 0);
   EXPECT_TRUE(harm.useless());
+  add(harm, 5, 100, 90, 0);
+  EXPECT_TRUE(harm.useless());                // until the next look
+  add(harm, 5, 100, 90, 0);
+  EXPECT_FALSE(harm.useless());
   add(unclear, 5, 200, 10, 12);
   EXPECT_FALSE(unclear.useless());
   add(help, 5, 200, 30, 2);

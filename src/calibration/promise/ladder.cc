@@ -211,6 +211,14 @@ std::string row_json(const LabelledRow& row) {
   w.field("source", kSourceNames[static_cast<std::size_t>(row.source)]).field("version", row.version).field("prompt", hex(row.prompt));
   w.field("prompt_bytes", row.prompt_bytes).field("teacher_cost_usd", row.teacher_cost_usd);
   if (!row.terms.empty()) w.field("terms", base64(row.terms)).field("answer", row.answer);
+  const auto names = [&](const char* key, const std::vector<std::string>& ids) {
+    if (ids.empty()) return;
+    w.key(key).begin_array();
+    for (const std::string& id : ids) w.string(id);
+    w.end_array();
+  };
+  names("lessons_shown", row.shown);
+  names("lessons_withheld", row.withheld);
   w.key("rungs").begin_array();
   for (const RungOutcome& rung : row.rungs) {
     w.begin_object().field("usable", rung.usable).field("raw", rung.raw).field("bad", rung.bad).field("cost_usd", rung.cost_usd);
@@ -245,6 +253,15 @@ Result<LabelledRow> parse_row(std::string_view json) {
     auto packed = from_base64(terms);
     if (!packed || !read(root, "answer", row.answer)) return corrupt("labelled row", "its terms or its answer cannot be read");
     row.terms = std::move(*packed);
+  }
+  for (const auto& [key, ids] : {std::pair("lessons_shown", &row.shown), std::pair("lessons_withheld", &row.withheld)}) {
+    dom::array listed;
+    if (!read(root, key, listed)) continue;
+    for (const dom::element id : listed) {
+      std::string_view text;
+      if (id.get_string().get(text)) return corrupt("labelled row", "a lesson's id is no text");
+      ids->emplace_back(text);
+    }
   }
   for (const dom::element element : rungs) {
     RungOutcome& rung = row.rungs.emplace_back();

@@ -61,6 +61,7 @@ struct LabelledRow {
   std::vector<RungOutcome> rungs;  ///< parallel to the ladder
   double teacher_cost_usd = 0;
   std::string terms, answer;     ///< for rungs that learn: the text in their form, and the teacher's answer; "" where they cannot use the row
+  std::vector<std::string> shown, withheld;   ///< lessons that a rung with examples was shown, and those chosen and held back by a coin
   std::uint64_t serial = 0;      ///< given by the keeper that holds it; not kept over restarts
 };
 

@@ -283,6 +283,10 @@ net::Awaitable<void> run_label_job(const EngineDeps* deps, LabelBudget* budget, 
     const auto& answer = job->rungs[rung].answer;
     record_examples(*deps, job->request_id, examples, answer ? std::optional(compare_answers(job->task, *answer, *job->teacher).agrees) : std::nullopt);
   }
+  for (const auto& [rung, examples] : job->examples) {
+    job->row.shown = examples.shown;
+    job->row.withheld = examples.withheld;
+  }
   if (job->lesson && deps->lessons != nullptr) {
     const bool offered = complete_lesson(*job->lesson, ladder, job->rungs, job->served_rung, job->task, *job->teacher);
     // What every stage says alike teaches nothing, unless it had to be asked of the teacher.
