@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "app/human.h"
 #include "app/record_json.h"
 #include "base/json_writer.h"
 #include "base/time_format.h"
@@ -75,6 +76,7 @@ void write_point(JsonWriter& w, const CurvePoint& p) {
   write_usd(w, "cost_per_request", cost_per_request(p));
   write_usd_sum(w, "cost", p.cost, p.requests - p.cost_unknown, p.requests);
   w.field("cost_unknown", p.cost_unknown);
+  w.field("lesson_cost_usd", exact_usd(p.lesson_cost.value));
   write_usd(w, "teacher_only_per_request", teacher_only_per_request(p));
   write_usd_sum(w, "teacher_only", p.teacher_cost, p.requests - p.teacher_cost_unknown, p.requests);
   w.field("teacher_only_unknown", p.teacher_cost_unknown).field("teacher_only_estimated", p.teacher_cost_estimated);
@@ -107,6 +109,7 @@ CurvePoint merged(const std::vector<CurvePoint>& points, std::size_t first, std:
     sum.coins += p.coins;
     sum.teacher_calls += p.teacher_calls;
     sum.cost += p.cost;
+    sum.lesson_cost += p.lesson_cost;
     sum.cost_unknown += p.cost_unknown;
     sum.teacher_cost += p.teacher_cost;
     sum.teacher_cost_unknown += p.teacher_cost_unknown;

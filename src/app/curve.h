@@ -36,7 +36,7 @@ struct Curve {
 std::optional<double> teacher_share(const store::CurvePoint& point);          ///< teacher calls for any reason per request; above 1 with retries
 std::optional<double> teacher_served_share(const store::CurvePoint& point);   ///< answers by the teacher alone
 std::optional<double> escalation_rate(const store::CurvePoint& point);
-std::optional<Picousd> cost_per_request(const store::CurvePoint& point);      ///< labels included; over the requests of known cost
+std::optional<Picousd> cost_per_request(const store::CurvePoint& point);      ///< labels and lessons included; over the requests of known cost
 std::optional<Picousd> teacher_only_per_request(const store::CurvePoint& point);
 std::optional<ShareInterval> agreement(const store::CurvePoint& point);       ///< of cheaply served answers (share_interval.h)
 

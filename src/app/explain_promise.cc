@@ -33,8 +33,12 @@ std::string fate_of(const calibration::LabelledRow& row, const KeeperEvent* epoc
 
 Result<ExplainedPromise> explained_promise(store::StoreReader& reader, const store::RequestRecord& request) {
   ExplainedPromise explained;
-  const std::string key = cascade::promise_key(request.cascade, request.task);
+  std::string key = cascade::promise_key(request.cascade, cascade::tenant_task(request.task, request.tenant));
   auto events = reader.promise_events(key);
+  if (events && events->empty()) {
+    key = cascade::promise_key(request.cascade, request.task);   // tenants are told apart only where rungs learn
+    events = reader.promise_events(key);
+  }
   if (!events) return fail(std::move(events.error()));
   std::vector<KeeperEvent> epochs;
   for (const store::PromiseEventRecord& record : *events) {

@@ -104,17 +104,11 @@ Result<void> check_names(store::StoreReader& reader, const ListFilters& filters)
 }
 
 Result<EscalationPage> read_texts(store::StoreReader& reader, store::RequestPage page) {
+  auto details = reader.details(page.requests);
+  if (!details) return fail(details.error());
   EscalationPage out;
   out.next = std::move(page.next);
-  for (store::RequestRecord& request : page.requests) {
-    auto detail = reader.request(request.request_id);
-    if (!detail && detail.error().kind != ErrorKind::kNotFound) return fail(detail.error());
-    Escalation escalation{std::move(request), std::nullopt};
-    // Ids are the client's to choose: the newest request with this id need not be the one on this page.
-    const bool same = detail && detail->request.finished_at == escalation.request.finished_at;
-    if (same) escalation.detail = std::move(*detail);
-    out.escalations.push_back(std::move(escalation));
-  }
+  for (std::size_t i = 0; i < page.requests.size(); ++i) out.escalations.push_back({std::move(page.requests[i]), std::move((*details)[i])});
   return out;
 }
 

@@ -231,6 +231,25 @@ Result<Redactor> Redactor::create(const std::vector<std::string>& names) {
 }
 
 std::string Redactor::text(std::string_view text) const {
+  // A mark in the place of a number may leave another one free beside it. Each round takes characters away that no mark has: it ends.
+  std::string now(text);
+  for (;;) {
+    std::string next = text_once(now);
+    if (next == now) return now;
+    now = std::move(next);
+  }
+}
+
+std::string Redactor::json(std::string_view json) const {
+  std::string now(json);
+  for (;;) {
+    std::string next = json_once(now);
+    if (next == now) return now;
+    now = std::move(next);
+  }
+}
+
+std::string Redactor::text_once(std::string_view text) const {
   std::string out;
   std::size_t from = 0;   // not yet copied
   const auto put = [&](Range range, std::string_view mark) {
@@ -276,7 +295,7 @@ std::string Redactor::text(std::string_view text) const {
   return out;
 }
 
-std::string Redactor::json(std::string_view json) const {
+std::string Redactor::json_once(std::string_view json) const {
   if (kinds_ == 0) return std::string(json);
   std::string out;
   out.reserve(json.size());

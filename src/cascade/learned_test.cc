@@ -149,6 +149,29 @@ TEST_F(LearnedTest, ToolsChoicesAndLogprobsStayWithTheTeacher) {
   }
 }
 
+TEST_F(LearnedTest, WhatOneTenantTaughtAnswersNobodyElse) {
+  until_proven();
+  send(20);
+  ASSERT_TRUE(served_by_what_was_learnt());
+  for (int i = 0; i < 20; ++i) {
+    const FakeSink other = ask(request("", message(i)), {}, "acme");
+    EXPECT_EQ(other.decision.served_by, Stage::kTeacher);
+    EXPECT_EQ(other.decision.reason, reason::kNoCalibration);
+  }
+  settle();
+  // And the other way round: acme's requests taught acme's task only.
+  std::size_t of_acme = 0;
+  for (const TaskReport& r : promises_->reports()) {
+    if (r.task == "@acme") of_acme = r.promise.fit_rows + r.promise.test_rows;
+  }
+  EXPECT_EQ(of_acme, 20u);
+  // A task that is named to look like another tenant's is none.
+  EXPECT_EQ(tenant_task("\x1f" "acme", ""), "");
+  EXPECT_EQ(tenant_task("a\x1f" "acme", "evil"), "\x1f" "evil");
+  EXPECT_EQ(task_of(tenant_task("ticket", "acme")), "ticket");
+  EXPECT_EQ(shown_task(tenant_task("ticket", "acme")), "ticket@acme");
+}
+
 TEST_F(LearnedTest, WhatWasProvenServesAfterARestart) {
   until_proven();
   const std::string version = report().policy->version;

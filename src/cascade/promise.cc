@@ -45,6 +45,23 @@ calibration::ShiftWindow window_of(const InputCounts& counts) {
 
 std::string promise_key(std::string_view cascade, std::string_view task) { return fmt::format("{}/{}", cascade, task); }
 
+namespace {
+constexpr char kTenantMark = '\x1f';   // headers cannot hold it, and a task named with it is taken for none
+}
+
+std::string tenant_task(std::string_view task, std::string_view tenant) {
+  if (task.find(kTenantMark) != std::string_view::npos) task = {};
+  return tenant.empty() ? std::string(task) : fmt::format("{}{}{}", task, kTenantMark, tenant);
+}
+
+std::string_view task_of(std::string_view tenant_task) { return tenant_task.substr(0, tenant_task.find(kTenantMark)); }
+
+std::string shown_task(std::string_view tenant_task) {
+  std::string shown(tenant_task);
+  std::replace(shown.begin(), shown.end(), kTenantMark, '@');
+  return shown;
+}
+
 // ------------------------------------------------------------------------------------------------ task
 
 TaskPromise::TaskPromise(std::string key, std::string task, std::vector<Rung> ladder, std::string ladder_id, std::optional<double> by_hand)
@@ -214,15 +231,17 @@ std::shared_ptr<TaskPromise> PromiseService::task(const Policy& policy, const Ca
   if (apply_decision(few_shots_, promise_key(cascade.name, task), id, ladder)) id = cascade::ladder_id(policy, cascade, config, ladder);
   std::string key = promise_key(cascade.name, task);
   auto found = kept_.find(key);
-  if (found == kept_.end() && kept_.size() >= kMostTasks && !task.empty() && config == nullptr) {
+  if (found == kept_.end() && kept_.size() >= kMostTasks && !task.empty() && config == nullptr && task_of(task).size() == task.size()) {
     task = {};
     key = promise_key(cascade.name, task);
     found = kept_.find(key);
   }
+  // Tenants that learn apart share nothing, not even for want of room: beyond it the teacher serves.
+  const bool no_room = found == kept_.end() && kept_.size() >= kMostTasks && task_of(task).size() != task.size();
   if (found != kept_.end() && found->second->task->ladder_id() == id && found->second->task->by_hand() == by_hand) return found->second->task;
   auto made = std::make_shared<TaskPromise>(key, std::string(task), std::move(ladder), std::move(id), by_hand);
-  if (const auto pin = pins_.find(made->task()); pin != pins_.end()) made->pinned_.store(pin->second, std::memory_order_relaxed);
-  if (policy_ == nullptr || &policy != policy_.get()) {
+  if (const auto pin = pins_.find(task_of(made->task())); pin != pins_.end()) made->pinned_.store(pin->second, std::memory_order_relaxed);
+  if (no_room || policy_ == nullptr || &policy != policy_.get()) {
     made->closed_.store(true, std::memory_order_relaxed);  // a request that a reload has overtaken
     return made;
   }
@@ -283,7 +302,7 @@ void PromiseService::configure(std::shared_ptr<const Policy> policy) {
     }
     const TaskConfig* config = nullptr;
     for (const TaskConfig& t : now.tasks) {
-      if (t.name == task_name) config = &t;
+      if (t.name == task_of(task_name)) config = &t;
     }
     const auto promise = task(now, *cascade, config, task_name);
     std::shared_ptr<Kept> kept;
@@ -375,7 +394,8 @@ void PromiseService::take_feedback() {
     std::shared_ptr<Kept> kept;
     {
       const std::lock_guard lock(tasks_mutex_);
-      const auto at = kept_.find(promise_key(detail->request.cascade, detail->request.task));
+      auto at = kept_.find(promise_key(detail->request.cascade, tenant_task(detail->request.task, tenant)));
+      if (at == kept_.end()) at = kept_.find(promise_key(detail->request.cascade, detail->request.task));
       if (at != kept_.end()) kept = at->second;
     }
     if (!kept || !kept->keeper || !kept->forgives) continue;
@@ -524,7 +544,7 @@ std::vector<TaskReport> PromiseService::reports() const {
     TaskReport& r = reports.emplace_back();
     r.key = key;
     r.cascade = kept->cascade;
-    r.task = kept->task->task();
+    r.task = shown_task(kept->task->task());
     r.by_hand = kept->task->by_hand();
     r.pinned = kept->task->pinned();
     r.options = kept->options;
@@ -559,7 +579,7 @@ void PromiseService::read_pins() {
   if (*pins == pins_) return;
   pins_ = std::move(*pins);
   for (const auto& [key, kept] : kept_) {
-    const auto pin = pins_.find(kept->task->task());
+    const auto pin = pins_.find(task_of(kept->task->task()));
     kept->task->pinned_.store(pin != pins_.end() && pin->second, std::memory_order_relaxed);
   }
 }

@@ -211,6 +211,12 @@ Result<std::vector<TaskReport>> stored_reports(const std::filesystem::path& data
 /// "CASCADE/TASK"; kNotFound is up to the caller.
 std::string promise_key(std::string_view cascade, std::string_view task);
 
+/// Where rungs learn, tenants learn apart: the task's name and the tenant's, joined by a character that no name can hold. The task's name alone for the
+/// tenant "".
+std::string tenant_task(std::string_view task, std::string_view tenant);
+std::string_view task_of(std::string_view tenant_task);   ///< the name in the configuration
+std::string shown_task(std::string_view tenant_task);     ///< "TASK@TENANT", for people
+
 /// DATA/pins.json: {"pins": {"TASK": "teacher"}}. Replaced as one.
 Result<std::map<std::string, bool, std::less<>>> read_pins(const std::filesystem::path& data);
 Result<void> write_pin(const std::filesystem::path& data, const std::string& task, bool to_teacher);

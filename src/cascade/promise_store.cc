@@ -71,7 +71,9 @@ Result<std::vector<TaskReport>> stored_reports(const std::filesystem::path& data
     r.key = key;
     r.cascade = key.substr(0, key.find('/'));
     r.task = key.substr(std::min(key.size(), key.find('/') + 1));
-    if (const auto pin = pins->find(r.task); pin != pins->end()) r.pinned = pin->second;
+    const std::string_view name = task_of(r.task);
+    if (const auto pin = pins->find(name); pin != pins->end()) r.pinned = pin->second;
+    r.task = shown_task(r.task);
     r.options = epoch->options;
     r.rungs = epoch->rungs;
     calibration::PromiseKeeper keeper(epoch->options, epoch->rungs, epoch->ladder, stored->events, std::move(stored->rows));

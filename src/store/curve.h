@@ -33,7 +33,7 @@ struct CurveLabels {
 
 /// Sums over the requests that ended in [from, to). What came later for them (labels and their calls) counts to them where the
 /// requests themselves were read, and to the hour in which it came where the hourly sums were (TaskCurve::hourly). Of labels:
-/// always to the request.
+/// always to the request. What lessons cost is known by the hour: finer buckets share it by their requests of that hour.
 struct CurvePoint {
   WallTime from, to;
   std::int64_t requests = 0;
@@ -42,7 +42,8 @@ struct CurvePoint {
   std::int64_t escalated = 0;
   std::int64_t coins = 0;
   std::int64_t teacher_calls = 0;          ///< for any reason, retries and labels included
-  PicousdSum cost;                         ///< of requests and of calls for labels; without those of unknown cost
+  PicousdSum cost;                         ///< of requests, of calls for labels and of lessons; without those of unknown cost
+  PicousdSum lesson_cost;                  ///< of it for lessons
   std::int64_t cost_unknown = 0;           ///< requests that it lacks
   PicousdSum teacher_cost;                 ///< what the teacher alone would have cost
   std::int64_t teacher_cost_unknown = 0;

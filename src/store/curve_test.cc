@@ -64,6 +64,18 @@ struct Traffic {
     store->journal(0).append(request);
   }
 
+  void lesson(std::int64_t spent, const std::string& task = kTask) {
+    LessonEvent e;
+    const std::string id = fmt::format("les_{}", next++);
+    e.lesson_id = id;
+    e.request_id = id;
+    e.task = task;
+    e.state = "candidate";
+    e.spent = Picousd{spent};
+    e.detail = "{}";
+    store->journal(0).append(e);
+  }
+
   std::vector<TaskCurve> all(CurveQuery query) {
     auto curves = reader().curves(query);
     EXPECT_TRUE(curves) << curves.error().message;
@@ -224,6 +236,40 @@ TEST(Curve, HourlySumsAndRowsAgreeWithEachOtherAndWithStatus) {
   ASSERT_EQ(total.labels.size(), 1u);
   EXPECT_EQ(total.labels[0].n, all.agreement_n());
   EXPECT_DOUBLE_EQ(static_cast<double>(total.labels[0].agree) / static_cast<double>(total.labels[0].n), *all.agreement());
+}
+
+TEST(Curve, LessonsArePartOfTheCost) {
+  Traffic t;
+  t.clock.advance_ms(2 * kHourMs - t.clock.wall().us / 1000 % (2 * kHourMs));
+  for (int i = 0; i < 3; ++i) t.cheap();
+  t.clock.advance_ms(30 * kMinuteMs);
+  t.cheap();
+  t.lesson(1'001);
+  t.lesson(5'000, "another");
+  ASSERT_TRUE(t.store->flush());
+  t.lesson(-1);                          // less was needed than had been set aside
+  t.clock.advance_ms(kHourMs);           // an hour with lessons and without requests
+  t.lesson(7'000);
+  t.clock.advance_ms(kHourMs);
+  t.cheap();
+  const auto lessons_of = [](const TaskCurve& curve) {
+    std::string text;
+    for (const CurvePoint& p : curve.points) {
+      if (p.requests > 0 || p.lesson_cost.value != 0) text += fmt::format("{}:{} ", p.requests, to_string(p.lesson_cost.value));
+    }
+    return text;
+  };
+  const TaskCurve fine = t.curve(12);   // of 15 minutes
+  EXPECT_FALSE(fine.hourly);
+  EXPECT_EQ(lessons_of(fine), "3:750 1:250 0:7000 1:0 ") << "1,000 shared by the requests of the hour";
+  EXPECT_EQ(lessons_of(t.curve(2)), "4:8000 1:0 ") << "by the hour";
+  EXPECT_TRUE(t.curve(2).hourly);
+  EXPECT_EQ(lessons_of(t.curve(5, true)), "1:250 1:250 1:250 1:7250 1:0 ") << "by requests, the idle hour's to the last bucket before";
+  const auto status = t.reader().status();
+  ASSERT_TRUE(status);
+  for (const TaskTotals& task : status->tasks) {
+    EXPECT_EQ(sum(fine).cost, task.all.cost) << task.task;
+  }
 }
 
 TEST(Curve, HoldsToItsPeriodAndPoints) {

@@ -225,6 +225,20 @@ Result<RequestDetail> StoreReader::request(std::string_view request_id) {
   return std::move(*detail);
 }
 
+Result<std::vector<std::optional<RequestDetail>>> StoreReader::details(const std::vector<RequestRecord>& requests) {
+  STORE_TRY_ASSIGN(const auto snapshot, Snapshot::take(impl_->db, impl_->path));
+  STORE_TRY_ASSIGN(DetailReader reader, DetailReader::create(*snapshot));
+  std::vector<std::optional<RequestDetail>> out;
+  for (const RequestRecord& request : requests) {
+    // A row keeps its number; what was in the tail may have got one since.
+    const bool in_main = request.after.starts_with('r');
+    STORE_TRY_ASSIGN(auto detail, in_main ? reader.main_row(static_cast<std::int64_t>(request.id), true) : reader.newest(request.request_id));
+    const bool same = detail && detail->request.request_id == request.request_id && detail->request.finished_at == request.finished_at;
+    out.push_back(same ? std::move(detail) : std::nullopt);
+  }
+  return out;
+}
+
 Result<std::uint64_t> StoreReader::scan(const ScanOptions& options, const std::function<bool(const RequestDetail&)>& visit) {
   std::uint64_t visited = 0;
   bool stopped = false;

@@ -373,6 +373,10 @@ class StoreReader {
   /// The newest request with this id, with its texts. kNotFound.
   Result<RequestDetail> request(std::string_view request_id);
 
+  /// Those of a page of `requests`, whole, in its order, in one look at the store: the journal's tail is read once. nullopt: deleted
+  /// in between, or only a later request with the same id is left.
+  Result<std::vector<std::optional<RequestDetail>>> details(const std::vector<RequestRecord>& requests);
+
   struct ScanOptions {
     bool bodies = false;
     std::optional<std::string> task;

@@ -43,7 +43,9 @@ net::Awaitable<void> Flow::run() {
   }
 
   const CascadeConfig& cascade = *route_.cascade;
-  promise_ = engine_.promise_of(policy_, cascade, task_, task_name_);
+  // What is learnt of one tenant's requests never answers another's.
+  const bool apart = cascade.learns() && !context_.tenant.empty();
+  promise_ = apart ? engine_.promise_of(policy_, cascade, task_, tenant_task(task_name_, context_.tenant)) : engine_.promise_of(policy_, cascade, task_, task_name_);
   view_ = promise_->view();
   const bool pinned = (task_ != nullptr && task_->pin_teacher) || promise_->pinned();
   if (route_.direct_model && !context_.mode) {

@@ -141,8 +141,9 @@ class EngineFixture : public ::testing::Test {
     engine_->set_runtime(runtime);
   }
 
-  FakeSink ask(const std::string& body, std::optional<Mode> mode = {}) {
+  FakeSink ask(const std::string& body, std::optional<Mode> mode = {}, std::string_view tenant = {}) {
     RequestContext context;
+    context.tenant = tenant;
     context.request_id = "req_test";
     context.body = body;
     context.mode = mode;

@@ -57,6 +57,13 @@ struct Filling {
   std::vector<std::int64_t> first_position;   ///< by requests: of each bucket
   std::int64_t in_bucket = 1;                 ///< by requests: how many go into one
   std::int64_t requests = 0;
+  /// How many requests of which hour lie in which bucket: the latest are at the end.
+  struct OfHour {
+    std::int64_t hour = 0;
+    std::size_t bucket = 0;
+    std::int64_t requests = 0;
+  };
+  std::vector<OfHour> hours;
 
   CurvePoint& begin_request(const Plan& plan, std::int64_t position, std::int64_t time_us) {
     const bool begins = plan.by_requests && requests % in_bucket == 0 && static_cast<std::int64_t>(points.size()) < plan.count;
@@ -65,20 +72,45 @@ struct Filling {
       points.emplace_back().from = WallTime{time_us};
       first_position.push_back(position);
     }
-    CurvePoint& point = at(plan, position, time_us);
+    const std::size_t bucket = index_at(plan, position, time_us);
+    if (hours.empty() || hours.back().hour != hour_of(time_us) || hours.back().bucket != bucket) hours.push_back({hour_of(time_us), bucket, 0});
+    ++hours.back().requests;
+    CurvePoint& point = points[bucket];
     if (plan.by_requests) {
       point.from.us = std::min(point.from.us, time_us);
       point.to.us = std::max(point.to.us, time_us + 1);
     }
     return point;
   }
-  CurvePoint& at(const Plan& plan, std::int64_t position, std::int64_t time_us) {
+  CurvePoint& at(const Plan& plan, std::int64_t position, std::int64_t time_us) { return points[index_at(plan, position, time_us)]; }
+  std::size_t index_at(const Plan& plan, std::int64_t position, std::int64_t time_us) {
     if (plan.by_requests) {
       const auto behind = std::upper_bound(first_position.begin(), first_position.end(), position);
-      return points[static_cast<std::size_t>(std::max<std::ptrdiff_t>(behind - first_position.begin() - 1, 0))];
+      return static_cast<std::size_t>(std::max<std::ptrdiff_t>(behind - first_position.begin() - 1, 0));
     }
     if (points.empty()) points.resize(static_cast<std::size_t>(plan.count));
-    return points[static_cast<std::size_t>(std::clamp<std::int64_t>((time_us - plan.from_us) / plan.width_us, 0, plan.count - 1))];
+    return static_cast<std::size_t>(std::clamp<std::int64_t>((time_us - plan.from_us) / plan.width_us, 0, plan.count - 1));
+  }
+
+  /// Shares what was spent on lessons in an hour among the buckets by their requests of that hour; without any, the last bucket
+  /// that begins before the hour's end has it all.
+  void add_lessons(std::int64_t hour, Int128 spent) {
+    Int128 whole = 0, given = 0;
+    for (const OfHour& h : hours) whole += h.hour == hour ? h.requests : 0;
+    std::size_t last = 0;
+    for (std::size_t i = 0; i < points.size(); ++i) last = points[i].from.us < (hour + 1) * kHourUs ? i : last;
+    for (const OfHour& h : hours) {
+      if (h.hour != hour) continue;
+      const Int128 part = spent * h.requests / whole;
+      add_lesson_cost(points[h.bucket], part);
+      given += part;
+      last = h.bucket;
+    }
+    add_lesson_cost(points[last], spent - given);
+  }
+  static void add_lesson_cost(CurvePoint& point, Int128 spent) {
+    point.cost.value += spent;
+    point.lesson_cost.value += spent;
   }
 };
 
@@ -144,11 +176,13 @@ class CurveBuilder {
   Result<void> read_rows();
   Result<void> read_tail();
   Result<void> read_labels(Database& db);
+  Result<void> read_lessons();
   Result<Statement> prepare_place(Database& db) const;
   Result<std::optional<Placed>> place(Database& db, Statement& row, std::string_view request_id);
   Result<Filling*> filling_of(Database& db, std::int64_t task);
   CurvePoint* add_request(const Statement& row, std::int64_t position, Filling* filling);
   Result<void> add_calls(Statement& calls, std::int64_t row, CurvePoint& point);
+  void put_times();
   std::vector<TaskCurve> take();
 
   Result<Statement> prepare(const Database& db, const std::string& sql, const char* task_column = "task") const {
@@ -239,12 +273,16 @@ void CurveBuilder::plan_hours() {
 Result<void> CurveBuilder::read_hours(Database& db) {
   const auto inside = [&](std::int64_t hour) { return plan_.covers(hour * kHourUs); };
   STORE_TRY_ASSIGN(Statement row, prepare(db, "SELECT hour, task, served_by, requests, escalated, coins, cost_usd, cost_pico, cost_unknown, teacher_usd, teacher_pico, "
-                                              "teacher_unknown, teacher_estimated FROM request_sums WHERE served_by >= -1"));
+                                              "teacher_unknown, teacher_estimated FROM request_sums WHERE served_by <> -2"));
   for (;;) {
     STORE_TRY_ASSIGN(const bool more, row.step());
     if (!more) break;
     if (!inside(row.integer(0))) continue;
     STORE_TRY_ASSIGN(Filling * filling, filling_of(db, row.integer(1)));
+    if (row.integer(2) == kServedByLessons) {
+      Filling::add_lesson_cost(filling->at(plan_, 0, row.integer(0) * kHourUs), MoneyParts{row.integer(6), row.integer(7)}.value());
+      continue;
+    }
     filling->requests += row.integer(3);
     CurvePoint& point = filling->at(plan_, 0, row.integer(0) * kHourUs);
     add_served(point, row.integer(2), row.integer(3));
@@ -357,6 +395,23 @@ Result<void> CurveBuilder::read_tail() {
   return {};
 }
 
+Result<void> CurveBuilder::read_lessons() {
+  std::map<std::pair<Filling*, std::int64_t>, Int128> spent;   // by hour, over both databases
+  for (Database* db : snapshot_.databases()) {
+    STORE_TRY_ASSIGN(Statement row, prepare(*db, "SELECT hour, task, cost_usd, cost_pico FROM request_sums WHERE served_by = -3"));
+    for (;;) {
+      STORE_TRY_ASSIGN(const bool more, row.step());
+      if (!more) break;
+      const std::int64_t hour = row.integer(0);
+      if ((hour + 1) * kHourUs <= plan_.since_us || hour * kHourUs >= plan_.until_us) continue;
+      STORE_TRY_ASSIGN(Filling * filling, filling_of(*db, row.integer(1)));
+      if (filling->requests > 0) spent[{filling, hour}] += MoneyParts{row.integer(2), row.integer(3)}.value();
+    }
+  }
+  for (const auto& [where, cost] : spent) where.first->add_lessons(where.second, cost);
+  return {};
+}
+
 Result<Statement> CurveBuilder::prepare_place(Database& db) const {
   return prepare(db, "SELECT id, time_us, coalesce(task, 0), served_by, (SELECT (SELECT text FROM names WHERE id = a.rung) FROM attempts a WHERE a.id >= r.id * 1024 AND "
                      "a.id < (r.id + 1) * 1024 AND (a.flags & 2) = 2 LIMIT 1) FROM requests r WHERE id = (SELECT max(id) FROM requests WHERE request_id = ?2 AND (flags & 1) = 1)");
@@ -401,16 +456,23 @@ Result<void> CurveBuilder::read_labels(Database& db) {
   }
 }
 
+/// Buckets of time get theirs; those of requests have it from their requests.
+void CurveBuilder::put_times() {
+  if (plan_.by_requests) return;
+  for (auto& [task, filling] : fillings_) {
+    for (std::size_t i = 0; i < filling.points.size(); ++i) {
+      filling.points[i].from = WallTime{plan_.from_us + static_cast<std::int64_t>(i) * plan_.width_us};
+      filling.points[i].to = WallTime{filling.points[i].from.us + plan_.width_us};
+    }
+  }
+}
+
 std::vector<TaskCurve> CurveBuilder::take() {
   std::vector<std::pair<std::int64_t, TaskCurve>> curves;
   for (auto& [task, filling] : fillings_) {
     if (filling.requests == 0) continue;
     std::vector<CurvePoint>& points = filling.points;
     if (!plan_.by_requests) {
-      for (std::size_t i = 0; i < points.size(); ++i) {
-        points[i].from = WallTime{plan_.from_us + static_cast<std::int64_t>(i) * plan_.width_us};
-        points[i].to = WallTime{points[i].from.us + plan_.width_us};
-      }
       const auto empty = [](const CurvePoint& p) { return p.requests == 0 && p.teacher_calls == 0 && p.cost.value == 0; };
       while (empty(points.back())) points.pop_back();
       points.erase(points.begin(), std::find_if_not(points.begin(), points.end(), empty));
@@ -440,9 +502,12 @@ Result<std::vector<TaskCurve>> CurveBuilder::build() {
   }
   if (by_rows) {
     STORE_TRY(read_rows());
+    put_times();
+    STORE_TRY(read_lessons());
   } else {
     plan_hours();
     for (Database* db : snapshot_.databases()) STORE_TRY(read_hours(*db));
+    put_times();
   }
   for (Database* db : snapshot_.databases()) STORE_TRY(read_labels(*db));
   return take();
