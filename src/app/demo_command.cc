@@ -9,6 +9,8 @@
 
 #include "app/command.h"
 #include "app/command_line.h"
+#include "app/curve.h"
+#include "app/curve_text.h"
 #include "app/demo_run.h"
 #include "app/output.h"
 #include "base/json_writer.h"
@@ -87,6 +89,17 @@ void print_intro(const DemoData& data, const DemoRun& run, bool fast) {
              "teacher only", "saved");
 }
 
+/// What `understudy status --task ticket_intent` draws; "" where it cannot be read.
+std::string curve_of(const DemoRun& run) {
+  auto reader = store::StoreReader::open(run.data_directory());
+  if (!reader) return {};
+  store::CurveQuery query;
+  query.task = "ticket_intent";
+  query.by_requests = true;
+  const auto curves = read_curves(*reader, query);
+  return curves && !curves->empty() ? curve_text(curves->front(), stdout_style()) : std::string();
+}
+
 int demo(DemoOptions options, const std::string& recordings, bool only_recorded, bool json) {
   auto folder = find_demo_data(recordings);
   if (!folder) return report_error("understudy demo", folder.error(), json);
@@ -127,6 +140,7 @@ int demo(DemoOptions options, const std::string& recordings, bool only_recorded,
   if (json) return print_output(json_report(data->requests.size(), blocks, total));
   print_row("all", total);
   if (total.student_missing > 0) fmt::print("\nThe student was asked {} times for an answer that its recording does not hold; nothing was charged for that.\n", total.student_missing);
+  if (const std::string curve = curve_of(**run); !curve.empty()) fmt::print("\n{}", curve);
   fmt::print(
       "\nagreement: of the answers that a cheap stage gave, how many equal the teacher's. teacher calls: for any reason, spot checks included.\n"
       "\nTry next, with your own models (keys from OPENAI_API_KEY):\n"
