@@ -34,7 +34,7 @@ std::string configuration(const DemoData& data, const std::string& student, cons
                           const ModelPrices& teacher_price) {
   return fmt::format(
       "[models.student]\nurl = \"http://{}/v1\"\nmodel = \"{}\"\n{}[models.teacher]\nurl = \"http://{}/v1\"\nmodel = \"{}\"\n{}"
-      "[cascade.default]\nstages = [\"cache\", \"knn\", \"specialist\", \"student\", \"teacher\"]\nalpha = {}\ndelta = {}\nspot_check = 0.02\nlabel_budget_usd_per_day = 100.0\nlesson_budget_usd_per_day = 0.0\n[tasks.ticket_intent]\ncompare = \"json\"\n",
+      "[cascade.default]\nstages = [\"cache\", \"knn\", \"specialist\", \"student\", \"teacher\"]\nalpha = {}\ndelta = {}\nspot_check = 0.02\nlabel_budget_usd_per_day = 100.0\nlesson_budget_usd_per_day = 0\nlesson_budget_usd_per_day = 0.0\n[tasks.ticket_intent]\ncompare = \"json\"\n",
       student, data.student_model, price_line(student_price), teacher, data.teacher->model(), price_line(teacher_price), kDemoAlpha, kDemoDelta);
 }
 
