@@ -116,7 +116,9 @@ TEST_F(LessonOffers, WhatTheExactTestHasDrawnIsNeverOffered) {
   for (int i = 0; i < kRequests; ++i) {
     ask(request("", "question " + std::to_string(i)));
     if (i % 10 != 9) continue;
-    run_labels();
+    while (engine_->labels_running() > 0) {
+      net::block_on(*reactor_, [](net::Reactor& r) -> net::Awaitable<void> { co_await net::sleep_for(r, 1); }(*reactor_));
+    }
     promises_->settle();   // the second coin's probability follows the rows that have come in
   }
   const auto reports = promises_->reports();
