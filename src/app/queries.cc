@@ -177,17 +177,24 @@ Error request_not_found(store::StoreReader& reader, const std::string& id, const
 
 }  // namespace
 
+Result<LessonFigures> read_lesson_figures(store::StoreReader& reader, const Source& source, WallTime now) {
+  constexpr std::int64_t kDayUs = 86'400'000'000;
+  auto lessons = reader.lesson_totals();
+  if (!lessons) return fail(lessons.error());
+  auto spent = reader.lesson_spend(WallTime{now.us / kDayUs * kDayUs});
+  if (!spent) return fail(spent.error());
+  return LessonFigures{*lessons, *spent, source.live != nullptr ? source.live->lessons : std::nullopt};
+}
+
 Result<std::string> answer_status(const Source& source, const std::optional<std::string>& task, const CurveChoice& curve, const Rendering& how) {
   auto reader = store::StoreReader::open(source.data);
   if (!reader) return fail(reader.error());
   auto status = reader->status();
   if (!status) return fail(status.error());
   StatusReport report{source.data, std::move(*status), task};
-  constexpr std::int64_t kDayUs = 86'400'000'000;
-  auto lessons = reader->lesson_totals();
-  auto spent = reader->lesson_spend(WallTime{report.status.now.us / kDayUs * kDayUs});
-  if (!lessons || !spent) return fail(lessons ? spent.error() : lessons.error());
-  report.lessons = {*lessons, *spent, source.live != nullptr ? source.live->lessons : std::nullopt};
+  auto lessons = read_lesson_figures(*reader, source, report.status.now);
+  if (!lessons) return fail(lessons.error());
+  report.lessons = std::move(*lessons);
   if (task) {
     std::vector<std::string_view> names;
     for (const store::TaskTotals& seen : report.status.tasks) names.push_back(seen.task);

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "app/status_report.h"
 #include "app/terminal.h"
 #include "base/error.h"
 #include "gateway/admin.h"
@@ -39,6 +40,9 @@ struct CurveChoice {
   std::string by = "time";     ///< or "requests"
   std::uint32_t points = 40;   ///< 2..1,000: most of them
 };
+
+/// What the store counts of lessons, and the running gateway knows beside it.
+Result<LessonFigures> read_lesson_figures(store::StoreReader& reader, const Source& source, WallTime now);
 
 /// With a task also its curve.
 Result<std::string> answer_status(const Source& source, const std::optional<std::string>& task, const CurveChoice& curve, const Rendering& how);

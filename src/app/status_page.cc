@@ -7,6 +7,7 @@
 #include "app/curve_page.h"
 #include "app/html.h"
 #include "app/human.h"
+#include "base/base64.h"
 #include "gateway/key_ring.h"
 
 namespace understudy::app {
@@ -49,18 +50,6 @@ ul.alarms li{border-bottom:1px solid var(--line);padding:.4rem 0;overflow-wrap:a
 code{font-family:ui-monospace,"DejaVu Sans Mono",monospace;font-size:.9em}
 footer{margin:2rem 0 1rem;font-size:.88rem}
 )css";
-
-std::string base64(std::span<const std::uint8_t> bytes) {
-  constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  for (std::size_t i = 0; i < bytes.size(); i += 3) {
-    const std::size_t n = std::min<std::size_t>(3, bytes.size() - i);
-    std::uint32_t bits = 0;
-    for (std::size_t k = 0; k < 3; ++k) bits = bits << 8 | (k < n ? bytes[i + k] : 0u);
-    for (std::size_t k = 0; k < 4; ++k) out.push_back(k <= n ? kDigits[bits >> (18 - 6 * k) & 63] : '=');
-  }
-  return out;
-}
 
 std::string share(double value) { return fmt::format("{:.1f} %", 100 * value); }
 
@@ -125,6 +114,11 @@ const std::string& style() {
   return both;
 }
 
+std::string style_hash() {
+  const auto hash = gateway::hash_key(style());
+  return base64(std::string_view(reinterpret_cast<const char*>(hash.data()), hash.size()));
+}
+
 /// The task's curve, which cascades share; nullptr where there is none.
 const Curve* curve_of(const std::vector<Curve>& curves, const TaskView& task) {
   const auto found = std::find_if(curves.begin(), curves.end(), [&](const Curve& c) { return c.task == task.task; });
@@ -179,6 +173,29 @@ void task_card(Page& page, const TaskView& task, const std::string& curve, WallT
   page.raw("</p>\n</section>\n");
 }
 
+std::string judged(std::int64_t times, std::int64_t judged, std::int64_t agree) {
+  if (times == 0) return "never";
+  return judged == 0 ? counted(times, "time") : fmt::format("{}, right in {} of {}", counted(times, "time"), human_count(agree), human_count(judged));
+}
+
+void lessons(Page& page, const LessonPageFigures& l) {
+  page.raw("<h2>Lessons</h2>\n");
+  const std::string summary = lessons_summary(l.figures);
+  page.paragraph(summary.empty() ? "None yet. Where the student was unsure or wrong, the teacher's answer becomes one." : summary, summary.empty() ? "dim" : "");
+  if (l.newest.empty()) return;
+  page.paragraph("The newest, with how often each was shown to a student, and held back by a coin although it was chosen. The whole ledger: understudy lessons list.", "dim");
+  page.raw("<dl>\n");
+  for (const store::LessonRecord& lesson : l.newest) {
+    std::string ledger = fmt::format("{}, {}", lesson.task.empty() ? "no task" : lesson.task, lesson.state);
+    if (lesson.injected + lesson.withheld > 0) {
+      ledger += fmt::format("; shown {}; held back {}", judged(lesson.injected, lesson.injected_judged, lesson.injected_agree),
+                            judged(lesson.withheld, lesson.withheld_judged, lesson.withheld_agree));
+    }
+    page.fact(fmt::format("{} {}", human_time(lesson.created).substr(0, 16), lesson.provenance), ledger);
+  }
+  page.raw("</dl>\n");
+}
+
 void alarms(Page& page, const store::Status& status) {
   page.raw("<h2>Alarms</h2>\n");
   if (status.alarms.empty()) {
@@ -203,11 +220,11 @@ void alarms(Page& page, const store::Status& status) {
 }  // namespace
 
 std::string_view status_page_policy() {
-  static const std::string policy = fmt::format("default-src 'none'; style-src 'sha256-{}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'", base64(gateway::hash_key(style())));
+  static const std::string policy = fmt::format("default-src 'none'; style-src 'sha256-{}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'", style_hash());
   return policy;
 }
 
-std::string status_page_html(const store::Status& status, const TasksReport& tasks, const std::vector<Curve>& curves, bool running) {
+std::string status_page_html(const store::Status& status, const TasksReport& tasks, const std::vector<Curve>& curves, const LessonPageFigures& learnt, bool running) {
   Page page;
   page.raw("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>understudy</title>\n<style>");
   page.raw(style());
@@ -226,6 +243,7 @@ std::string status_page_html(const store::Status& status, const TasksReport& tas
     task_card(page, tasks.tasks[i], curve != nullptr ? curve_html(*curve, fmt::format("curve{}", i)) : "", status.now);
   }
   if (tasks.tasks.size() > kMostShown) page.paragraph(fmt::format("... and {} more with fewer requests: understudy tasks lists them all.", tasks.tasks.size() - kMostShown), "dim");
+  lessons(page, learnt);
   alarms(page, status);
   page.raw("<footer class=\"dim\"><p>");
   page.text(running ? "On a terminal: " : "The gateway is not running. On a terminal: ");
@@ -245,7 +263,13 @@ Result<std::string> status_page(const Source& source) {
   query.points = kCurvePoints;
   const auto curves = read_curves(*reader, query);
   if (!curves) return fail(curves.error());
-  return status_page_html(*status, *tasks, *curves, source.live != nullptr);
+  auto figures = read_lesson_figures(*reader, source, status->now);
+  if (!figures) return fail(figures.error());
+  store::LessonFilter newest;
+  newest.limit = 10;
+  auto listed = reader->lessons(newest);
+  if (!listed) return fail(listed.error());
+  return status_page_html(*status, *tasks, *curves, {std::move(*figures), std::move(listed->lessons)}, source.live != nullptr);
 }
 
 }  // namespace understudy::app

@@ -8,6 +8,7 @@
 
 #include "app/curve.h"
 #include "app/queries.h"
+#include "app/status_report.h"
 #include "app/tasks_report.h"
 
 namespace understudy::app {
@@ -15,8 +16,13 @@ namespace understudy::app {
 /// Reads the store and writes the page.
 Result<std::string> status_page(const Source& source);
 
+struct LessonPageFigures {
+  LessonFigures figures;
+  std::vector<store::LessonRecord> newest;   ///< a few
+};
+
 /// The same from what was read: `curves` of the tasks, in any order. Pure.
-std::string status_page_html(const store::Status& status, const TasksReport& tasks, const std::vector<Curve>& curves, bool running);
+std::string status_page_html(const store::Status& status, const TasksReport& tasks, const std::vector<Curve>& curves, const LessonPageFigures& lessons, bool running);
 
 /// The Content-Security-Policy that lets exactly this page's style sheet in, and nothing else.
 std::string_view status_page_policy();

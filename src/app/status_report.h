@@ -29,6 +29,9 @@ struct StatusReport {
 /// For people: sums of the last 24 hours and of all time, then by task and model, then what needs attention.
 std::string status_text(const StatusReport& report, const TextStyle& style);
 
+/// One sentence on lessons; "" where there are none.
+std::string lessons_summary(const LessonFigures& figures);
+
 /// `understudy.status/1`, one line with the new line.
 std::string status_json(const StatusReport& report);
 

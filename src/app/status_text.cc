@@ -255,9 +255,25 @@ std::string attention(const store::Status& s, const TextStyle& style) {
 }
 
 std::string lessons_section(const LessonFigures& l, const TextStyle& style) {
+  const std::string summary = lessons_summary(l);
+  return summary.empty() ? summary : "\n" + wrap("Lessons: " + summary, style.width) + "\n";
+}
+
+std::string nothing_yet(const StatusReport& report) {
+  return fmt::format(
+      "Nothing is recorded in {} yet. Next:\n"
+      "  understudy serve --student M --teacher M --data {}     start the gateway\n"
+      "  set your application's base_url to http://127.0.0.1:8080/v1 and let it send requests\n"
+      "  understudy demo                                        or see the whole loop first\n",
+      report.data, report.data);
+}
+
+}  // namespace
+
+std::string lessons_summary(const LessonFigures& l) {
   const store::LessonTotals& t = l.totals;
   if (t.candidate + t.active + t.retired == 0 && t.spent.value == 0) return {};
-  std::string text = fmt::format("Lessons: {} in use, {} not agreed to by the teacher, {} retired; {} spent on them today", human_count(t.active), human_count(t.candidate), human_count(t.retired),
+  std::string text = fmt::format("{} in use, {} not agreed to by the teacher, {} retired; {} spent on them today", human_count(t.active), human_count(t.candidate), human_count(t.retired),
                                  human_usd(l.spent_today.value));
   if (l.live) {
     Picousd most;
@@ -271,19 +287,8 @@ std::string lessons_section(const LessonFigures& l, const TextStyle& style) {
   } else {
     text += fmt::format(", {} in all", human_usd(t.spent.value));
   }
-  return "\n" + wrap(text + ".", style.width) + "\n";
+  return text + ".";
 }
-
-std::string nothing_yet(const StatusReport& report) {
-  return fmt::format(
-      "Nothing is recorded in {} yet. Next:\n"
-      "  understudy serve --student M --teacher M --data {}     start the gateway\n"
-      "  set your application's base_url to http://127.0.0.1:8080/v1 and let it send requests\n"
-      "  understudy demo                                        or see the whole loop first\n",
-      report.data, report.data);
-}
-
-}  // namespace
 
 std::string status_text(const StatusReport& report, const TextStyle& style) {
   const store::Status& s = report.status;

@@ -208,7 +208,7 @@ TEST(StatusPage, EscapesWhatComesFromRequestsAndHoldsNoScript) {
   task.task = "<script>alert('x')</script>&\"";
   task.also = {"<b>other</b>"};
   status.alarms = {{kNow, "promise", "default/<img src=x>", "3 of 4 <i>disagree</i>"}};
-  const std::string html = status_page_html(status, {"d", kNow, {task}}, {}, true);
+  const std::string html = status_page_html(status, {"d", kNow, {task}}, {}, {}, true);
   EXPECT_FALSE(contains(html, "<script")) << html;
   EXPECT_FALSE(contains(html, "<img") || contains(html, "<i>")) << html;
   EXPECT_TRUE(contains(html, "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&amp;&quot;"));
@@ -216,8 +216,28 @@ TEST(StatusPage, EscapesWhatComesFromRequestsAndHoldsNoScript) {
   EXPECT_FALSE(contains(html, " style=\"")) << "the policy forbids it";
 }
 
+TEST(StatusPage, ShowsTheLedgerOfLessonsAndNoTexts) {
+  LessonPageFigures learnt;
+  learnt.figures.totals.active = 3;
+  learnt.figures.totals.candidate = 1;
+  store::LessonRecord lesson;
+  lesson.task = "<b>ticket</b>";
+  lesson.state = "active";
+  lesson.provenance = "escalation";
+  lesson.created = kNow;
+  lesson.injected = 40, lesson.injected_judged = 30, lesson.injected_agree = 27;
+  lesson.withheld = 9, lesson.withheld_judged = 8, lesson.withheld_agree = 5;
+  lesson.detail = "{\"input\":\"my secret\"}";
+  learnt.newest = {lesson};
+  const std::string html = status_page_html({}, {"d", kNow, {}}, {}, learnt, true);
+  EXPECT_TRUE(contains(html, "3 in use, 1 not agreed to by the teacher"));
+  EXPECT_TRUE(contains(html, "&lt;b&gt;ticket&lt;/b&gt;, active; shown 40 times, right in 27 of 30; held back 9 times, right in 5 of 8")) << html;
+  EXPECT_FALSE(contains(html, "secret"));
+  EXPECT_TRUE(contains(status_page_html({}, {"d", kNow, {}}, {}, {}, true), "None yet. Where the student was unsure"));
+}
+
 TEST(StatusPage, PolicyLetsExactlyItsOwnStyleSheetIn) {
-  const std::string html = status_page_html({}, {"d", kNow, {}}, {}, true);
+  const std::string html = status_page_html({}, {"d", kNow, {}}, {}, {}, true);
   const std::size_t begin = html.find("<style>") + 7;
   const std::string style = html.substr(begin, html.find("</style>") - begin);
   const std::string policy(status_page_policy());
