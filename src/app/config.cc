@@ -114,6 +114,9 @@ Result<void> read_cascades(TableReader& root, const std::string& file, SectionCo
   const toml::table* cascades = root.table("cascade");
   const toml::table* first = cascades != nullptr ? cascades->get_as<toml::table>("default") : nullptr;
   APP_CHECK(read_cascade(TableReader(first, "cascade.default", file, context.config.origins), "default", context));
+  // Without a file nobody has named stages: those that learn cost nothing and serve only once they are proven. With keys, and so a file, they
+  // would split each task's evidence by tenant, which is for the operator to choose.
+  if (file.empty()) context.policy.cascades.back().knn = context.policy.cascades.back().specialist = true;
   if (cascades == nullptr) return {};
   for (const auto& [name, node] : *cascades) {
     if (name == "default") continue;

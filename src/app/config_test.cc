@@ -53,7 +53,20 @@ TEST_F(ConfigTest, TwoModelsAreEnough) {
   EXPECT_FALSE(policy.cascades[0].escalate_below) << "without a threshold by hand the promise decides";
   EXPECT_EQ(policy.cascades[0].alpha, 0.05);
   EXPECT_TRUE(policy.cascades[0].cache);
+  EXPECT_FALSE(policy.cascades[0].learns()) << "a file names its stages";
   EXPECT_TRUE(config->warnings.empty());
+}
+
+TEST_F(ConfigTest, StagesThatLearnAreNamedInAFileAndStandFirst) {
+  const auto both = load(with_models("", "", "stages = [\"cache\", \"knn\", \"specialist\", \"teacher\"]"));
+  ASSERT_TRUE(both) << both.error().message;
+  const cascade::CascadeConfig& cascade = both->snapshot.policy->cascades[0];
+  EXPECT_TRUE(cascade.knn && cascade.specialist && !cascade.student);
+  const auto one = load(with_models("", "", "stages = [\"specialist\", \"student\", \"teacher\"]"));
+  ASSERT_TRUE(one);
+  EXPECT_TRUE(!one->snapshot.policy->cascades[0].knn && one->snapshot.policy->cascades[0].specialist);
+  EXPECT_NE(both->snapshot.policy->version, one->snapshot.policy->version);
+  EXPECT_NE(error(with_models("", "", "stages = [\"student\", \"knn\", \"teacher\"]")).find("behind \"student\""), std::string::npos);
 }
 
 TEST_F(ConfigTest, FlagsAreEnoughWithoutAFile) {
@@ -63,6 +76,7 @@ TEST_F(ConfigTest, FlagsAreEnoughWithoutAFile) {
   flags.teacher_price = "1,2";
   const auto config = load_config(flags, [](const std::string&) { return std::nullopt; });
   ASSERT_TRUE(config) << config.error().message;
+  EXPECT_TRUE(config->snapshot.policy->cascades[0].knn && config->snapshot.policy->cascades[0].specialist) << "nobody has named stages";
   EXPECT_EQ(config->snapshot.policy->models[0].config.url, "http://127.0.0.1:11434/v1");
   EXPECT_EQ(config->snapshot.policy->models[1].override_prices->out, 2'000'000);
   ASSERT_EQ(config->warnings.size(), 1u) << "the student's price is not known";
