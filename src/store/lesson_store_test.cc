@@ -167,11 +167,12 @@ TEST(LessonStore, GoesWhenItIsOld) {
   StoreOptions options = slow_writer(&clock);
   options.lessons_max_age_ms = 1000;
   auto store = open_store(dir.data(), options);
-  LessonEvent old = lesson("les_1", test_id(1), "acme", "active");
+  const std::string first = test_id(1), second = test_id(2);   // events hold views
+  LessonEvent old = lesson("les_1", first, "acme", "active");
   old.created_us = clock.wall().us;
   ASSERT_TRUE(store->journal(0).append(old));
   clock.advance_ms(5000);
-  LessonEvent fresh = lesson("les_2", test_id(2), "acme", "active");
+  LessonEvent fresh = lesson("les_2", second, "acme", "active");
   fresh.created_us = clock.wall().us;
   ASSERT_TRUE(store->journal(0).append(fresh));
   ASSERT_TRUE(store->compact());
