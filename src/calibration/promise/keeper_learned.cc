@@ -9,7 +9,7 @@ namespace understudy::calibration {
 namespace {
 
 constexpr std::size_t kFirstFit = 60;        // rows
-constexpr std::size_t kLeastNewRows = 40;    // for the next one, and at least a quarter more than before
+constexpr std::size_t kLeastNewRows = 40;    // for the next one, and at least a sixth more than before
 constexpr std::size_t kEnoughToTell = 500;   // rows that show whether answers come again
 constexpr double kLeastGain = 0.03;          // of the bill, for a test of a newer fit
 constexpr double kLeastFirstShare = 0.10;    // of the requests, for a test while the teacher serves everything
@@ -66,7 +66,7 @@ std::optional<FitJob> PromiseKeeper::fit_job() {
   if (!learner_ || !open_) return std::nullopt;
   const auto teaches = [](const LabelledRow& row) { return !row.terms.empty(); };
   const auto rows = static_cast<std::size_t>(std::count_if(fit_rows_.begin(), fit_rows_.end(), teaches));
-  if (rows < kFirstFit || (fitted_at_ > 0 && rows < fitted_at_ + std::max(kLeastNewRows, fitted_at_ / 4))) return std::nullopt;
+  if (rows < kFirstFit || (fitted_at_ > 0 && rows < fitted_at_ + std::max(kLeastNewRows, fitted_at_ / 6))) return std::nullopt;
   fitted_at_ = rows;
   FitJob job{epoch_, options_.seed, {}};
   job.rows.reserve(rows);
