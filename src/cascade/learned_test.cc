@@ -94,6 +94,20 @@ class LearnedTest : public EngineFixture {
     for (int i = 0; i < 60 && report().promise.state != PromiseState::kProven; ++i) send(20);
     ASSERT_EQ(report().promise.state, PromiseState::kProven) << report().promise.why;
   }
+  /// How many of twenty new messages what was learnt answers.
+  int cheap_of_twenty() {
+    int cheap = 0;
+    for (int i = 0; i < 20; ++i) send(1), cheap += served_by_what_was_learnt();
+    return cheap;
+  }
+  /// The first version may be a careful one, by how many rows had come when its fit was made: bolder ones follow.
+  void until_most_are_cheap() {
+    until_proven();
+    for (int i = 0; i < 100; ++i) {
+      if (cheap_of_twenty() >= 15) return;
+    }
+    FAIL() << "what was learnt never served three of four: " << report().promise.why;
+  }
   bool served_by_what_was_learnt() const { return last_.decision.served_by == Stage::kKnn || last_.decision.served_by == Stage::kSpecialist; }
 
   fs::path folder_;
@@ -107,8 +121,7 @@ class LearnedTest : public EngineFixture {
 TEST_F(LearnedTest, TheTeacherServesUntilWhatWasLearntIsProven) {
   send(10);
   EXPECT_EQ(last_.decision.served_by, Stage::kTeacher);
-  until_proven();
-  send(300);
+  until_most_are_cheap();
   next_ = 10'000;
   int cheap = 0;
   for (int i = 0; i < 20; ++i) {
@@ -123,14 +136,14 @@ TEST_F(LearnedTest, TheTeacherServesUntilWhatWasLearntIsProven) {
     EXPECT_EQ(chat::answer_text(*answer), (next_ - 1) % 2 == 0 ? R"({"intent": "lost_card"})" : R"({"intent": "balance"})");
     EXPECT_EQ(answer->finish_reason, "stop");
   }
-  EXPECT_GE(cheap, 3);
+  EXPECT_GE(cheap, 15);
   EXPECT_EQ(report().policy->fit != 0, true);
 }
 
 TEST_F(LearnedTest, AStreamIsServedAsOneToo) {
-  until_proven();
+  until_most_are_cheap();
   for (int i = 0; i < 20; ++i) {
-    last_ = ask(request(R"(,"stream":true)", message(2 * i)));
+    last_ = ask(request(R"(,"stream":true)", message(20'000 + 2 * i)));
     if (served_by_what_was_learnt()) break;
   }
   ASSERT_TRUE(served_by_what_was_learnt());
@@ -150,7 +163,7 @@ TEST_F(LearnedTest, ToolsChoicesAndLogprobsStayWithTheTeacher) {
 }
 
 TEST_F(LearnedTest, WhatOneTenantTaughtAnswersNobodyElse) {
-  until_proven();
+  until_most_are_cheap();
   for (int i = 0; i < 20; ++i) {
     const FakeSink other = ask(request("", message(i)), {}, "acme");
     EXPECT_EQ(other.decision.served_by, Stage::kTeacher);
@@ -171,14 +184,12 @@ TEST_F(LearnedTest, WhatOneTenantTaughtAnswersNobodyElse) {
 }
 
 TEST_F(LearnedTest, WhatWasProvenServesAfterARestart) {
-  until_proven();
+  until_most_are_cheap();
   const std::string version = report().policy->version;
   restart();
   ASSERT_TRUE(report().policy);
   EXPECT_EQ(report().policy->version, version);
-  int cheap = 0;
-  for (int i = 0; i < 20; ++i) send(1), cheap += served_by_what_was_learnt();
-  EXPECT_GE(cheap, 3);
+  EXPECT_GE(cheap_of_twenty(), 15);
 }
 
 TEST_F(LearnedTest, WithoutItsFilesTheTeacherServesAndItIsLearntAnew) {
