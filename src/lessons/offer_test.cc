@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "lessons/daily_budget.h"
+#include "base/daily_budget.h"
 
 namespace understudy::lessons {
 namespace {

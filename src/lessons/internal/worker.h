@@ -7,9 +7,9 @@
 #include <set>
 #include <unordered_map>
 
+#include "base/daily_budget.h"
 #include "base/ids.h"
 #include "base/random.h"
-#include "lessons/daily_budget.h"
 #include "lessons/service.h"
 #include "net/reactor.h"
 #include "net/timer.h"

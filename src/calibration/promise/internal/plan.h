@@ -29,7 +29,7 @@ inline constexpr std::size_t kMostTests = 12;   ///< of an epoch, at a time: lat
 
 namespace internal {
 
-/// Of the fit and test rows together.
+/// Of rows that are judged as the policy judges.
 ShiftBaseline shift_baseline(const LadderPolicy& policy, const std::vector<const LabelledRow*>& rows);
 
 /// Risk of what a candidate serves, from fit rows: mostly counted, in part expected by the held-back probabilities, and some more for what so

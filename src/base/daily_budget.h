@@ -6,10 +6,10 @@
 #include "base/clock.h"
 #include "base/money.h"
 
-namespace understudy::lessons {
+namespace understudy {
 
-/// Money for lessons per UTC day, apart from what requests and labels cost. Only a later day than the latest seen brings a new budget:
-/// a clock that jumps forward and back does not. Thread-safe.
+/// Money for one purpose per UTC day. Only a later day than the latest seen brings a new budget: a clock that jumps forward and back does
+/// not. Thread-safe.
 class DailyBudget {
  public:
   /// Sets `estimate` aside for one call. False: the day's budget would be passed, or nobody knows what the call costs: an unknown price
@@ -42,6 +42,12 @@ class DailyBudget {
     return spent_;
   }
 
+  /// On the latest day seen.
+  Picousd spent() const {
+    const std::lock_guard lock(mutex_);
+    return spent_;
+  }
+
  private:
   void go_to_day_of(WallTime now) {
     const std::int64_t day = now.us / 86'400'000'000;
@@ -50,9 +56,9 @@ class DailyBudget {
     spent_ = {};
   }
 
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::int64_t day_ = 0;   ///< guarded
   Picousd spent_;          ///< guarded
 };
 
-}  // namespace understudy::lessons
+}  // namespace understudy
