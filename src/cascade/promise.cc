@@ -437,8 +437,9 @@ void PromiseService::work() {
       if (queued.row.rungs.size() != keeper.rungs().size()) continue;
       queued.row.at_us = clock_.wall().us;
       queued.row.request_id = queued.request_id;
-      // Escalations are kept where rungs learn from them: the fit after a restart is to know what the one before knew.
-      if (options_.journal != nullptr && (queued.row.source != calibration::LabelSource::kEscalation || !queued.row.terms.empty())) {
+      // Escalations are written down where rungs learn from them: the fit after a restart is to know what the one before knew.
+      const bool written = queued.row.source != calibration::LabelSource::kEscalation || (!queued.row.terms.empty() && keeper.has_room());
+      if (options_.journal != nullptr && written) {
         const std::string json = calibration::row_json(queued.row);
         store::PromiseRowEvent stored;
         stored.request_id = queued.request_id;

@@ -163,6 +163,10 @@ class PromiseKeeper {
   /// Fits that the policy in force, tests under way or the next test name: their files must stay.
   std::vector<std::uint64_t> fits_used() const;
 
+  /// Whether there is room for one more row to learn from. Without it the oldest goes; escalations that come then need not be written
+  /// down, so that what a restart reads stays bounded however many there are.
+  bool has_room() const { return fit_rows_.size() < options_.max_learned_rows; }
+
   /// Rows for a new fit, where enough have come since the last one. Once per fit: the next one counts from here.
   std::optional<FitJob> fit_job();
   /// Takes the fit of a job in; one of an epoch that has ended is dropped. Call `advance` then.

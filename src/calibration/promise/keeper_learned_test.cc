@@ -230,6 +230,22 @@ TEST(LearnedRungs, AJobOfAnEpochThatHasEndedIsDropped) {
   EXPECT_EQ(run.keeper.report(run.now_us).learnt_rows, 0u);
 }
 
+TEST(LearnedRungs, SayWhenThereIsNoRoomForMoreRows) {
+  KeeperOptions options;
+  options.max_learned_rows = 100;
+  Memory log;
+  PromiseKeeper keeper(options, {{"specialist", 0, true}}, "l1", {}, {}, std::make_shared<MadeUpLearner>());
+  ASSERT_TRUE(keeper.open(1, log));
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_TRUE(keeper.has_room()) << i;
+    LabelledRow row;
+    row.source = LabelSource::kEscalation;
+    row.rungs.resize(1);
+    keeper.add(std::move(row), 1, log);
+  }
+  EXPECT_FALSE(keeper.has_room());
+}
+
 TEST(LearnedRungs, DeltaIsSpentWithinDelta) {
   double sum = 0;
   for (std::size_t k = 0; k < 60; ++k) sum += delta_for_test(0.1, k, true);
