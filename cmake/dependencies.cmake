@@ -34,6 +34,19 @@ add_library(utf8proc_system INTERFACE)
 target_include_directories(utf8proc_system SYSTEM INTERFACE ${UTF8PROC_INCLUDE_DIR})
 target_link_libraries(utf8proc_system INTERFACE ${UTF8PROC_LIBRARY})
 
+# Optional: the sentence encoder's runtime (docs/guide/encoder.md). Everything builds and works, less well, without it. Only with g++: it
+# is a C++ interface, and clang builds nothing here but fuzz targets; not with the thread sanitizer, which knows nothing of its threads.
+option(UNDERSTUDY_OPENVINO "Build the sentence encoder's runtime where OpenVINO is found" ON)
+set(UNDERSTUDY_ENCODER_ROOT ${CMAKE_SOURCE_DIR}/.deps)
+if(UNDERSTUDY_OPENVINO AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND NOT UNDERSTUDY_SANITIZE STREQUAL "thread")
+  find_package(OpenVINO 2026 QUIET COMPONENTS Runtime HINTS ${UNDERSTUDY_ENCODER_ROOT}/openvino/cmake)
+  if(OpenVINO_FOUND)
+    message(STATUS "OpenVINO ${OpenVINO_VERSION}: ${OpenVINO_DIR}")
+  else()
+    message(STATUS "OpenVINO not found: building without the sentence encoder's runtime (./dev deps encoder fetches it)")
+  endif()
+endif()
+
 find_path(XXHASH_INCLUDE_DIR xxhash.h REQUIRED)
 find_library(ZSTD_LIBRARY zstd REQUIRED)
 find_package(ZLIB REQUIRED)

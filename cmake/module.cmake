@@ -1,4 +1,4 @@
-# understudy_module(NAME [DEPS lib...])
+# understudy_module(NAME [DEPS lib...] [TEST_DEPS lib...] [WITHOUT folder...])
 #
 # Declares the static library understudy_NAME from the folder it is called in:
 #   *.cc           library sources (below sub-folders too), except main.cc
@@ -6,9 +6,13 @@
 #   *_bench.cc     one benchmark program, NAME_bench       (UNDERSTUDY_BENCHMARKS)
 #   *_fuzz.cc      one libFuzzer program per file          (UNDERSTUDY_FUZZERS)
 #                  and, in ordinary builds, a test that replays its corpus from fuzz/corpus/<file name>
+# WITHOUT names sub-folders that the module's CMakeLists.txt builds by itself.
 function(understudy_module name)
-  cmake_parse_arguments(arg "" "" "DEPS;TEST_DEPS" ${ARGN})
+  cmake_parse_arguments(arg "" "" "DEPS;TEST_DEPS;WITHOUT" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS *.cc)
+  foreach(folder ${arg_WITHOUT})
+    list(FILTER sources EXCLUDE REGEX "^${CMAKE_CURRENT_SOURCE_DIR}/${folder}/")
+  endforeach()
   set(tests ${sources})
   set(benches ${sources})
   set(fuzzers ${sources})

@@ -30,6 +30,8 @@ build libgtest-dev         gtest/gtest.h
 test  python3              python3
 build libjemalloc-dev      jemalloc/jemalloc.h
 test  python3-venv         python-venv
+encoder python3            python3
+encoder python3-venv       python-venv
 test  chromium             chromium
 bench libbenchmark-dev     benchmark/benchmark.h
 bench nginx                nginx
