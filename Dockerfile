@@ -10,7 +10,15 @@
 FROM debian:bookworm-slim AS build
 WORKDIR /src
 COPY . .
-RUN CI=true ./dev build && strip build/release/understudy
+# The sentence encoder is part of it (docs/guide/encoder.md); --build-arg UNDERSTUDY_ENCODER=off leaves it out.
+ARG UNDERSTUDY_ENCODER=on
+RUN CI=true ./dev build && strip build/release/understudy \
+  && mkdir -p /out/lib/understudy /out/share/understudy \
+  && if [ -e build/release/libunderstudy_openvino.so ]; then \
+       cp build/release/libunderstudy_openvino.so .deps/openvino/libs/libopenvino.so.2641 \
+          .deps/openvino/libs/libopenvino_intel_cpu_plugin.so .deps/openvino/libs/libtbb.so.12 /out/lib/understudy/ \
+       && cp -r .deps/openvino/licenses /out/lib/understudy/ && cp -r .deps/encoder/all-MiniLM-L6-v2 /out/share/understudy/encoder; \
+     fi
 
 FROM debian:bookworm-slim
 RUN apt-get update \
@@ -19,6 +27,7 @@ RUN apt-get update \
   && useradd --system --home-dir /data --no-create-home understudy \
   && install -d -o understudy /data
 COPY --from=build /src/build/release/understudy /usr/local/bin/understudy
+COPY --from=build /out /usr/local
 COPY --from=build /src/data/demo /usr/local/share/understudy/demo
 USER understudy
 WORKDIR /data

@@ -82,7 +82,7 @@ for package in "${wanted[@]}"; do
       mkdir "$scratch/openvino.new"
       mv "$scratch/openvino/unpacked/openvino"/{cmake,include,libs} "$scratch/openvino.new/"
       mv "$scratch/openvino/unpacked"/openvino-*.dist-info/licenses "$scratch/openvino.new/"
-      # Other devices and formats: 80 MB that nothing here loads.
+      # Other devices: 60 MB that nothing here loads.
       rm -f "$scratch/openvino.new/libs"/libopenvino_{intel_gpu,intel_npu,auto,auto_batch,hetero}_plugin.so "$scratch/openvino.new/libs/cache.json"
       keep openvino "$scratch/openvino.new" "$target"
       ;;
