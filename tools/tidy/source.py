@@ -150,3 +150,19 @@ def repository_files(root):
         if path and full.is_file() and not full.is_symlink():
             files.append(File(path, full.read_bytes()))
     return files
+
+
+def links_outside(root):
+    """A tracked link with an absolute target, or one that leaves the repository, holds a path of one machine, and a checkout elsewhere
+    puts it in the place of whatever lies there."""
+    root = Path(root)
+    try:
+        tracked = git_files(root, "--cached")
+    except (OSError, subprocess.CalledProcessError):
+        return
+    for path in tracked:
+        full = root / path
+        if full.is_symlink():
+            target = os.readlink(full)
+            if os.path.isabs(target) or os.path.normpath(os.path.join(os.path.dirname(path), target)).startswith(".."):
+                yield Problem(path, 0, "link", "is a link out of the repository: git rm --cached it, and name it in .gitignore")

@@ -25,7 +25,7 @@ def main():
     files = source.repository_files(args.root)
     if not any(f.is_cpp for f in files):
         sys.exit(f"tidy: found no C++ files below {args.root}: wrong folder?")
-    found = problems_in(files)
+    found = problems_in(files) + list(source.links_outside(args.root))
     for problem in found:
         print(problem)
     print(f"tidy: {len(files)} files, {len(found)} problems")

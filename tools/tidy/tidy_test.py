@@ -39,6 +39,19 @@ class Masking(unittest.TestCase):
         self.assertIn("1'000", masked)
 
 
+class Links(unittest.TestCase):
+    def test_may_not_leave_the_repository(self):
+        with tempfile.TemporaryDirectory() as folder:
+            root = Path(folder)
+            subprocess.run(["git", "init", "-q", folder], check=True)
+            (root / "sub").mkdir()
+            (root / "file").write_text("x")
+            for name, target in (("absolute", "/somewhere/else"), ("sub/above", "../../x"), ("sub/inside", "../file"), ("untracked", "/x")):
+                (root / name).symlink_to(target)
+            subprocess.run(["git", "-C", folder, "add", "file", "absolute", "sub"], check=True)
+            self.assertEqual({(p.rule, p.path) for p in source.links_outside(root)}, {("link", "absolute"), ("link", "sub/above")})
+
+
 class Layers(unittest.TestCase):
     tree = {f"src/{m}/{m}.h": "#pragma once\n" for m in ("base", "chat", "net", "store", "gateway", "providers")}
 
