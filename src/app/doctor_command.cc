@@ -15,6 +15,7 @@
 #include "chat/stream.h"
 #include "net/client.h"
 #include "net/reactor.h"
+#include "neural/encoder.h"
 #include "providers/factory.h"
 #include "providers/probe.h"
 
@@ -105,6 +106,18 @@ void examine_machine(const Config& config, std::vector<Finding>& findings) {
   findings.push_back({"machine", "disk", enough, true, code ? code.message() : fmt::format("{:.1f} GiB free for {}", static_cast<double>(space.available) / (1 << 30), config.data.string())});
 }
 
+/// Opens it and embeds one text. Without an encoder nothing is broken.
+void examine_encoder(std::vector<Finding>& findings) {
+  const auto encoder = neural::open_encoder({});
+  Result<void> works = encoder ? Result<void>() : Result<void>(fail(encoder.error()));
+  if (encoder) {
+    const std::string_view text = "where is my card?";
+    std::vector<float> vector((*encoder)->dimension());
+    works = (*encoder)->embed(std::span(&text, 1), vector);
+  }
+  findings.push_back({"machine", "encoder", works.has_value(), true, works ? (*encoder)->identity().text() : works.error().message});
+}
+
 int doctor(const ServeFlags& flags, const StoreArguments& gateway, bool json) {
   auto config = load_config(flags, process_environment());
   if (!config) return report_error("understudy doctor", config.error(), json);
@@ -114,6 +127,7 @@ int doctor(const ServeFlags& flags, const StoreArguments& gateway, bool json) {
   std::vector<Finding> findings;
   net::block_on(**reactor, examine(pool, *config->snapshot.policy, findings));
   examine_machine(*config, findings);
+  examine_encoder(findings);
 
   const auto needs = gateway.url.empty() ? label_needs(*config) : label_needs_of_gateway(gateway);
   if (!needs) findings.push_back({"promise", "evidence", false, false, needs.error().message});
@@ -145,7 +159,7 @@ int run_doctor_command(int argc, char** argv) {
   ServeFlags flags;
   StoreArguments gateway;
   bool json = false;
-  CLI::App cli{"Calls each upstream once: reachable, key valid, logprobs, streaming, price known; looks at clock and disk; says how many labels each task still needs."};
+  CLI::App cli{"Calls each upstream once: reachable, key valid, logprobs, streaming, price known; looks at clock, disk and sentence encoder; says how many labels each task still needs."};
   cli.footer("Examples:\n  understudy doctor --config understudy.toml\n  understudy doctor --student ollama:llama3.2 --teacher openai:gpt-4o\nExit status 1 where something will not work.");
   cli.add_option("-c,--config", flags.config, "Configuration file (TOML)");
   cli.add_option("--data", flags.data, "Data directory")->envname("UNDERSTUDY_DATA");

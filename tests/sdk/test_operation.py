@@ -5,6 +5,7 @@ import hashlib
 import http.client
 import json
 import os
+import pathlib
 import random
 import signal
 import sqlite3
@@ -368,3 +369,21 @@ def test_doctor_tells_what_works_and_what_does_not(student, teacher, tmp_path):
     assert code == 0 and "unknown" not in out, out
     code, out = doctor(*models(f"http://127.0.0.1:{free_port()}/v1#s", teacher.url + "#t"))
     assert code == 1 and "FAIL" in out and "student" in out and "unknown" in out, out
+
+
+def test_doctor_opens_the_encoder_or_says_what_is_missing(student, teacher, tmp_path):
+    def encoder(**environment):
+        done = subprocess.run([gateway_module.PROGRAM, "doctor", *models(student.url + "#s", teacher.url + "#t"), "--data", str(tmp_path), "--json"],
+                              capture_output=True, text=True, timeout=60, env={**os.environ, **environment})
+        assert done.returncode == 0, done.stdout + done.stderr  # nothing is broken without one
+        return next(check for check in json.loads(done.stdout)["checks"] if check["check"] == "encoder")
+    missing = encoder(UNDERSTUDY_ENCODER_MODEL="/nowhere")
+    assert not missing["ok"] and missing["note"] == "encoder model: /nowhere is no folder"
+    missing = encoder(UNDERSTUDY_ENCODER_RUNTIME="/nowhere/x.so")
+    assert not missing["ok"] and ("./dev deps encoder" in missing["note"])
+    fetched = pathlib.Path(__file__).parents[2] / ".deps/encoder/all-MiniLM-L6-v2"
+    found = encoder(UNDERSTUDY_ENCODER_MODEL=str(fetched))
+    if fetched.exists() and (pathlib.Path(gateway_module.PROGRAM).parent / "libunderstudy_openvino.so").exists():
+        assert found["ok"] and found["note"].startswith("all-MiniLM-L6-v2 int8 "), found
+    else:
+        assert not found["ok"], found

@@ -16,13 +16,15 @@ extern "C" const char* __lsan_default_suppressions() { return "leak:libopenvino\
 namespace understudy::neural::internal {
 namespace {
 
+// Its thread pool, TBB, loads a part of itself (tbbbind) with RTLD_DEEPBIND, which gives that part the C library's free() for memory
+// of the program's own allocator (jemalloc, or a sanitizer's): the process aborts. This is TBB's switch against it. Before main, since
+// the environment must not change while threads read it.
+[[maybe_unused]] const int kNoDeepBind = setenv("TBB_ENABLE_SANITIZERS", "1", 0);
+
 constexpr const char* kFileName = "libunderstudy_openvino.so";
 constexpr const char* kRemedy = "`./dev deps encoder` fetches it and `./dev build` then builds it in; docs/guide/encoder.md";
 
 Result<const RuntimeEntry*> open(const std::filesystem::path& path) {
-#ifdef __SANITIZE_ADDRESS__
-  setenv("TBB_ENABLE_SANITIZERS", "1", 0);  // else it loads a part of itself in a way that the sanitizer refuses
-#endif
   void* const object = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (object == nullptr) {
     const char* reason = dlerror();
