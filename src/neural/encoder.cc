@@ -8,7 +8,6 @@
 #include <fmt/ranges.h>
 
 #include "base/assert.h"
-#include "base/hash.h"
 #include "neural/internal/load_runtime.h"
 #include "neural/internal/shapes.h"
 #include "neural/internal/model_folder.h"
@@ -93,29 +92,6 @@ class BertEncoder : public TextEncoder {
 };
 
 }  // namespace
-
-std::string EncoderIdentity::key() const {
-  const Hash128 hash = hash128(fmt::format("{}\n{}\n{}\n{}\n{}\n{}", weights_sha256, tokenizer_sha256, settings, precision, instruction_set, runtime));
-  return fmt::format("{:016x}", hash.high);
-}
-
-std::string EncoderIdentity::text() const {
-  return fmt::format("{} {} {} {} weights {}", model, precision, instruction_set, runtime, weights_sha256.substr(0, 16));
-}
-
-std::string EncoderIdentity::difference(const EncoderIdentity& other) const {
-  std::vector<std::string> differences;
-  const auto compare = [&](std::string_view what, const std::string& mine, const std::string& theirs) {
-    if (mine != theirs) differences.push_back(fmt::format("{} {} against {}", what, mine.substr(0, 80), theirs.substr(0, 80)));
-  };
-  compare("weights", weights_sha256, other.weights_sha256);
-  compare("vocabulary", tokenizer_sha256, other.tokenizer_sha256);
-  compare("settings", settings, other.settings);
-  compare("precision", precision, other.precision);
-  compare("instruction set", instruction_set, other.instruction_set);
-  compare("runtime", runtime, other.runtime);
-  return fmt::format("{}", fmt::join(differences, "; "));
-}
 
 Result<std::filesystem::path> default_encoder_folder() {
   if (const char* named = std::getenv("UNDERSTUDY_ENCODER_MODEL"); named != nullptr && *named != '\0') return std::filesystem::path(named);

@@ -8,34 +8,16 @@
 #include <filesystem>
 #include <memory>
 #include <span>
-#include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/error.h"
+#include "neural/encoder_identity.h"
 #include "neural/instruction_set.h"
 #include "neural/precision.h"
 #include "neural/wordpiece.h"
 
 namespace understudy::neural {
-
-/// Everything that a vector's numbers depend on. What was fitted or calibrated on one identity holds for no other.
-struct EncoderIdentity {
-  std::string model;             ///< the folder's name; for people only
-  std::string weights_sha256;    ///< of model.safetensors, as sha256sum prints it
-  std::string tokenizer_sha256;  ///< of vocab.txt
-  std::string settings;          ///< of the network and tokenizer: "hidden 384, 6 layers of 12 heads, gelu, mean, lower case, 256 tokens"
-  std::string precision;
-  std::string instruction_set;
-  std::string runtime;           ///< "openvino-2026.4.1"
-
-  /// 16 hexadecimal digits over all but `model`.
-  std::string key() const;
-  /// For people: "all-MiniLM-L6-v2 int8 avx512_vnni openvino-2026.4.1 weights 53aa51172d142c89".
-  std::string text() const;
-  /// What differs, in words, `model` aside; empty: the same numbers.
-  std::string difference(const EncoderIdentity& other) const;
-};
 
 /// Thread-safe. A text's vector depends on the text alone, not on the others of its batch, up to 1e-5 in each number.
 class TextEncoder {
