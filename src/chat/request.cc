@@ -341,6 +341,17 @@ void append_minified(std::string_view json, std::string& out) {
   out.resize(old + length);
 }
 
+/// Whether whoever wrote the JSON puts white space between names, values and commas, by the outermost fields.
+bool is_spaced(const ChatRequest& request, std::string_view body) {
+  const char* behind = body.data() + request.insert_at;   // the brace, then each value's last byte and a comma
+  for (const auto& [key, value] : request.fields) {
+    const char* const begin = body.data() + value.begin;
+    if (key.data() != behind + 1 || begin != key.data() + key.size() + 2) return true;
+    behind = body.data() + value.end + 1;
+  }
+  return false;
+}
+
 }  // namespace
 
 std::string_view bypass_reason(Bypass bypass) {
@@ -370,13 +381,18 @@ void append_canonical(const ChatRequest& request, std::string_view body, std::st
   for (const auto& field : request.fields) {
     if (!is_outside_canonical(field.key)) order[count++] = &field;
   }
+  const bool spaced = is_spaced(request, body);
   std::sort(order, order + count, [](const auto* a, const auto* b) { return a->key < b->key; });
   for (std::size_t i = 0; i < count; ++i) {
     out.push_back(i == 0 ? '{' : ',');
     out.push_back('"');
     out.append(order[i]->key);
     out.append("\":");
-    append_minified(order[i]->value.in(body), out);
+    if (spaced) {
+      append_minified(order[i]->value.in(body), out);
+    } else {
+      out.append(order[i]->value.in(body));
+    }
   }
   // Whether logprobs come with the answer is part of what was asked; the defaults leave no trace.
   if (request.logprobs) out.append(fmt::format(",logprobs:{}", request.top_logprobs));

@@ -58,8 +58,9 @@ struct ChatRequest {
 Result<ChatRequest> parse_chat_request(std::string_view body, const RequestLimits& limits = {});
 
 /// The request without what cannot change the answer's content (stream, stream_options, user, metadata, store,
-/// service_tier, safety and cache identifiers): fields sorted by name, white space removed. Two requests with equal canonical text
-/// may share an answer. Appends to `out`.
+/// service_tier, safety and cache identifiers): fields sorted by name, white space removed where the outermost fields show that
+/// the writer puts any (a writer that puts it only further inside has canonical texts of its own). Two requests with equal
+/// canonical text may share an answer. Appends to `out`.
 void append_canonical(const ChatRequest& request, std::string_view body, std::string& out);
 
 /// Text of the last message with role "user" (text parts joined by new lines); "" where there is none.

@@ -138,8 +138,8 @@ class ChunkParser {
             answer.has_logprobs = true;
             const std::string_view elements = internal::inside_brackets(content.in(json_));
             if (!elements.empty()) {
-              if (!answer.logprobs_content.empty()) answer.logprobs_content += ',';
-              answer.logprobs_content += elements;
+              if (!into_.logprobs_json_.empty()) into_.logprobs_json_.append(",");
+              into_.logprobs_json_.append(elements);
               into_.bytes_ += elements.size();
             }
           }
@@ -225,6 +225,11 @@ class ChunkParser {
   Chunk chunk_;
   std::string error_;
 };
+
+Answer StreamAssembler::take() {
+  answer_.logprobs_content = logprobs_json_.take();
+  return std::move(answer_);
+}
 
 Result<Chunk> StreamAssembler::add(std::string_view json, bool keep_logprobs) {
   auto chunk = ChunkParser(json, *this, keep_logprobs).run();

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "chat/answer.h"
+#include "chat/packed_text.h"
 #include "chat/span.h"
 
 namespace understudy::chat {
@@ -32,8 +33,9 @@ class StreamAssembler {
   /// is kept). `keep_logprobs`: also keep the raw logprobs JSON for a client that asked.
   Result<Chunk> add(std::string_view json, bool keep_logprobs);
 
+  /// What has come so far, but for the logprobs' JSON: that is there when the answer is taken.
   const Answer& answer() const { return answer_; }
-  Answer take() { return std::move(answer_); }
+  Answer take();
   const LogprobSeries& logprobs() const { return series_; }
   bool finished() const { return !answer_.finish_reason.empty(); }
   std::size_t bytes() const { return bytes_; }  ///< of text held, for the caller's bound
@@ -41,6 +43,7 @@ class StreamAssembler {
  private:
   friend class ChunkParser;
   Answer answer_;
+  PackedText logprobs_json_;
   LogprobSeries series_;
   bool keep_series_;
   std::size_t bytes_ = 0;

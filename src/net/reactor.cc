@@ -54,6 +54,8 @@ void WakeSlot::fire(Wake wake) {
   std::exchange(waiter_, nullptr).resume();
 }
 
+bool AfterEvents::await_ready() const noexcept { return !slot_.core_.more_events(); }
+
 // ---- Root ----
 
 struct Root::promise_type {

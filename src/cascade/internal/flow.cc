@@ -357,7 +357,10 @@ void Flow::look_into_cache() {
   chat::append_canonical(request_, context_.body, canonical_);
   cache_scope_ = std::string(context_.tenant) + '\n' + cascade.name + '\n' + std::string(task_name_);
   cache_key_ = AnswerCache::Key(cache_scope_, canonical_);
+  keyed_ = true;
   in_cache_ = deps_.cache.find(cache_key_, deps_.reactor.now(), cascade.cache_max_age_ms);
+  // A stream lasts: its canonical text is written once more where its answer is to be remembered.
+  if (request_.stream) std::string().swap(canonical_);
 }
 
 void Flow::observe() {

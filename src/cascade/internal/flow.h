@@ -78,7 +78,7 @@ class Flow {
   std::vector<internal::RungTrace> traces() const;
   void offer_escalation();
   lessons::LessonScope lesson_scope() const;
-  std::uint64_t input_hash() const { return canonical_.empty() ? hash64(context_.body) : cache_key_.content.low; }
+  std::uint64_t input_hash() const { return !keyed_ ? hash64(context_.body) : cache_key_.content.low; }
   void offer_lesson();
   lessons::LessonOffer lesson_frame(lessons::Provenance provenance) const;
   calibration::LabelledRow row_frame(calibration::LabelSource source) const;
@@ -102,7 +102,8 @@ class Flow {
   bool test_row_ = false;          ///< second coin: the row is the exact test's alone
   Decision decision_;
   std::list<Attempt> attempts_;   ///< references to them stay valid
-  std::string canonical_;
+  std::string canonical_;          ///< empty again while a stream lasts
+  bool keyed_ = false;             ///< `cache_key_` has its hashes
   std::string cache_scope_;
   AnswerCache::Key cache_key_;     ///< of the two above
   std::shared_ptr<const CachedAnswer> in_cache_;   ///< what the cache has for this request, served or not

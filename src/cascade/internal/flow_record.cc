@@ -74,7 +74,7 @@ void Flow::record(int status, std::string_view error) {
     event.session = context_.session;
     event.consumer = context_.consumer;
     event.tags = context_.tags;
-    event.input_hash = canonical_.empty() ? hash64(context_.body) : cache_key_.content.low;
+    event.input_hash = input_hash();
   }
   event.task = task_name_;
   if (route_.cascade != nullptr) event.cascade = route_.cascade->name;

@@ -155,7 +155,7 @@ void Flow::settle_decision(const Attempt* served) {
 
 bool Flow::may_cache() const {
   if (decision_.reason == reason::kTeacherError) return false;  // a draft that served for want of better is nobody's answer tomorrow
-  return route_.cascade != nullptr && route_.cascade->cache && mode_ == Mode::kLive && !canonical_.empty();
+  return route_.cascade != nullptr && route_.cascade->cache && mode_ == Mode::kLive && keyed_;
 }
 
 void Flow::remember(const Attempt& attempt, std::string completion) {
@@ -166,6 +166,8 @@ void Flow::remember(const Attempt& attempt, std::string completion) {
   entry.confidence = attempt.confidence;
   entry.usage = attempt.usage;
   entry.stored = deps_.reactor.now();
+  if (canonical_.empty()) chat::append_canonical(request_, context_.body, canonical_);
+  cache_key_.canonical = canonical_;
   deps_.cache.put(cache_key_, std::move(entry));
 }
 

@@ -197,6 +197,9 @@ Task<ClientResponse> PoolState::send(ClientTarget& to, ClientRequest request) {
       }
     }
 
+    AfterEvents turn(core);
+    co_await turn;
+    if (reply->interrupted()) break;
     std::string& head = core.scratch_head();
     head.clear();
     reply->build_head(head, request);

@@ -56,6 +56,9 @@ struct Timer {
 
 class ReactorCore {
  public:
+  /// Events of one turn: as many as may hold up what is to be sent (AfterEvents).
+  static constexpr std::size_t kMostEvents = 32;
+
   ReactorCore(ReactorOptions options, int epoll_fd, int wake_fd);
   ~ReactorCore();
   ReactorCore(const ReactorCore&) = delete;
@@ -76,6 +79,8 @@ class ReactorCore {
   std::span<char> scratch() { return scratch_; }
   /// A string with the same rule, for message heads.
   std::string& scratch_head() { return scratch_head_; }
+  /// Whether the loop has further events at hand, which it dispatches before it sends what waits for that.
+  bool more_events() const { return event_index_ + 1 < event_count_; }
   /// "Sun, 06 Nov 1994 08:49:37 GMT", refreshed once a second.
   std::string_view http_date();
 
@@ -101,7 +106,7 @@ class ReactorCore {
   MonoTime next_tick_;
   bool stopped_ = false;
 
-  std::array<epoll_event, 256> events_;
+  std::array<epoll_event, kMostEvents> events_;
   int event_index_ = 0;
   int event_count_ = 0;
 

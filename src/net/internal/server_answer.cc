@@ -91,6 +91,8 @@ Task<void> ServerConnection::respond(int status, std::span<const Field> fields, 
   answer_ = Answer::kWhole;
   const std::array<std::string_view, 1> one{single};
   if (body.empty()) body = one;
+  AfterEvents turn(core_);
+  co_await turn;
   std::string& head = core_.scratch_head();
   head.clear();
   append_head(head, status, fields);
@@ -135,6 +137,8 @@ Task<void> ServerConnection::write(std::span<const std::string_view> pieces, std
   if (answer_ == Answer::kStreaming && last) answer_ = Answer::kFinished;
   const std::array<std::string_view, 1> one{single};
   if (pieces.empty()) pieces = one;
+  AfterEvents turn(core_);
+  co_await turn;
   std::string& prefix = core_.scratch_head();
   prefix.clear();
   prefix.append(stream_head_).append(beat_rest_);

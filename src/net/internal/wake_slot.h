@@ -41,6 +41,7 @@ class WakeSlot {
 
  private:
   friend class ReactorCore;
+  friend class AfterEvents;
   void unlink();
 
   ReactorCore& core_;
@@ -49,6 +50,23 @@ class WakeSlot {
   WakeSlot* next_ = nullptr;
   bool woken_ = false;
   Wake wake_ = Wake::kReady;
+};
+
+/// `AfterEvents turn(core); co_await turn;` goes on when the events that the loop has at hand have been dispatched, at once where
+/// none are left. What is sent then goes out in one burst: the peer is woken once for many messages, which costs more than
+/// the messages do. At most kMostEvents are dispatched in between.
+class AfterEvents {
+ public:
+  explicit AfterEvents(ReactorCore& core) : slot_(core) {}
+  bool await_ready() const noexcept;
+  void await_suspend(std::coroutine_handle<> waiter) {
+    slot_.waiter_ = waiter;
+    slot_.wake(Wake::kReady);
+  }
+  void await_resume() const noexcept {}
+
+ private:
+  WakeSlot slot_;
 };
 
 }  // namespace understudy::net::internal
