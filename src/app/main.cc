@@ -17,6 +17,7 @@
 #include "app/replay_command.h"
 #include "app/requests_command.h"
 #include "app/serve_command.h"
+#include "app/specialist_command.h"
 #include "app/status_command.h"
 #include "app/store_command.h"
 #include "app/tasks_command.h"
@@ -32,6 +33,7 @@ namespace {
 constexpr std::string_view kRun = "Run";
 constexpr std::string_view kLook = "Look";
 constexpr std::string_view kMeasure = "Measure";
+constexpr std::string_view kTrain = "Train";
 constexpr std::string_view kKeep = "Keep";
 
 int run_audit(int argc, char** argv) {
@@ -70,6 +72,9 @@ constexpr Command kCommands[] = {
     {"audit", kMeasure, "Where the money goes in your traces, and what would be saved", run_audit},
     {"eval", kMeasure, "What a cascade would do on recorded answers", run_eval},
     {"export outcomes", kMeasure, "The gateway's log in the form that eval reads", run_export_outcomes},
+    {"train intent", kTrain, "A small local model for a task with closed answers, from labelled texts", run_train_intent_command},
+    {"predict", kTrain, "A specialist's answers, one line out a line in", run_predict_command},
+    {"evaluate", kTrain, "How good a specialist is: accuracy, calibration, share it may serve", run_evaluate_command},
     {"store check", kKeep, "Read the whole data directory and verify it", run_store_check_command},
     {"store compact", kKeep, "Give unused disk space back (no gateway may run)", run_store_compact_command},
     {"version", kKeep, "Say which understudy this is", run_version_command},
