@@ -209,14 +209,7 @@ Result<Config> load_config(const ServeFlags& flags, const Environment& environme
       APP_CHECK(read_task(TableReader(node.as_table(), fmt::format("tasks.{}", name.str()), file, config.origins), std::string(name.str()), context));
     }
   }
-  std::vector<gateway::ApiKey> keys;
-  if (const toml::array* list = root.array("keys")) {
-    for (const toml::node& node : *list) {
-      if (!node.is_table()) return root.wrong("keys", "must be a list of tables: [[keys]]");
-      APP_TRY(key, read_key(TableReader(node.as_table(), "keys", file, config.origins)));
-      keys.push_back(std::move(key));
-    }
-  }
+  APP_TRY(keys, read_keys(root, file, config.origins));
   if (const toml::table* alarms = root.table("alarms")) {
     TableReader reader(alarms, "alarms", file, config.origins);
     APP_TRY(webhook, reader.string("webhook"));

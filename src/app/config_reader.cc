@@ -11,7 +11,7 @@ const toml::node* TableReader::node(std::string_view key) {
 }
 
 void TableReader::told(std::string_view key, const toml::node& node, std::string value) {
-  const bool secret = key == "hash" || key == "key";
+  const bool secret = key == "hash" || key == "previous_hash" || key == "key";
   origins_.push_back({path_.empty() ? std::string(key) : fmt::format("{}.{}", path_, key), secret ? "(hidden)" : std::move(value),
                       fmt::format("{}:{}", file_, node.source().begin.line)});
 }

@@ -9,15 +9,6 @@
 namespace understudy::app {
 namespace {
 
-/// Keys of the product's configuration that this version cannot honour. Where ignoring one could cost money, quality or
-/// privacy it is refused; else it is warned of.
-Result<void> refuse_future(TableReader& table, std::initializer_list<std::string_view> keys) {
-  for (const std::string_view key : keys) {
-    if (table.has(key)) return table.wrong(key, "is not available in this version; remove it, for it would not be enforced");
-  }
-  return {};
-}
-
 void warn_future(TableReader& table, SectionContext& context, std::initializer_list<std::string_view> keys) {
   for (const std::string_view key : keys) {
     table.allow(key);
@@ -44,6 +35,13 @@ Result<std::optional<bool>> read_bad(TableReader& table) {
 }
 
 }  // namespace
+
+Result<void> refuse_future(const TableReader& table, std::initializer_list<std::string_view> keys) {
+  for (const std::string_view key : keys) {
+    if (table.has(key)) return table.wrong(key, "is not available in this version; remove it, for it would not be enforced");
+  }
+  return {};
+}
 
 Result<CallPrices> make_prices(std::string_view in, std::string_view out) {
   constexpr std::int64_t kPicousdPerTokenUnit = 1'000'000;  // 1 USD per 1M tokens
@@ -357,38 +355,6 @@ Result<void> read_task(TableReader table, const std::string& name, SectionContex
   APP_CHECK(table.finish());
   context.policy.tasks.push_back(std::move(task));
   return {};
-}
-
-Result<gateway::ApiKey> read_key(TableReader table) {
-  gateway::ApiKey key;
-  APP_TRY(name, table.string("name"));
-  if (!name || name->empty()) return table.wrong("name", "is missing");
-  key.name = *name;
-  APP_TRY(hash, table.string("hash"));
-  if (!hash) return table.wrong("hash", "is missing: the SHA-256 of the key in hexadecimal (printf %s KEY | sha256sum)");
-  auto parsed = gateway::parse_key_hash(*hash);
-  if (!parsed) return table.wrong("hash", parsed.error().message);
-  key.hash = *parsed;
-  APP_TRY(tenant, table.string("tenant"));
-  key.tenant = tenant.value_or(*name);
-  APP_TRY(trusted, table.boolean("trusted"));
-  key.trusted = trusted.value_or(false);
-  APP_TRY(scopes, table.strings("scopes"));
-  if (scopes) {
-    key.inference = false;
-    for (const std::string& scope : *scopes) {
-      if (scope == "inference") {
-        key.inference = true;
-      } else if (scope == "admin") {
-        key.admin = true;
-      } else if (scope != "audit") {
-        return table.wrong("scopes", "must hold \"inference\", \"admin\" or \"audit\"");
-      }
-    }
-  }
-  APP_CHECK(refuse_future(table, {"max_usd_per_month", "max_usd_per_day", "requests_per_second", "tokens_per_minute"}));
-  APP_CHECK(table.finish());
-  return key;
 }
 
 }  // namespace understudy::app

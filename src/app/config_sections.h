@@ -1,6 +1,8 @@
 #pragma once
 /// One function per section of the configuration file.
 
+#include <initializer_list>
+
 #include "app/config.h"
 #include "app/config_reader.h"
 #include "cascade/policy.h"
@@ -40,7 +42,12 @@ struct FewShotKeys {
 Result<FewShotKeys> read_few_shots(TableReader& table);
 /// As the file says it: "5", "auto".
 std::string few_shots_text(const cascade::FewShotConfig& few_shots);
-Result<gateway::ApiKey> read_key(TableReader table);
+/// All of [[keys]]; kConfig also where two have one name or one secret.
+Result<std::vector<gateway::ApiKey>> read_keys(TableReader& root, const std::string& file, std::vector<Origin>& origins);
+
+/// Keys of the product's configuration that this version cannot honour. Where ignoring one could cost money, quality or
+/// privacy it is refused; else it is warned of.
+Result<void> refuse_future(const TableReader& table, std::initializer_list<std::string_view> keys);
 
 /// "IN,OUT" or two strings, in USD per 1M tokens.
 Result<CallPrices> make_prices(std::string_view in, std::string_view out);

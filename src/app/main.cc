@@ -13,6 +13,7 @@
 #include "app/doctor_command.h"
 #include "app/escalations_export.h"
 #include "app/explain_command.h"
+#include "app/keys_command.h"
 #include "app/lessons_command.h"
 #include "app/replay_command.h"
 #include "app/requests_command.h"
@@ -75,6 +76,10 @@ constexpr Command kCommands[] = {
     {"train intent", kTrain, "A small local model for a task with closed answers, from labelled texts", run_train_intent_command},
     {"predict", kTrain, "A specialist's answers, one line out a line in", run_predict_command},
     {"evaluate", kTrain, "How good a specialist is: accuracy, calibration, share it may serve", run_evaluate_command},
+    {"keys create", kKeep, "Make a key for an application, an operator or an audit", run_keys_create_command},
+    {"keys list", kKeep, "The keys of a configuration, what they may, and until when", run_keys_list_command},
+    {"keys rotate", kKeep, "Give a key a new secret; the old one may stay good for a while", run_keys_rotate_command},
+    {"keys revoke", kKeep, "Take a key out of the configuration", run_keys_revoke_command},
     {"store check", kKeep, "Read the whole data directory and verify it", run_store_check_command},
     {"store compact", kKeep, "Give unused disk space back (no gateway may run)", run_store_compact_command},
     {"version", kKeep, "Say which understudy this is", run_version_command},

@@ -181,6 +181,51 @@ TEST_F(GatewayTest, TheLogIsHandedToAdminKeysOnly) {
   EXPECT_EQ(send(gateway_->port(), "POST", "/admin/api/calls").status, 405);
 }
 
+TEST_F(GatewayTest, EachScopeOpensItsRoutesAndNoOther) {
+  ApiKey ops = key("ops", "k-admin"), auditor = key("auditor", "k-audit"), bot = key("bot", "k-inference");
+  ops.inference = auditor.inference = false;
+  ops.admin = auditor.audit = true;
+  start({ops, auditor, bot});
+  const std::string feedback = R"({"request_id":"r","score":1})";
+  struct Case {
+    const char *method, *path;
+    int inference, admin, audit;
+  };
+  // 404: let in, and this gateway has no store; 503: let in, and there is no journal.
+  for (const Case& c : {Case{"POST", "/v1/chat/completions", 200, 403, 403}, Case{"GET", "/v1/models", 200, 403, 403}, Case{"GET", "/v1/models/teacher", 200, 403, 403},
+                        Case{"POST", "/v1/feedback", 503, 403, 403}, Case{"GET", "/admin/api/calls", 403, 404, 404}, Case{"GET", "/admin/api/openapi.json", 403, 200, 403},
+                        Case{"GET", "/admin/api/status", 403, 404, 403}, Case{"GET", "/admin/api/curve", 403, 404, 403}, Case{"GET", "/admin/api/tasks", 403, 404, 403},
+                        Case{"POST", "/admin/api/tasks/a/pin", 403, 404, 403}, Case{"GET", "/admin/api/tasks/a", 403, 404, 403}, Case{"GET", "/admin/api/alarms", 403, 404, 403},
+                        Case{"GET", "/admin/api/requests", 403, 404, 403}, Case{"GET", "/admin/api/requests/r", 403, 404, 403}, Case{"GET", "/admin/api/escalations", 403, 404, 403},
+                        Case{"GET", "/admin/api/lessons", 403, 404, 403}, Case{"GET", "/admin/api/lessons/l", 403, 404, 403}, Case{"POST", "/admin/api/lessons/l/retire", 403, 404, 403},
+                        Case{"POST", "/admin/api/reload", 403, 404, 403}, Case{"GET", "/", 403, 404, 403}, Case{"GET", "/admin", 403, 404, 403}}) {
+    const std::string_view body = std::string_view(c.path) == "/v1/feedback" ? std::string_view(feedback) : std::string_view(c.method) == "POST" ? kSure : std::string_view{};
+    const auto status = [&](const char* secret) { return send(gateway_->port(), c.method, c.path, body, fmt::format("Authorization: Bearer {}\r\n", secret)).status; };
+    EXPECT_EQ(status("k-inference"), c.inference) << c.method << " " << c.path;
+    EXPECT_EQ(status("k-admin"), c.admin) << c.method << " " << c.path;
+    EXPECT_EQ(status("k-audit"), c.audit) << c.method << " " << c.path;
+    EXPECT_EQ(status("k-other"), 401) << c.method << " " << c.path;
+  }
+  for (const AdminRouteInfo& info : admin_routes()) {
+    std::string path(info.path);
+    if (const auto open = path.find('{'); open != std::string::npos) path.replace(open, path.find('}') - open + 1, "x");
+    EXPECT_EQ(send(gateway_->port(), info.method, path).status, 401) << path << " without a key";
+  }
+}
+
+TEST(KeyRing, AReplacedSecretIsGoodUntilItsTime) {
+  ApiKey one = key("bot", "new");
+  ManualClock clock;
+  one.previous = PreviousSecret{hash_key("old"), WallTime{clock.wall().us + 1'000'000}};
+  const KeyRing ring({one});
+  EXPECT_EQ(ring.find("new", clock), ring.find("old", clock));
+  EXPECT_NE(ring.find("old", clock), nullptr);
+  clock.advance_ms(1'000);
+  EXPECT_EQ(ring.find("old", clock), nullptr);
+  EXPECT_NE(ring.find("new", clock), nullptr);
+  EXPECT_EQ(ring.find("", clock), nullptr);
+}
+
 TEST_F(GatewayTest, WithoutKeysTheLogIsForCallersWhoMeanThisMachine) {
   start({});
   for (const std::string host : {"localhost:8080", "127.0.0.1:8080", "[::1]:8080", "LOCALHOST"}) {

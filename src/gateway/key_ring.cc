@@ -31,12 +31,16 @@ std::array<std::uint8_t, 32> hash_key(std::string_view key) {
   return hash;
 }
 
-const ApiKey* KeyRing::find(std::string_view presented) const {
+const ApiKey* KeyRing::find(std::string_view presented, const Clock& clock) const {
   const auto hash = hash_key(presented);
+  const auto same = [&hash](const std::array<std::uint8_t, 32>& other) { return CRYPTO_memcmp(other.data(), hash.data(), hash.size()) == 0; };
   const ApiKey* found = nullptr;
+  const ApiKey* replaced = nullptr;
   for (const ApiKey& key : keys_) {
-    if (CRYPTO_memcmp(key.hash.data(), hash.data(), hash.size()) == 0) found = &key;
+    if (same(key.hash)) found = &key;
+    if (key.previous && same(key.previous->hash)) replaced = &key;
   }
+  if (found == nullptr && replaced != nullptr && clock.wall().us < replaced->previous->until.us) found = replaced;
   return found;
 }
 

@@ -6,18 +6,27 @@
 #include <string_view>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/error.h"
 
 namespace understudy::gateway {
+
+/// A secret that a rotation has replaced and that is still good for a while.
+struct PreviousSecret {
+  std::array<std::uint8_t, 32> hash{};
+  WallTime until;                        ///< from then on it is unknown
+};
 
 /// What a configured API key may do. The key itself is never kept: only its SHA-256.
 struct ApiKey {
   std::string name;
   std::array<std::uint8_t, 32> hash{};
+  std::optional<PreviousSecret> previous;
   std::string tenant;                    ///< whose requests these are; the key's name where not configured
   bool trusted = false;                  ///< may name another tenant in x-understudy-tenant
-  bool inference = true;                 ///< scopes
-  bool admin = false;
+  bool inference = true;                 ///< scopes: the API under /v1
+  bool admin = false;                    ///< /admin/api/... and the status page
+  bool audit = false;                    ///< GET /admin/api/calls and /metrics
 };
 
 /// SHA-256 of a key as it is written in the configuration. kConfig where `hex` is not 64 hexadecimal digits.
@@ -32,8 +41,11 @@ class KeyRing {
   /// Without keys everyone on loopback may call, as the tenant "".
   bool open() const { return keys_.empty(); }
 
-  /// The key with this text; nullptr where there is none. All hashes are compared, each in constant time.
-  const ApiKey* find(std::string_view presented) const;
+  /// The key with this text; nullptr where there is none. All hashes are compared, each in constant time. The clock is read only
+  /// where a replaced secret was presented.
+  const ApiKey* find(std::string_view presented, const Clock& clock) const;
+
+  const std::vector<ApiKey>& keys() const { return keys_; }
 
  private:
   std::vector<ApiKey> keys_;

@@ -7,7 +7,7 @@
 #include "base/log.h"
 #include "gateway/internal/admin_routes.h"
 #include "gateway/internal/aside.h"
-#include "gateway/internal/chat_route.h"
+#include "gateway/internal/callers.h"
 #include "gateway/internal/service.h"
 #include "net/percent.h"
 
@@ -48,7 +48,7 @@ void run_job(Shared& shared, Job& job) {
 net::Task<void> ReactorService::admin(net::Exchange& exchange, AdminRoute route, std::string_view raw_name, std::span<const net::Field> id_field) {
   const net::RequestHead& head = exchange.head();
   const auto keys = snapshot_.keys;
-  if (auto allowed = authenticate_admin(exchange, *keys); !allowed) {
+  if (auto allowed = authenticate_operator(exchange, *keys, reactor_.clock(), OperatorScope::kAdmin); !allowed) {
     // Browsers ask for a key where they are told that they may.
     const std::array<net::Field, 2> ask{id_field.front(), net::Field("www-authenticate", "Basic realm=\"understudy: an admin key is the password\", charset=\"UTF-8\"")};
     const bool asks = allowed.error().kind == ErrorKind::kUnauthorized && route == AdminRoute::kPage;

@@ -11,7 +11,7 @@
 
 #include "base/log.h"
 #include "gateway/internal/aside.h"
-#include "gateway/internal/chat_route.h"
+#include "gateway/internal/callers.h"
 #include "gateway/internal/service.h"
 
 namespace understudy::gateway::internal {
@@ -51,7 +51,7 @@ void run_export(Shared& shared, Export& job) {
 
 net::Task<void> ReactorService::admin_calls(net::Exchange& exchange, std::span<const net::Field> id_field) {
   const auto keys = snapshot_.keys;
-  if (auto allowed = authenticate_admin(exchange, *keys); !allowed) co_return co_await exchange.respond_error(allowed.error(), id_field);
+  if (auto allowed = authenticate_operator(exchange, *keys, reactor_.clock(), OperatorScope::kAudit); !allowed) co_return co_await exchange.respond_error(allowed.error(), id_field);
   if (!shared_->options.export_calls) {
     const Error error(ErrorKind::kNotFound, "Nothing is recorded here.");
     co_return co_await exchange.respond_error(error, id_field);

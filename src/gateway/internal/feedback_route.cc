@@ -6,7 +6,7 @@
 #include <array>
 
 #include "base/json_writer.h"
-#include "gateway/internal/chat_route.h"
+#include "gateway/internal/callers.h"
 #include "gateway/internal/service.h"
 
 namespace understudy::gateway::internal {
@@ -62,7 +62,7 @@ Result<Feedback> parse_feedback(std::string_view body) {
 net::Task<void> ReactorService::feedback(net::Exchange& exchange, std::span<const net::Field> json_fields) {
   const auto id_field = json_fields.first(1);
   const auto keys = snapshot_.keys;
-  auto caller = authenticate(exchange.head(), *keys);
+  auto caller = authenticate(exchange.head(), *keys, reactor_.clock());
   if (!caller) co_return co_await exchange.respond_error(caller.error(), id_field);
   auto given = parse_feedback(exchange.body());
   if (!given) co_return co_await exchange.respond_error(given.error(), id_field);

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "gateway/http_sink.h"
 #include "gateway/internal/admin_routes.h"
+#include "gateway/internal/callers.h"
 #include "gateway/internal/chat_route.h"
 #include "net/percent.h"
 #include "net/url.h"
@@ -178,8 +179,8 @@ net::Awaitable<void> ReactorService::handle_other(net::Exchange& exchange, Match
     }
     case RouteName::kMetrics: {
       if (!snapshot_.keys->open() && !net::is_loopback_host(exchange.peer())) {
-        if (auto caller = authenticate(exchange.head(), *snapshot_.keys); !caller) {
-          [[maybe_unused]] auto sent = co_await exchange.respond_error(caller.error(), id_field);
+        if (auto allowed = authenticate_operator(exchange, *snapshot_.keys, reactor_.clock(), OperatorScope::kAudit); !allowed) {
+          [[maybe_unused]] auto sent = co_await exchange.respond_error(allowed.error(), id_field);
           break;
         }
       }
@@ -204,7 +205,7 @@ net::Awaitable<void> ReactorService::handle_other(net::Exchange& exchange, Match
 net::Awaitable<void> ReactorService::chat(net::Exchange& exchange) {
   std::string request_id = request_id_of(exchange);
   const auto keys = snapshot_.keys;  // stays valid over a reload
-  auto caller = authenticate(exchange.head(), *keys);
+  auto caller = authenticate(exchange.head(), *keys, reactor_.clock());
   Result<cascade::RequestContext> context = caller ? make_context(exchange, *caller) : Result<cascade::RequestContext>(fail(caller.error()));
   if (!context) {
     net::Field id("x-request-id", request_id);
@@ -220,7 +221,7 @@ net::Task<void> ReactorService::models(net::Exchange& exchange, std::string_view
   const auto id_field = json_fields.first(1);  // the server states the type of its own errors
   const std::string id = net::percent_decoded(raw_id);
   const auto keys = snapshot_.keys;
-  if (auto caller = authenticate(exchange.head(), *keys); !caller) co_return co_await exchange.respond_error(caller.error(), id_field);
+  if (auto caller = authenticate(exchange.head(), *keys, reactor_.clock()); !caller) co_return co_await exchange.respond_error(caller.error(), id_field);
   const auto names = model_names(*snapshot_.policy);
   const std::int64_t created = shared_->started.us / 1'000'000;
   std::string body;
