@@ -19,6 +19,10 @@ scopes = ["inference"]
 name = "boss"
 hash = "{boss}"
 scopes = ["admin"]
+[[keys]]
+name = "auditor"
+hash = "{auditor}"
+scopes = ["audit"]
 """
 
 
@@ -58,8 +62,9 @@ def test_the_lines_are_call_records(busy):
     assert {call["step"] for call in calls} == {"task_0", "task_1", "task_2"}
 
 
-def test_only_an_admin_key_reads_the_log(make_gateway):
-    keys = KEYS.format(app=hashlib.sha256(b"sk-app").hexdigest(), boss=hashlib.sha256(b"sk-boss").hexdigest())
+def test_only_keys_for_audits_and_admins_read_the_log(make_gateway):
+    keys = KEYS.format(app=hashlib.sha256(b"sk-app").hexdigest(), boss=hashlib.sha256(b"sk-boss").hexdigest(),
+                       auditor=hashlib.sha256(b"sk-auditor").hexdigest())
     gateway = make_gateway(more=keys)
     ask(client_of(gateway, api_key="sk-app"), "with a key")
     assert gateway.raw("GET", "/admin/api/calls")[0] == 401
@@ -67,9 +72,11 @@ def test_only_an_admin_key_reads_the_log(make_gateway):
     assert gateway.raw("GET", "/admin/api/calls", headers={"Authorization": "Bearer sk-boss"})[0] == 200
     address = f"http://127.0.0.1:{gateway.port}"
     status, _, error = audit(address, UNDERSTUDY_ADMIN_KEY="sk-app")
-    assert status == 2 and "scope 'admin'" in error
-    status, report, error = audit(address, UNDERSTUDY_ADMIN_KEY="sk-boss")
-    assert status in (0, 3) and json.loads(report)["schema"] == "understudy.audit/1", error
+    assert status == 2 and "lacks the scope 'audit' (or 'admin')" in error
+    for key in ("sk-boss", "sk-auditor"):
+        status, report, error = audit(address, UNDERSTUDY_ADMIN_KEY=key)
+        assert status in (0, 3) and json.loads(report)["schema"] == "understudy.audit/1", error
+    assert gateway.raw("GET", "/admin/api/status", headers={"Authorization": "Bearer sk-auditor"})[0] == 403
 
 
 def test_what_is_no_gateway_is_said(student):
