@@ -1,0 +1,73 @@
+#include "app/specialist_command.h"
+
+#include <fstream>
+
+#include "app/command.h"
+#include "app/test_support.h"
+
+namespace understudy::app {
+namespace {
+
+class SpecialistCommands : public testing::Test {
+ protected:
+  SpecialistCommands() {
+    std::string name = (fs::temp_directory_path() / "understudy-specialist-XXXXXX").string();
+    root_ = ::mkdtemp(name.data());
+    std::ofstream out(root_ / "rows.jsonl");
+    const char* labels[] = {"card", "refund"};
+    const char* texts[] = {"where is my new card", "i want my money back"};
+    for (int i = 0; i < 80; ++i) {
+      out << fmt::format(R"({{"id": "r{}", "text": "{} please {}", "label": "{}", "split": "{}"}})", i, texts[i % 2], i, labels[i % 2], i < 40 ? "train" : "test") << "\n";
+    }
+    out << R"({"id": "odd", "text": "quantum chromodynamics", "label": "none", "oos": true, "split": "test"})" << "\n";
+  }
+  ~SpecialistCommands() override { fs::remove_all(root_); }
+  std::string path(const char* name) const { return (root_ / name).string(); }
+  Outcome train() { return run(run_train_intent_command, "understudy train intent", {"--data", path("rows.jsonl"), "--out", path("s")}); }
+
+  fs::path root_;
+};
+
+TEST_F(SpecialistCommands, TrainEvaluateAndPredictFollowOneAnother) {
+  const Outcome trained = train();
+  ASSERT_EQ(trained.status, kExitDone) << trained.err;
+  EXPECT_TRUE(contains(trained.out, "40 rows, 2 labels"));
+
+  const Outcome judged = run(run_evaluate_command, "understudy evaluate", {path("s"), "--data", path("rows.jsonl"), "--json"});
+  ASSERT_EQ(judged.status, kExitDone) << judged.err;
+  EXPECT_EQ(at(judged.out, "/schema"), "\"understudy.specialist/1\"");
+  EXPECT_EQ(at(judged.out, "/kind"), "\"intent\"");
+  EXPECT_EQ(at(judged.out, "/rows"), "41");
+  EXPECT_EQ(std::stod(at(judged.out, "/metrics/accuracy")), 1);  // the row that is out of scope does not count
+  EXPECT_EQ(std::stod(at(judged.out, "/metrics/auroc_oos")), 1);
+  for (const char* key : {"/metrics/macro_f1", "/calibration/ece15", "/calibration/brier", "/served_at/0.01", "/served_at/0.02", "/served_at/0.05", "/served_at/0.10",
+                          "/latency_us/p50", "/latency_us/p99", "/size_bytes"}) {
+    EXPECT_NE(at(judged.out, key), "") << key;
+  }
+  EXPECT_EQ(at(judged.out, "/served_at/0.01"), "0");  // 40 flawless rows cannot prove 1 %
+  EXPECT_EQ(std::stod(at(judged.out, "/served_at/0.10")), 1);
+
+  const Outcome said = run(run_predict_command, "understudy predict", {path("s"), "--data", path("rows.jsonl"), "--split", "test"});
+  ASSERT_EQ(said.status, kExitDone) << said.err;
+  EXPECT_EQ(std::count(said.out.begin(), said.out.end(), '\n'), 41);
+  const std::string first = said.out.substr(0, said.out.find('\n'));
+  EXPECT_EQ(at(first, "/id"), "\"r40\"");
+  EXPECT_EQ(at(first, "/label"), "\"card\"");
+  EXPECT_EQ(at(first, "/top/0/0"), "\"card\"");
+}
+
+TEST_F(SpecialistCommands, WhatIsMissingIsSaid) {
+  ASSERT_EQ(train().status, kExitDone);
+  const Outcome again = train();
+  EXPECT_EQ(again.status, kExitBadInput);
+  EXPECT_TRUE(contains(again.err, "exists: name another folder"));
+  const Outcome split = run(run_evaluate_command, "understudy evaluate", {path("s"), "--data", path("rows.jsonl"), "--split", "dev"});
+  EXPECT_EQ(split.status, kExitBadInput);
+  EXPECT_TRUE(contains(split.err, "it has \"test\" (41 rows), \"train\" (40 rows)"));
+  const Outcome folder = run(run_predict_command, "understudy predict", {path("nowhere")});
+  EXPECT_EQ(folder.status, kExitBadInput);
+  EXPECT_TRUE(contains(folder.err, "is no folder"));
+}
+
+}  // namespace
+}  // namespace understudy::app
