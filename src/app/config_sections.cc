@@ -78,6 +78,9 @@ Result<void> read_server(TableReader table, SectionContext& context) {
   if (heartbeat) context.policy.heartbeat_ms = static_cast<std::int64_t>(*heartbeat * 1000);
   APP_TRY(cache, table.integer("cache_bytes", 0, std::int64_t{1} << 40));
   if (cache) config.cache_bytes = static_cast<std::size_t>(*cache);
+  APP_TRY(encoder, table.string("encoder"));
+  if (encoder && encoder->empty()) return table.wrong("encoder", "must be \"auto\", \"off\" or a model's folder");
+  if (encoder) config.encoder = *encoder;
   APP_TRY(drain, table.duration_ms("drain"));
   if (drain) config.drain_ms = *drain;
   APP_TRY(top, table.integer("top_logprobs", 0, 20));

@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <future>
 #include <mutex>
@@ -19,6 +20,7 @@
 #include "app/version.h"
 #include "audit/call_lines.h"
 #include "base/log.h"
+#include "neural/encoder_pool.h"
 #include "net/url.h"
 
 namespace understudy::app {
@@ -134,6 +136,23 @@ class ReloadRequests {
   bool closed_ = false;
 };
 
+/// The encoder that the stages that learn use. Where none was named, being without one is no error.
+Result<std::shared_ptr<neural::EncoderPool>> open_encoder(const Config& config) {
+  const auto& cascades = config.snapshot.policy->cascades;
+  const bool wanted = std::any_of(cascades.begin(), cascades.end(), [](const cascade::CascadeConfig& cascade) { return cascade.learns(); });
+  if (config.encoder == "off" || !wanted) return nullptr;
+  neural::EncoderOptions options;
+  if (config.encoder != "auto") options.folder = config.encoder;
+  auto encoder = neural::open_encoder(options);
+  if (!encoder && config.encoder == "auto") {
+    log::info("no sentence encoder, the stages that learn see words only: {}", encoder.error().message);
+    return nullptr;
+  }
+  if (!encoder) return fail(encoder.error().kind, fmt::format("[server] encoder = \"{}\": {}", config.encoder, encoder.error().message));
+  log::info("sentence encoder: {}", (*encoder)->identity().text());
+  return std::make_shared<neural::EncoderPool>(std::move(*encoder));
+}
+
 int serve(const ServeFlags& flags, const std::string& port_file) {
   auto config = load_config(flags, process_environment());
   if (!config) return report_error("understudy serve", config.error(), false);
@@ -153,6 +172,9 @@ int serve(const ServeFlags& flags, const std::string& port_file) {
   options.version = std::string(version());
   options.data = config->data;
   options.export_calls = [data = config->data](const std::function<Result<void>(std::string_view)>& write) { return audit::export_calls(data, write); };
+  auto encoder = open_encoder(*config);
+  if (!encoder) return report_error("understudy serve", encoder.error(), false);
+  options.encoder = std::move(*encoder);
   ReloadRequests reloads;
   options.admin = make_admin_handler(config->data, [&reloads] { return reloads.ask(); });
   auto gateway = gateway::Gateway::start(std::move(options), config->snapshot, store->get());

@@ -26,6 +26,7 @@
 #include "chat/answer.h"
 #include "lessons/few_shots.h"
 #include "lessons/offer.h"
+#include "neural/encoder_pool.h"
 #include "net/deadline.h"
 #include "net/reactor.h"
 #include "net/timer.h"
@@ -76,6 +77,7 @@ struct EngineDeps {
   static constexpr std::size_t kMaxOffPath = 256;
   std::size_t max_off_path = kMaxOffPath;      ///< calls for labels at once; beyond that a label is skipped and counted
   const lessons::FewShots* few_shots = nullptr;   ///< null: no examples are shown
+  neural::EncoderPool* encoder = nullptr;         ///< null: the rungs that learn see words only. Must outlive every request
 };
 
 class Engine {

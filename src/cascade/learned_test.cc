@@ -52,7 +52,9 @@ class LearnedTest : public EngineFixture {
     service.tick_ms = 20;
     promises_ = std::make_unique<PromiseService>(service);
     promises_->configure(policy_);
-    engine_ = std::make_unique<Engine>(EngineDeps{*reactor_, &store_->journal(0), cache_, counters_, budget_, random_, promises_.get()});
+    EngineDeps deps{*reactor_, &store_->journal(0), cache_, counters_, budget_, random_, promises_.get()};
+    deps.encoder = encoder_.get();
+    engine_ = std::make_unique<Engine>(deps);
   }
   void close() {
     if (engine_) net::block_on(*reactor_, engine_->shut_down(1000));
@@ -68,7 +70,7 @@ class LearnedTest : public EngineFixture {
     promises_->settle();
   }
 
-  static std::string message(int i) { return (i % 2 == 0 ? "block my card please " : "how much do I have left ") + std::to_string(i); }
+  virtual std::string message(int i) { return (i % 2 == 0 ? "block my card please " : "how much do I have left ") + std::to_string(i); }
 
   void send(int count) {
     for (int i = 0; i < count; ++i) {
@@ -111,12 +113,72 @@ class LearnedTest : public EngineFixture {
   bool served_by_what_was_learnt() const { return last_.decision.served_by == Stage::kKnn || last_.decision.served_by == Stage::kSpecialist; }
 
   fs::path folder_;
+  std::unique_ptr<neural::EncoderPool> encoder_;
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<PromiseService> promises_;
   std::shared_ptr<const Runtime> runtime_;
   FakeSink last_;
   int next_ = 0;
 };
+
+/// Knows what a message is about, whatever its words: by its first letter.
+class FirstLetter final : public neural::TextEncoder {
+ public:
+  explicit FirstLetter(std::string weights) : identity_{"first letter", std::move(weights), "t", "s", "fp32", "avx2", "none"} {}
+  const neural::EncoderIdentity& identity() const override { return identity_; }
+  std::size_t dimension() const override { return 8; }
+  std::size_t max_tokens() const override { return 8; }
+  const neural::WordPiece& tokenizer() const override { std::abort(); }
+  Result<void> embed(std::span<const std::string_view> texts, std::span<float> vectors) const override {
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+      std::fill_n(vectors.begin() + static_cast<std::ptrdiff_t>(8 * i), 8, 0.1f);
+      vectors[8 * i + (texts[i].starts_with("b") ? 0 : 1)] = 1;
+    }
+    return {};
+  }
+  Result<std::vector<float>> token_vectors(const neural::Tokens&) const override { return fail(ErrorKind::kUnsupported, "no"); }
+
+ private:
+  neural::EncoderIdentity identity_;
+};
+
+/// No two messages share a word.
+class MeantTest : public LearnedTest {
+ protected:
+  MeantTest() {
+    with_encoder("one");
+    const auto teacher = [](const std::string& body, bool stream) {
+      return says(recorded(body.find("\"b") != std::string::npos && body.find("\"bx") != std::string::npos ? R"({"intent": "lost_card"})" : R"({"intent": "balance"})", -0.01))(body, stream);
+    };
+    script(breaks(500, "nobody asks the student"), teacher);
+  }
+  void with_encoder(const std::string& weights) {
+    close();
+    encoder_ = std::make_unique<neural::EncoderPool>(std::make_unique<FirstLetter>(weights));
+    open();
+    engine_->set_runtime(runtime_);
+    promises_->settle();
+  }
+  std::string message(int i) override {
+    const auto word = [](std::uint64_t n) {
+      std::string text;
+      for (n = hash64(std::to_string(n)); n > 0; n /= 20) text += "cdfghjklmnpqrstvwxyz"[n % 20];
+      return text;
+    };
+    const auto n = static_cast<std::uint64_t>(i);
+    return (i % 2 == 0 ? "bx" : "q") + word(2 * n) + " " + word(2 * n + 1);
+  }
+};
+
+TEST_F(MeantTest, VectorsServeWhatNoWordTells) {
+  until_most_are_cheap();
+  EXPECT_GT(encoder_->embedded(), 0u);
+  restart();
+  EXPECT_GE(cheap_of_twenty(), 15) << "the fit is there again, with its vectors";
+  // Another encoder's vectors mean something else: nothing cheap serves until it has been learnt anew.
+  with_encoder("two");
+  EXPECT_EQ(cheap_of_twenty(), 0);
+}
 
 TEST_F(LearnedTest, TheTeacherServesUntilWhatWasLearntIsProven) {
   send(10);

@@ -38,18 +38,22 @@ LearningStream::LearningStream(const calibration::Promise& promise, std::uint64_
   keeper_.open(now_us_, log_);
 }
 
-LearningStream::Decision LearningStream::decide(const std::string& text) {
+LearningStream::Decision LearningStream::decide(const std::string& text, const retrieval::PackedVector* vector) {
   now_us_ += 1'000'000;
-  retrieval::Terms terms;
-  extractor_.extract(text, terms);
-  retrieval::sort_terms(terms);
+  specialists::RowInput input;
+  extractor_.extract(text, input.terms);
+  retrieval::sort_terms(input.terms);
+  if (vector != nullptr) {
+    input.encoder = 1;
+    input.vector = *vector;
+  }
   row_ = {};
   row_.at_us = now_us_;
   row_.input = hash64(text);
   row_.prompt_bytes = static_cast<std::uint32_t>(text.size());
   row_.rungs.resize(rungs_.size());
   row_.teacher_cost_usd = 1;
-  row_.terms = retrieval::pack_terms(terms);
+  row_.terms = specialists::pack_input(input);
   const double probability = keeper_.coin();
   coin_ = random_.coin(probability);
   row_.propensity = coin_ ? probability : 1;
@@ -62,7 +66,7 @@ LearningStream::Decision LearningStream::decide(const std::string& text) {
   const auto fit = std::static_pointer_cast<const specialists::TextFit>(keeper_.fit());
   row_.version = policy ? policy->version : std::string();
   if (policy && fit) {
-    const auto says = fit->say(terms, scratch_);
+    const auto says = fit->say(input, scratch_);
     for (const specialists::LearnedRung& rung : rungs_) {
       const auto& threshold = policy->rungs[rung.index].threshold;
       const auto& said = says.of(rung.kind);

@@ -41,6 +41,7 @@ struct EvalOptions {
   int draws = 10;
   std::optional<std::size_t> teacher_calls;
   bool alpha_given = false;      ///< stream: --alpha instead of --teacher-calls
+  std::string encoder = "off";   ///< stream: "off", "auto" (where there is one), or a model's folder (docs/guide/encoder.md)
   std::size_t shuffles = 0;      ///< stream: passes over the rows in shuffled order; 0: one in file order
   double target = 0.80;
   std::size_t deployments = 200;   ///< deployments: for each scenario and file

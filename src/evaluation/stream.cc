@@ -14,6 +14,7 @@
 #include "evaluation/internal/common.h"
 #include "evaluation/internal/learning_stream.h"
 #include "retrieval/hashed_text.h"
+#include "neural/embed_many.h"
 #include "specialists/online_learner.h"
 
 namespace understudy::evaluation {
@@ -89,7 +90,8 @@ struct Step {
 class Learner {
  public:
   virtual ~Learner() = default;
-  virtual Step decide(const std::string& prompt) = 0;
+  /// @param vector  of the prompt; null: there is no encoder
+  virtual Step decide(const std::string& prompt, const retrieval::PackedVector* vector) = 0;
   /// The teacher's answer to the row decided last, where it was called.
   virtual void learn(const std::string& teacher) = 0;
   virtual void report(Pass& pass) const = 0;
@@ -99,10 +101,11 @@ class BudgetLearner final : public Learner {
  public:
   BudgetLearner(std::size_t calls, std::size_t rows, std::uint64_t seed) : learner_(options_of(seed)), fit_(learner_.fit()), budget_(calls, rows) {}
 
-  Step decide(const std::string& prompt) override {
+  Step decide(const std::string& prompt, const retrieval::PackedVector* vector) override {
     extractor_.extract(prompt, terms_);
+    vector_ = vector;
     learner_.see(terms_);
-    const Guess g = fit_->guess(terms_, scratch_);
+    const Guess g = fit_->guess(terms_, scratch_, nullptr, vector);
     Step step;
     step.answer = g.label;
     step.call = budget_.call(g);
@@ -111,7 +114,7 @@ class BudgetLearner final : public Learner {
     return step;
   }
   void learn(const std::string& teacher) override {
-    learner_.learn(terms_, teacher);
+    learner_.learn(terms_, teacher, 1, vector_ != nullptr ? *vector_ : retrieval::PackedVector{});
     if (learner_.rows() < next_refit_) return;
     fit_ = learner_.fit();
     ++fits_;
@@ -129,6 +132,7 @@ class BudgetLearner final : public Learner {
   retrieval::TermExtractor extractor_;
   TextModel::Scratch scratch_;
   Terms terms_;
+  const retrieval::PackedVector* vector_ = nullptr;
   std::shared_ptr<const TextModel> fit_;
   BudgetRule budget_;
   std::size_t next_refit_ = 50, fits_ = 0;
@@ -139,8 +143,8 @@ class PromiseLearner final : public Learner {
   PromiseLearner(const calibration::Promise& promise, std::uint64_t seed)
       : stream_(promise, seed, {specialists::LearnedKind::kNeighbours, specialists::LearnedKind::kText}) {}
 
-  Step decide(const std::string& prompt) override {
-    const auto decision = stream_.decide(prompt);
+  Step decide(const std::string& prompt, const retrieval::PackedVector* vector) override {
+    const auto decision = stream_.decide(prompt, vector);
     return {decision.answer.value_or(""), decision.answer.has_value(), decision.coin || !decision.answer, decision.confidence, decision.threshold};
   }
   void learn(const std::string& teacher) override { stream_.label(teacher); }
@@ -155,13 +159,13 @@ class PromiseLearner final : public Learner {
   LearningStream stream_;
 };
 
-Pass one_pass(const Outcomes& outcomes, std::span<const std::size_t> order, bool has_gold, Learner& learner, std::uint64_t seed, const Sink& sink, double done, double part) {
+Pass one_pass(const Outcomes& outcomes, std::span<const retrieval::PackedVector> vectors, std::span<const std::size_t> order, bool has_gold, Learner& learner, std::uint64_t seed, const Sink& sink, double done, double part) {
   Pass pass;
   const std::size_t n = order.size(), block = std::max<std::size_t>(n / 20, 1);
   std::size_t block_calls = 0, block_right = 0, block_start = 0, last_calls = 0;
   for (std::size_t i = 0; i < n; ++i) {
     const Visible& row = outcomes.rows[order[i]];
-    const Step step = learner.decide(row.prompt);
+    const Step step = learner.decide(row.prompt, vectors.empty() ? nullptr : &vectors[order[i]]);
     if (step.serve && !pass.first_served) pass.first_served = i + 1;
     if (sink.decision) {
       sink.decision({seed, row.id, step.probability, 1 - step.probability, step.serve ? (step.call ? "student_checked" : "student") : "teacher", step.threshold});
@@ -211,6 +215,29 @@ Spread spread_of(std::span<const Pass> passes, const std::function<double(const 
   return s;
 }
 
+/// Vectors of all prompts, in their order; empty where there is no encoder and none was demanded.
+Result<std::vector<retrieval::PackedVector>> vectors_of(const Outcomes& outcomes, const EvalOptions& options, std::string& used) {
+  std::vector<retrieval::PackedVector> vectors;
+  if (options.encoder == "off") return vectors;
+  neural::EncoderOptions how;
+  how.threads = 2;
+  if (options.encoder != "auto") how.folder = options.encoder;
+  auto encoder = neural::open_encoder(how);
+  if (!encoder) {
+    if (options.encoder != "auto") return fail(std::move(encoder.error()));
+    used = fmt::format("no encoder ({})", encoder.error().message);
+    return vectors;
+  }
+  used = (*encoder)->identity().text();
+  std::vector<std::string_view> texts;
+  for (const Visible& row : outcomes.rows) texts.push_back(row.prompt);
+  auto floats = neural::embed_many(**encoder, texts, {});
+  if (!floats) return fail(std::move(floats.error()));
+  const std::size_t dimension = (*encoder)->dimension();
+  for (std::size_t i = 0; i < texts.size(); ++i) vectors.push_back(retrieval::pack_vector(std::span(*floats).subspan(i * dimension, dimension)));
+  return vectors;
+}
+
 }  // namespace
 
 Result<Report> run_stream(const Outcomes& outcomes, const EvalOptions& options, const Sink& sink) {
@@ -229,6 +256,9 @@ Result<Report> run_stream(const Outcomes& outcomes, const EvalOptions& options, 
   if (options.teacher_calls && *options.teacher_calls > n) {
     return fail(ErrorKind::kUsage, fmt::format("--teacher-calls {}: the file has {} rows", *options.teacher_calls, n), "teacher-calls");
   }
+  std::string encoder = "off";
+  const auto vectors = vectors_of(outcomes, options, encoder);
+  if (!vectors) return fail(vectors.error());
   std::vector<std::size_t> order(n);
   std::vector<Pass> passes;
   const std::size_t many = std::max<std::size_t>(options.shuffles, 1);
@@ -245,7 +275,7 @@ Result<Report> run_stream(const Outcomes& outcomes, const EvalOptions& options, 
     } else {
       learner = std::make_unique<BudgetLearner>(*options.teacher_calls, n, seed);
     }
-    passes.push_back(one_pass(outcomes, order, has_gold, *learner, seed, sink, double(k) / double(many), 1 / double(many)));
+    passes.push_back(one_pass(outcomes, *vectors, order, has_gold, *learner, seed, sink, double(k) / double(many), 1 / double(many)));
   }
 
   const Pass& first = passes.front();
@@ -261,7 +291,7 @@ Result<Report> run_stream(const Outcomes& outcomes, const EvalOptions& options, 
   json.field("accuracy", accuracy).key("teacher_calls");
   many == 1 ? json.integer(static_cast<std::int64_t>(first.calls)) : json.number(calls);
   json.field("teacher_accuracy", double(first.teacher_right) / total).field("agreement", agreement).field("served", mean([](const Pass& p) { return double(p.served); }));
-  json.field("mode", by_promise ? "promise" : "budget").field("last_thousand_teacher_share", mean([](const Pass& p) { return p.last_share; }));
+  json.field("mode", by_promise ? "promise" : "budget").field("encoder", vectors->empty() ? "off" : std::string_view(encoder)).field("last_thousand_teacher_share", mean([](const Pass& p) { return p.last_share; }));
   if (by_promise) {
     json.field("alpha", options.alpha).field("delta", options.delta).field("disagreement", 1 - agreement).field("broken", broken > 0).field("passes_over_alpha", broken);
   }
@@ -279,7 +309,7 @@ Result<Report> run_stream(const Outcomes& outcomes, const EvalOptions& options, 
   report.json = report.json.substr(1, report.json.size() - 2);
 
   const auto ci = calibration::clopper_pearson(first.right, n);
-  report.human = fmt::format("stream on {}: {} rows {}\n\n", outcomes.file, n, options.shuffles > 0 ? fmt::format("in {} shuffled orders (mean, least to greatest)", many) : "in file order");
+  report.human = fmt::format("stream on {}: {} rows {}\nencoder: {}\n\n", outcomes.file, n, options.shuffles > 0 ? fmt::format("in {} shuffled orders (mean, least to greatest)", many) : "in file order", encoder);
   if (many > 1) {
     const auto line = [&](std::string_view name, int digits, double scale, std::string_view unit, const std::function<double(const Pass&)>& figure) {
       const Spread s = spread_of(passes, figure);

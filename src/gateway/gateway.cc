@@ -151,6 +151,7 @@ void Gateway::drain(std::int64_t deadline_ms) {
   if (impl_->server) {
     impl_->shared->server.store(nullptr, std::memory_order_release);
     impl_->server->drain(deadline_ms);
+    impl_->shared->options.encoder.reset();   // posts to the reactors, which are still there
   }
 }
 

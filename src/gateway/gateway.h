@@ -19,6 +19,7 @@
 #include "gateway/key_ring.h"
 #include "net/client.h"
 #include "net/server.h"
+#include "neural/encoder_pool.h"
 #include "store/store.h"
 
 namespace understudy::gateway {
@@ -43,6 +44,7 @@ struct GatewayOptions {
   std::function<Result<void>(const std::function<Result<void>(std::string_view)>& write)> export_calls;
   /// Answers the other admin routes and the status page. Empty: they answer 404.
   AdminHandler admin;
+  std::shared_ptr<neural::EncoderPool> encoder;   ///< for the stages that learn; null: they see words only
 };
 
 /// Everything that serves, over one store. Start it, drain it; reload in between.

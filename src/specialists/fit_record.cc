@@ -54,7 +54,7 @@ std::string fit_record_bytes(const FitRecord& record) {
   put(out, static_cast<std::uint32_t>(record.rows.size()));
   for (const FitRecord::Row& row : record.rows) {
     put(out, row.label);
-    put(out, row.terms);
+    put(out, row.input);
   }
   put(out, crc32c(out));
   return out;
@@ -78,10 +78,10 @@ Result<FitRecord> parse_fit_record(std::string_view bytes) {
     labels = std::max(labels, label + 1);
   }
   if (labels > LinearModel::kMostLabels || !get(body, rows)) return corrupt("its rows are missing");
-  Terms terms;
+  RowInput input;
   for (std::uint32_t i = 0; i < rows; ++i) {
     FitRecord::Row& row = record.rows.emplace_back();
-    if (!get(body, row.label) || !get(body, row.terms) || row.label >= labels || !retrieval::unpack_terms(row.terms, terms)) return corrupt("a row is not whole");
+    if (!get(body, row.label) || !get(body, row.input) || row.label >= labels || !unpack_input(row.input, input)) return corrupt("a row is not whole");
   }
   if (!body.empty()) return corrupt("there are bytes after its rows");
   return record;

@@ -17,12 +17,13 @@ void OnlineTextLearner::see(const Terms& terms) {
   frequencies_.count(terms);
 }
 
-void OnlineTextLearner::learn(Terms terms, std::string_view label, float weight) {
+void OnlineTextLearner::learn(Terms terms, std::string_view label, float weight, PackedVector vector) {
   UNDERSTUDY_ASSERT(std::isfinite(weight) && weight >= 0);
   if (label.size() > LinearModel::kLongestLabel) return;
   auto row = std::make_shared<Row>();
   row->terms = std::move(terms);
   row->terms.shrink_to_fit();
+  row->vector = std::move(vector);
   row->weight = weight;
   const std::lock_guard lock(mutex_);
   const auto [at, fresh] = label_of_.try_emplace(std::string(label), static_cast<std::uint32_t>(names_.size()));
@@ -57,9 +58,11 @@ std::shared_ptr<const TextModel> OnlineTextLearner::fit(const Snapshot& s) const
     place[l] = static_cast<std::uint32_t>(rows.names.size());
     rows.names.push_back(s.names[l]);
   }
+  const bool vectors = std::any_of(s.rows.begin(), s.rows.end(), [](const auto& row) { return !row->vector.empty(); });
   for (const auto& row : s.rows) {
     if (place[row->label] == kLeftOut) continue;
     rows.terms.push_back(&row->terms);
+    if (vectors) rows.vectors.push_back(row->vector.empty() ? nullptr : &row->vector);
     rows.labels.push_back(place[row->label]);
     rows.weights.push_back(row->weight);
   }

@@ -35,7 +35,8 @@ class OnlineTextLearner {
   void see(const Terms& terms);
   /// A row to train on. `weight`: how much it counts, finite and >= 0. A label longer than LinearModel::kLongestLabel is left out: it is a
   /// text, no label.
-  void learn(Terms terms, std::string_view label, float weight = 1);
+  /// @param vector  of one encoder for all rows; empty: none
+  void learn(Terms terms, std::string_view label, float weight = 1, PackedVector vector = {});
 
   /// Fits on all rows so far, on this thread. Has learnt nothing where there are no rows.
   std::shared_ptr<const TextModel> fit();
@@ -52,6 +53,7 @@ class OnlineTextLearner {
  private:
   struct Row {
     Terms terms;
+    PackedVector vector;
     std::uint32_t label = 0;
     float weight = 1;
   };

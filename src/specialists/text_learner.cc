@@ -14,8 +14,8 @@ namespace {
 using calibration::Fitted;
 using calibration::LabelledRow;
 
-// The fewer rows, the more a fold is missed, and the cheaper they are.
-std::uint32_t folds_for(std::size_t rows) { return rows < 3'000 ? 10 : 5; }
+// The fewer rows, the more a fold is missed, and the cheaper they are; with vectors a fit costs twice as much.
+std::uint32_t folds_for(std::size_t rows, bool vectors) { return rows < (vectors ? 1'000 : 3'000) ? 10 : 5; }
 constexpr std::size_t kMostAnswers = 1'000;
 
 FitOptions options_of(std::uint64_t seed) {
@@ -32,7 +32,8 @@ TextModel::Scratch& scratch_here() {
 
 /// A record's rows as the fit wants them.
 struct Material {
-  std::vector<Terms> terms;
+  std::vector<RowInput> inputs;
+  std::uint64_t encoder = 0;   ///< whose vectors are used
   std::vector<std::uint32_t> labels;
   std::vector<std::string> names;
   TermFrequencies frequencies;
@@ -42,11 +43,18 @@ struct Material {
       if (label == names.size()) names.push_back(answer);
     }
     for (const FitRecord::Row& row : record.rows) {
-      [[maybe_unused]] const bool sound = retrieval::unpack_terms(row.terms, terms.emplace_back());
+      [[maybe_unused]] const bool sound = unpack_input(row.input, inputs.emplace_back());
       UNDERSTUDY_ASSERT(sound);
       labels.push_back(row.label);
-      frequencies.count(terms.back());
+      frequencies.count(inputs.back().terms);
+      if (inputs.back().encoder != 0) encoder = inputs.back().encoder;
     }
+    const auto usable = std::count_if(inputs.begin(), inputs.end(), [&](const RowInput& input) { return has_vector(input); });
+    if (static_cast<std::size_t>(usable) * 2 < inputs.size()) encoder = 0;
+  }
+
+  bool has_vector(const RowInput& input) const {
+    return encoder != 0 && input.encoder == encoder && input.vector.values.size() == inputs.back().vector.values.size();
   }
 
   std::shared_ptr<const TextModel> fit(std::uint64_t seed) const { return fit(seed, {}, std::nullopt, nullptr); }
@@ -54,9 +62,10 @@ struct Material {
   std::shared_ptr<const TextModel> fit(std::uint64_t seed, const std::vector<std::uint32_t>& fold, std::optional<std::uint32_t> without, const TextModel* calibrated_as) const {
     LabelledRows rows;
     rows.names = names;
-    for (std::size_t i = 0; i < terms.size(); ++i) {
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
       if (without && fold[i] == *without) continue;
-      rows.terms.push_back(&terms[i]);
+      rows.terms.push_back(&inputs[i].terms);
+      if (encoder != 0) rows.vectors.push_back(has_vector(inputs[i]) ? &inputs[i].vector : nullptr);
       rows.labels.push_back(labels[i]);
     }
     FitOptions options = options_of(seed);
@@ -65,15 +74,13 @@ struct Material {
   }
 };
 
-std::uint64_t model_hash(const TextModel& model) { return hash64(model.linear().save()); }
-
 }  // namespace
 
 void TextFit::judge(LabelledRow& row) const {
   for (const LearnedRung& rung : rungs_) row.rungs[rung.index] = {};
-  Terms terms;
-  if (row.terms.empty() || !retrieval::unpack_terms(row.terms, terms)) return;
-  const Says says = say(terms, scratch_here());
+  RowInput input;
+  if (row.terms.empty() || !unpack_input(row.terms, input)) return;
+  const Says says = say(input, scratch_here());
   for (const LearnedRung& rung : rungs_) {
     const Said& said = says.of(rung.kind);
     calibration::RungOutcome& outcome = row.rungs[rung.index];
@@ -86,10 +93,11 @@ void TextFit::judge(LabelledRow& row) const {
   }
 }
 
-TextFit::Says TextFit::say(const Terms& terms, TextModel::Scratch& scratch) const {
-  TextModel::Neighbours near;
-  const Guess guess = model_->guess(terms, scratch, &near);
+TextFit::Says TextFit::say(const RowInput& input, TextModel::Scratch& scratch) const {
   Says says;
+  if (encoder_ != 0 && input.encoder != encoder_) return says;
+  TextModel::Neighbours near;
+  const Guess guess = model_->guess(input.terms, scratch, &near, encoder_ != 0 ? &input.vector : nullptr);
   says.neighbours.label = near.label;
   says.neighbours.usable = near.share > 0;
   says.neighbours.raw = near.share * std::clamp(near.cosine, 0.0f, 1.0f);
@@ -134,11 +142,12 @@ Fitted TextLearner::fit(std::vector<LabelledRow> rows, std::uint64_t seed) const
   whole->agrees_ = agrees_;
   whole->label_of_ = std::move(label_of);
   const std::size_t n = rows.size();
-  const std::uint32_t folds = folds_for(n);
+  const std::uint32_t folds = folds_for(n, material.encoder != 0);
   std::vector<std::uint32_t> fold(n);
   SeededRandom random(seed + n);
   for (std::size_t i = 0; i < n; ++i) fold[i] = static_cast<std::uint32_t>(i % folds);
   for (std::size_t i = n; i > 1; --i) std::swap(fold[i - 1], fold[static_cast<std::size_t>(random.below(i))]);
+  whole->encoder_ = material.encoder;
   whole->model_ = material.fit(seed);
   TextFit part = *whole;
   for (std::uint32_t f = 0; f < folds; ++f) {
@@ -148,7 +157,7 @@ Fitted TextLearner::fit(std::vector<LabelledRow> rows, std::uint64_t seed) const
       if (fold[i] == f) part.judge(rows[i]);
     }
   }
-  record.model = model_hash(*whole->model_);
+  record.model = whole->model_->weights_hash();
   whole->bytes_ = fit_record_bytes(record);
   whole->id_ = std::max<std::uint64_t>(1, hash64(whole->bytes_));
   return {std::move(whole), std::move(rows)};
@@ -174,8 +183,9 @@ std::shared_ptr<const calibration::LearnedFit> TextLearner::load(std::uint64_t i
   fit->rungs_ = rungs_;
   fit->agrees_ = agrees_;
   fit->label_of_.insert(record->answers.begin(), record->answers.end());
+  fit->encoder_ = material.encoder;
   fit->model_ = material.fit(record->seed);
-  if (model_hash(*fit->model_) != record->model) {
+  if (fit->model_->weights_hash() != record->model) {
     log::warn("what was learnt (fit {:016x}) cannot be used: this program makes another model of it", id);
     return nullptr;
   }

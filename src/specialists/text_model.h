@@ -9,13 +9,16 @@
 #include <string_view>
 #include <vector>
 
+#include "retrieval/dense_index.h"
 #include "retrieval/hashed_text.h"
 #include "specialists/linear_model.h"
 #include "retrieval/neighbour_index.h"
 
 namespace understudy::specialists {
 
+using retrieval::DenseIndex;
 using retrieval::NeighbourIndex;
+using retrieval::PackedVector;
 
 class TextModel;
 
@@ -42,6 +45,8 @@ struct LabelledRows {
   std::vector<std::uint32_t> labels;  ///< indices into names
   std::vector<float> weights;         ///< how much each row counts, >= 0; empty: all 1
   std::vector<std::string> names;
+  /// Vectors of meaning, all of one encoder; empty: there are none. A row without one has a null.
+  std::vector<const PackedVector*> vectors;
 };
 
 /// What the held-back rows said. Everything is NaN or 0 where there were too few rows to hold any back.
@@ -57,11 +62,16 @@ struct FitReport {
 ///
 /// With neighbours the logits are sharpness * linear + trust * log(share of the votes + 0.02): on held-back rows of three intent sets
 /// this product had a lower log loss than either alone, and the average of both probabilities a higher one.
+///
+/// With vectors the linear model reads their numbers beside the terms (less their mean, twice as long as the block of terms), and the
+/// neighbours are the nearest by vector.
 class TextModel {
  public:
   struct Scratch {
     LinearScratch linear;
     NeighbourIndex::Scratch neighbours;
+    DenseIndex::Scratch dense_neighbours;
+    std::vector<TermSpace::Entry> dense_row;
     std::vector<NeighbourIndex::Vote> votes;
   };
 
@@ -79,15 +89,29 @@ class TextModel {
 
   Guess guess(std::string_view text) const;
   /// @param neighbours  where given, and the fit has any, receives their vote
-  Guess guess(const Terms& terms, Scratch& scratch, Neighbours* neighbours = nullptr) const;
+  /// @param vector  of the same encoder as those of the fit; null: the guess is made without, worse and not calibrated
+  Guess guess(const Terms& terms, Scratch& scratch, Neighbours* neighbours = nullptr, const PackedVector* vector = nullptr) const;
+  bool has_vectors() const { return dense_.dimension > 0; }
+  /// Hash of all weights: equal for equal fits.
+  std::uint64_t weights_hash() const;
 
   const LinearModel& linear() const { return linear_; }
   std::span<const std::string> labels() const { return linear_.labels(); }
   const FitReport& report() const { return report_; }
 
  private:
+  /// The linear model's columns for the numbers of a vector.
+  struct Dense {
+    std::size_t dimension = 0;
+    std::vector<float> mean, scales;      // by number
+    std::vector<std::int8_t> weights;     // dimension x padded labels
+    /// Appends (number - mean) * length as columns `first` and on.
+    void place(const PackedVector& vector, std::uint32_t first, std::vector<TermSpace::Entry>& out) const;
+  };
   LinearModel linear_;
+  Dense dense_;
   NeighbourIndex neighbours_;
+  DenseIndex dense_neighbours_;
   float sharpness_ = 1, trust_ = 0;  // with neighbours
   FitReport report_;
 };

@@ -64,10 +64,12 @@ net::Awaitable<void> Flow::run() {
   } else if (mode_ == Mode::kShadow) {
     toss_coin();
     co_await single(cascade.teacher, Stage::kTeacher, reason::kShadow);
+    if (decision_.served_by) co_await read_learned();
     start_labels();
   } else {
     toss_coin();
     co_await live();
+    if (decision_.served_by && (coin_heads_ || decision_.escalated)) co_await read_learned();
     start_labels();
     offer_escalation();
     offer_lesson();
@@ -113,6 +115,8 @@ net::Awaitable<bool> Flow::climb() {
       co_return true;
     }
     if (internal::is_learned(ladder[i].stage)) {
+      co_await read_learned();
+      if (client_left()) co_return true;
       if (!try_learned(i, *threshold)) continue;
       co_await serve_cached(*cached_);
       co_return true;
@@ -123,14 +127,18 @@ net::Awaitable<bool> Flow::climb() {
   co_return false;
 }
 
-void Flow::read_learned() {
-  if (learned_ || !route_.cascade->learns() || promise_->by_hand()) return;
+net::Awaitable<void> Flow::read_learned() {
+  if (learned_ || !route_.cascade->learns() || promise_->by_hand()) co_return;
   if (!engine_.learned_) engine_.learned_ = std::make_shared<internal::LearnedReader>();
-  learned_ = engine_.learned_->read(request_, context_.body, view_->fit);
+  internal::LearnedText read = engine_.learned_->text_of(request_, context_.body);
+  if (deps_.encoder != nullptr && !read.input.terms.empty()) {
+    read.input.vector = co_await internal::embed(*deps_.encoder, std::move(read.text), deps_.reactor);
+    if (!read.input.vector.empty()) read.input.encoder = deps_.encoder->key();
+  }
+  learned_ = engine_.learned_->read(read.input, view_->fit);
 }
 
 bool Flow::try_learned(std::size_t rung, double threshold) {
-  read_learned();
   const Rung& spec = promise_->ladder()[rung];
   const auto confidence = internal::learned_confidence(*view_->policy, rung, spec.stage, *learned_);
   if (!confidence) return false;

@@ -50,8 +50,8 @@ class Flow {
   /// Tokens of the answer that was served, as far as they are known.
   std::optional<Usage> decision_usage() const;
   void look_into_cache();
-  /// Reads the request for the rungs that learn, where the ladder has any; once.
-  void read_learned();
+  /// Reads the request for the rungs that learn, where the ladder has any; once. Waits for the text's vector where there is an encoder.
+  net::Awaitable<void> read_learned();
   bool try_learned(std::size_t rung, double threshold);
   void observe();
   internal::CallSubject subject();

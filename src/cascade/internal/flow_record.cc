@@ -183,7 +183,6 @@ void Flow::start_labels() {
   if (!coin_heads_ || !decision_.served_by || (!route_.cascade->student && !route_.cascade->learns())) return;
   constexpr double kTeacherTwice = 0.05;   // of labelled requests: the teacher's own noise
   auto job = std::make_unique<internal::LabelJob>();
-  read_learned();
   job->rungs = traces();
   // Under a threshold by hand nothing is learned from signals: they are not paid for.
   for (std::size_t i = 0; i < job->rungs.size(); ++i) job->rungs[i].asked |= promise_->by_hand() && (promise_->ladder()[i].signal || promise_->ladder()[i].examples);
@@ -276,7 +275,6 @@ void Flow::offer_escalation() {
   if (teacher == attempts_.end()) return;
   const auto reference = answer_of(*teacher);
   if (!reference) return;
-  read_learned();
   calibration::LabelledRow row = row_frame(calibration::LabelSource::kEscalation);
   row.rungs = internal::judge_rungs(promise_->ladder(), traces(), task_, *reference, context_.body.size());
   internal::teach(row, *reference);

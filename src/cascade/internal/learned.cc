@@ -12,9 +12,13 @@
 
 #include "base/hash.h"
 #include "base/log.h"
+#include "net/timer.h"
 
 namespace understudy::cascade::internal {
 namespace {
+
+/// Far more than an encoder's few hundred tokens.
+constexpr std::size_t kMostEmbedded = 8'192;
 
 std::filesystem::path folder_of(const std::filesystem::path& data, std::string_view key) { return data / "learned" / fmt::format("{:016x}", hash64(key)); }
 std::string file_name(std::uint64_t id) { return fmt::format("{:016x}.fit", id); }
@@ -60,17 +64,41 @@ class Files final : public specialists::FitFiles {
 
 }  // namespace
 
-LearnedReading LearnedReader::read(const chat::ChatRequest& request, std::string_view body, std::shared_ptr<const specialists::TextFit> fit) {
+LearnedText LearnedReader::text_of(const chat::ChatRequest& request, std::string_view body) {
+  LearnedText read;
+  if (request.has_tools || request.bypass != chat::Bypass::kNone || request.n != 1 || request.logprobs) return read;
+  read.text = chat::last_user_text(body);
+  extractor_.extract(read.text, read.input.terms);
+  retrieval::sort_terms(read.input.terms);
+  if (read.text.size() > kMostEmbedded) read.text.resize(kMostEmbedded);
+  return read;
+}
+
+LearnedReading LearnedReader::read(const specialists::RowInput& input, std::shared_ptr<const specialists::TextFit> fit) {
   LearnedReading reading;
-  if (request.has_tools || request.bypass != chat::Bypass::kNone || request.n != 1 || request.logprobs) return reading;
-  const std::string text = chat::last_user_text(body);
-  extractor_.extract(text, terms_);
-  retrieval::sort_terms(terms_);
-  reading.terms = retrieval::pack_terms(terms_);
-  if (fit == nullptr || terms_.empty()) return reading;
-  reading.says = fit->say(terms_, scratch_);
+  reading.terms = specialists::pack_input(input);
+  if (fit == nullptr || input.terms.empty()) return reading;
+  reading.says = fit->say(input, scratch_);
   reading.fit = std::move(fit);
   return reading;
+}
+
+net::Awaitable<retrieval::PackedVector> embed(neural::EncoderPool& pool, std::string text, net::Reactor& reactor) {
+  struct Waiting {
+    explicit Waiting(net::Reactor& r) : ready(r) {}
+    net::Event ready;
+    retrieval::PackedVector vector;
+  };
+  auto waiting = std::make_shared<Waiting>(reactor);
+  net::Reactor* const here = &reactor;
+  // The event moves along, so that it is let go of on its own reactor.
+  auto done = [here, waiting](std::span<const float> vector) mutable {
+    if (!vector.empty()) waiting->vector = retrieval::pack_vector(vector);
+    here->post([waiting = std::move(waiting)] { waiting->ready.set(); });
+  };
+  if (!pool.embed(std::move(text), std::move(done))) co_return retrieval::PackedVector();
+  [[maybe_unused]] const bool set = co_await waiting->ready.wait();
+  co_return std::move(waiting->vector);
 }
 
 std::optional<double> learned_confidence(const calibration::LadderPolicy& policy, std::size_t index, Stage stage, const LearnedReading& reading) {

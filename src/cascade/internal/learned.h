@@ -14,6 +14,9 @@
 #include "cascade/ladder.h"
 #include "chat/answer.h"
 #include "chat/request.h"
+#include "net/reactor.h"
+#include "net/task.h"
+#include "neural/encoder_pool.h"
 #include "specialists/text_learner.h"
 
 namespace understudy::cascade::internal {
@@ -21,9 +24,15 @@ namespace understudy::cascade::internal {
 inline bool is_learned(Stage stage) { return stage == Stage::kKnn || stage == Stage::kSpecialist; }
 inline specialists::LearnedKind kind_of(Stage stage) { return stage == Stage::kKnn ? specialists::LearnedKind::kNeighbours : specialists::LearnedKind::kText; }
 
+/// What they read: the last user message. Empty where they may not answer the request.
+struct LearnedText {
+  std::string text;              ///< the message's beginning, as far as it is embedded
+  specialists::RowInput input;   ///< without a vector
+};
+
 /// What the learned rungs make of one request.
 struct LearnedReading {
-  std::string terms;                                ///< packed; "" where they may not answer it
+  std::string terms;                                ///< the row's input, packed; "" where they may not answer it
   std::shared_ptr<const specialists::TextFit> fit;  ///< null: nothing is in force
   specialists::TextFit::Says says;                  ///< of `fit`
 };
@@ -31,14 +40,17 @@ struct LearnedReading {
 /// Memory of a reactor that reads requests; grows once. Not thread-safe.
 class LearnedReader {
  public:
-  /// They read the last user message. Tools, media, several choices and log-probabilities are not theirs to give.
-  LearnedReading read(const chat::ChatRequest& request, std::string_view body, std::shared_ptr<const specialists::TextFit> fit);
+  /// Tools, media, several choices and log-probabilities are not theirs to give.
+  LearnedText text_of(const chat::ChatRequest& request, std::string_view body);
+  LearnedReading read(const specialists::RowInput& input, std::shared_ptr<const specialists::TextFit> fit);
 
  private:
   retrieval::TermExtractor extractor_;
-  retrieval::Terms terms_;
   specialists::TextModel::Scratch scratch_;
 };
+
+/// The vector of a text, computed on the pool's threads while others are served; empty where it could not be had.
+net::Awaitable<retrieval::PackedVector> embed(neural::EncoderPool& pool, std::string text, net::Reactor& reactor);
 
 /// The raw confidence of a rung and its probability under `policy`; nullopt where it says nothing.
 std::optional<double> learned_confidence(const calibration::LadderPolicy& policy, std::size_t index, Stage stage, const LearnedReading& reading);

@@ -27,7 +27,8 @@ class LearningStream {
     double confidence = 0;                 ///< of it, else of the last one that was asked
     std::optional<double> threshold;       ///< of the same
   };
-  Decision decide(const std::string& text);
+  /// @param vector  of the text; null: there is no encoder
+  Decision decide(const std::string& text, const retrieval::PackedVector* vector = nullptr);
   /// The teacher's answer to the request that was decided last; must be told where a coin or the ladder asked for it.
   void label(const std::string& answer);
 

@@ -41,7 +41,7 @@ std::uint64_t seed_for(const GatewayOptions& options, unsigned reactor) {
 cascade::EngineDeps make_deps(net::Reactor& reactor, Shared& shared, Random& random) {
   return {reactor, shared.store != nullptr ? &shared.store->journal(reactor.index()) : nullptr, shared.cache, *shared.counters[reactor.index()],
           shared.label_budget, random, shared.promises.get(), shared.options.await_durability, shared.lessons.get(), cascade::EngineDeps::kMaxOffPath,
-          shared.few_shots.get()};
+          shared.few_shots.get(), shared.options.encoder.get()};
 }
 
 void write_model(JsonWriter& w, std::string_view id, std::int64_t created) {

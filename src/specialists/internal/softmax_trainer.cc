@@ -34,7 +34,7 @@ void train(const SparseRows& rows, std::span<const std::uint32_t> labels, std::s
   std::vector<std::uint32_t> order(which.begin(), which.end());
   std::vector<float> z(w.stride), keep, step;
   SeededRandom random(options.seed);
-  float bias_squares = 0;
+  float bias_squares = 0, dense_squares = 0;
   const double steps = static_cast<double>(order.size()) * options.epochs;
   double done = 0;
   for (int epoch = 0; epoch < options.epochs; ++epoch) {
@@ -51,11 +51,18 @@ void train(const SparseRows& rows, std::span<const std::uint32_t> labels, std::s
       norm *= weight * weight;
       keep.resize(row.size());
       step.resize(row.size());
+      float dense_length = 0;
+      for (std::size_t j = row.size(); j-- > 0 && row[j].column >= options.dense_from;) dense_length += row[j].value * row[j].value;
+      dense_squares += dense_length * norm;
+      const float dense_rate = pace * options.dense_step / options.step / std::sqrt(dense_squares + 1e-8f);
       for (std::size_t j = 0; j < row.size(); ++j) {
         const float v = row[j].value;
-        float& s = squares[row[j].column];
-        s += v * v * norm;
-        const float rate = pace / std::sqrt(s + 1e-8f);
+        float rate = dense_rate;
+        if (row[j].column < options.dense_from) {
+          float& s = squares[row[j].column];
+          s += v * v * norm;
+          rate = pace / std::sqrt(s + 1e-8f);
+        }
         keep[j] = 1 / (1 + rate * share[row[j].column]);
         step[j] = rate * v * weight;
       }

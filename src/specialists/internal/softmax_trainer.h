@@ -26,6 +26,9 @@ struct TrainOptions {
   int epochs = 6;
   float l2 = 0.1f;     ///< of: sum of losses + l2 / 2 * sum of squared weights
   float step = 4.0f;    ///< of the first row; falls linearly to 0
+  /// Columns from here on are numbers of one dense vector, which every row has: they share one accumulator and take this step.
+  std::size_t dense_from = ~std::size_t{0};
+  float dense_step = 4.0f;
 };
 
 /// weights: columns * stride floats, bias: stride floats (kNever beyond the classes).

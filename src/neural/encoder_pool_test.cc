@@ -1,0 +1,99 @@
+#include "neural/encoder_pool.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <mutex>
+
+namespace understudy::neural {
+namespace {
+
+/// A vector of a text's length and batch size; can be held up.
+class Lengths final : public TextEncoder {
+ public:
+  const EncoderIdentity& identity() const override { return identity_; }
+  std::size_t dimension() const override { return 2; }
+  std::size_t max_tokens() const override { return 8; }
+  const WordPiece& tokenizer() const override { std::abort(); }
+  Result<void> embed(std::span<const std::string_view> texts, std::span<float> vectors) const override {
+    {
+      std::unique_lock lock(mutex);
+      ++begun;
+      changed.notify_all();
+      changed.wait(lock, [this] { return !held; });
+    }
+    if (std::ranges::count(texts, std::string_view("fail")) > 0) return fail(ErrorKind::kInternal, "told to");
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+      vectors[2 * i] = static_cast<float>(texts[i].size());
+      vectors[2 * i + 1] = static_cast<float>(texts.size());
+    }
+    return {};
+  }
+  Result<std::vector<float>> token_vectors(const Tokens&) const override { return fail(ErrorKind::kUnsupported, "no"); }
+
+  mutable std::mutex mutex;
+  mutable std::condition_variable changed;
+  mutable int begun = 0;
+  bool held = false;
+
+ private:
+  EncoderIdentity identity_{"lengths", "w", "t", "s", "fp32", "avx2", "none"};
+};
+
+TEST(EncoderPool, AnswersEachOnceInBatchesAndTurnsAwayWhatIsTooMuch) {
+  auto owned = std::make_unique<Lengths>();
+  Lengths& encoder = *owned;
+  encoder.held = true;
+  std::mutex mutex;
+  std::vector<std::pair<std::size_t, std::vector<float>>> got;
+  std::size_t accepted = 0;
+  {
+    EncoderPool pool(std::move(owned), {.threads = 1, .most_waiting = 20, .batch_texts = 16});
+    EXPECT_NE(pool.key(), 0u);
+    const auto ask = [&](std::size_t size) {
+      return pool.embed(std::string(size, 'x'), [&, size](std::span<const float> v) {
+        const std::lock_guard lock(mutex);
+        got.emplace_back(size, std::vector<float>(v.begin(), v.end()));
+      });
+    };
+    ASSERT_TRUE(ask(1));
+    {
+      std::unique_lock lock(encoder.mutex);
+      encoder.changed.wait(lock, [&] { return encoder.begun == 1; });
+    }
+    for (std::size_t i = 2; i < 40; ++i) accepted += ask(i);
+    EXPECT_EQ(accepted, 20u);
+    EXPECT_EQ(pool.turned_away(), 18u);
+    {
+      const std::lock_guard lock(encoder.mutex);
+      encoder.held = false;
+    }
+    encoder.changed.notify_all();
+  }  // answers what waits
+  ASSERT_EQ(got.size(), 21u);
+  for (const auto& [size, vector] : got) {
+    ASSERT_EQ(vector.size(), 2u);
+    EXPECT_EQ(vector[0], static_cast<float>(size));
+  }
+  EXPECT_EQ(got[1].second[1], 16) << "those who came meanwhile share a batch";
+}
+
+TEST(EncoderPool, AFailureIsAnEmptyVector) {
+  EncoderPool pool(std::make_unique<Lengths>());
+  std::mutex mutex;
+  std::condition_variable changed;
+  int empty = -1;
+  ASSERT_TRUE(pool.embed("fail", [&](std::span<const float> v) {
+    const std::lock_guard lock(mutex);
+    empty = v.empty();
+    changed.notify_all();
+  }));
+  std::unique_lock lock(mutex);
+  changed.wait(lock, [&] { return empty >= 0; });
+  EXPECT_EQ(empty, 1);
+  EXPECT_EQ(pool.embedded(), 0u);
+}
+
+}  // namespace
+}  // namespace understudy::neural
