@@ -2,8 +2,8 @@
 #
 #   docker build -t understudy .
 #   docker run --rm understudy demo --fast
-#   docker run -p 8080:8080 -v understudy-data:/data -v ./understudy.toml:/etc/understudy.toml:ro -e OPENAI_API_KEY \
-#     understudy serve --config /etc/understudy.toml --data /data --listen 0.0.0.0:8080
+#   docker run -p 8080:8080 -v understudy-data:/data -v ./etc:/etc/understudy:ro -e OPENAI_API_KEY \
+#     understudy serve --config /etc/understudy/understudy.toml --data /data --listen 0.0.0.0:8080
 #
 # Without keys ([[keys]] in the configuration) the gateway refuses to listen on anything but loopback, in a container too:
 # a published port needs keys. Not built by this project's tests, which have no Docker.
