@@ -35,6 +35,16 @@ Result<void> read_scopes(TableReader& table, gateway::ApiKey& key) {
   return {};
 }
 
+/// requests_per_second or requests_per_minute.
+Result<void> read_rate(TableReader& table, gateway::ApiKey& key) {
+  constexpr std::int64_t kMost = 1'000'000;
+  APP_TRY(second, table.integer("requests_per_second", 1, kMost));
+  APP_TRY(minute, table.integer("requests_per_minute", 1, kMost));
+  if (second && minute) return table.wrong("requests_per_second", "and requests_per_minute exclude each other: a key has one limit");
+  if (second || minute) key.requests = std::make_shared<gateway::RateMeter>(second ? gateway::RateLimit{*second, 1'000} : gateway::RateLimit{*minute, 60'000});
+  return {};
+}
+
 Result<gateway::ApiKey> read_key(TableReader table) {
   gateway::ApiKey key;
   APP_TRY(name, table.string("name"));
@@ -58,7 +68,8 @@ Result<gateway::ApiKey> read_key(TableReader table) {
   APP_TRY(trusted, table.boolean("trusted"));
   key.trusted = trusted.value_or(false);
   APP_CHECK(read_scopes(table, key));
-  APP_CHECK(refuse_future(table, {"max_usd_per_month", "max_usd_per_day", "requests_per_second", "requests_per_minute", "tokens_per_minute"}));
+  APP_CHECK(read_rate(table, key));
+  APP_CHECK(refuse_future(table, {"max_usd_per_month", "max_usd_per_day", "tokens_per_minute"}));
   APP_CHECK(table.finish());
   return key;
 }

@@ -197,6 +197,12 @@ Result<std::string> add_key(const std::string& text, const KeyDraft& key) {
     expected.insert("scopes", std::move(scopes));
   }
 
+  for (const auto& [what, count] : {std::pair<std::string, std::int64_t>{"requests_per_second", key.requests_per_second}, {"requests_per_minute", key.requests_per_minute}}) {
+    if (count == 0) continue;
+    add(what, std::to_string(count));
+    expected.insert(what, count);
+  }
+
   std::string block;
   if (at > 0 && !lines[at - 1].ends_with('\n')) block += document->end_of_line();
   if (at > 0 && !document->is_blank(at - 1)) block += document->end_of_line();

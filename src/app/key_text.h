@@ -3,6 +3,7 @@
 /// line ends. Each edit is read back, and refused (kUnsupported) where anything else than the key would have changed: for a list that
 /// is written as one value, `keys = [{...}]`, say.
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -20,6 +21,8 @@ struct KeyDraft {
   std::string tenant;
   std::vector<std::string> scopes;
   bool trusted = false;
+  std::int64_t requests_per_second = 0;   ///< 0: not written
+  std::int64_t requests_per_minute = 0;
 };
 
 /// Behind the last key, or at the end of the file.

@@ -99,6 +99,7 @@ struct CreateOptions {
   std::vector<std::string> scopes;
   std::string tenant;
   bool trusted = false;
+  std::int64_t per_second = 0, per_minute = 0;
 };
 
 Result<void> check_scopes(const std::vector<std::string>& scopes) {
@@ -126,6 +127,8 @@ Result<MadeKey> create(const KeyArguments& arguments, const CreateOptions& optio
   draft.tenant = options.tenant;
   draft.trusted = options.trusted;
   draft.scopes = options.scopes;
+  draft.requests_per_second = options.per_second;
+  draft.requests_per_minute = options.per_minute;
   APP_TRY(key, save(file, arguments, add_key(file.text(), draft)));
   made.key = key;
   made.first = before.empty();
@@ -181,7 +184,7 @@ int run_keys_create_command(int argc, char** argv) {
   CLI::App cli("Makes a key: its SHA-256 goes into the configuration file, the key itself is printed once, to standard output.");
   cli.footer(
       "Examples:\n"
-      "  understudy keys create support-bot --config understudy.toml\n"
+      "  understudy keys create support-bot --requests-per-minute 600 --config understudy.toml\n"
       "  understudy keys create ops --scope admin --config understudy.toml\n"
       "  KEY=$(understudy keys create proxy --trusted --config understudy.toml)\n"
       "A running gateway takes it over on SIGHUP or POST /admin/api/reload.");
@@ -191,6 +194,8 @@ int run_keys_create_command(int argc, char** argv) {
   cli.add_option("--scope,--scopes", options.scopes, "inference (default): the API; admin: /admin/api/... and the status page; audit: the log of calls and /metrics. Several: a,b")->delimiter(',');
   cli.add_option("--tenant", options.tenant, "Whose requests these are (default: the name)");
   cli.add_flag("--trusted", options.trusted, "May name another tenant in x-understudy-tenant");
+  CLI::Option* second = cli.add_option("--requests-per-second", options.per_second, "Most chat completions it may ask for, refilled evenly; beyond it 429")->check(CLI::Range(1, 1'000'000));
+  cli.add_option("--requests-per-minute", options.per_minute, "The same by the minute")->check(CLI::Range(1, 1'000'000))->excludes(second);
   if (const auto status = parse_arguments(cli, argc, argv)) return *status;
   return finish(argv[0], arguments, create(arguments, options));
 }

@@ -36,6 +36,22 @@ void write_key(JsonWriter& w, const gateway::ApiKey& key) {
   } else {
     w.null();
   }
+  const auto limit = [&](std::string_view name, std::int64_t window_ms) {
+    w.key(name);
+    if (key.requests && key.requests->limit().window_ms == window_ms) {
+      w.integer(key.requests->limit().count);
+    } else {
+      w.null();
+    }
+  };
+  limit("requests_per_second", 1'000);
+  limit("requests_per_minute", 60'000);
+}
+
+std::string limit_text(const gateway::ApiKey& key) {
+  if (!key.requests) return "-";
+  const gateway::RateLimit limit = key.requests->limit();
+  return fmt::format("{}/{}", human_count(limit.count), limit.window_ms == 1'000 ? "s" : "min");
 }
 
 }  // namespace
@@ -78,11 +94,11 @@ std::string keys_text(const std::vector<gateway::ApiKey>& keys, const std::strin
   if (keys.empty()) {
     return fmt::format("{} has no keys: everyone on the gateway's machine may call, nobody else. `understudy keys create NAME --config {}` makes one.\n", printable(config), printable(config));
   }
-  Table table({{"NAME", Table::Align::kLeft, true}, {"TENANT", Table::Align::kLeft, true}, {"SCOPES"}, {"TRUSTED"}, {"SHA-256"}, {"OLD SECRET"}});
+  Table table({{"NAME", Table::Align::kLeft, true}, {"TENANT", Table::Align::kLeft, true}, {"SCOPES"}, {"TRUSTED"}, {"REQUESTS"}, {"SHA-256"}, {"OLD SECRET"}});
   for (const gateway::ApiKey& key : keys) {
     std::string old = "-";
     if (key.previous) old = key.previous->until.us > now.us ? "good until " + human_time(key.previous->until) : "ended";
-    table.add({printable(key.name), printable(key.tenant), fmt::format("{}", fmt::join(scopes(key), ", ")), key.trusted ? "yes" : "-", hex(key.hash).substr(0, 12), old});
+    table.add({printable(key.name), printable(key.tenant), fmt::format("{}", fmt::join(scopes(key), ", ")), key.trusted ? "yes" : "-", limit_text(key), hex(key.hash).substr(0, 12), old});
   }
   return table.render(style);
 }

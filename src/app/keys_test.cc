@@ -97,6 +97,20 @@ TEST_F(KeysCommand, OptionsAndJsonSayWhatTheKeyMay) {
   EXPECT_TRUE(contains(keys("list").out, "admin, audit"));
 }
 
+TEST_F(KeysCommand, LimitsAreWrittenAndRead) {
+  const Outcome made = keys("create", {"bot", "--requests-per-minute", "600", "--json"});
+  ASSERT_EQ(made.status, 0) << made.err;
+  EXPECT_EQ(at(made.out, "/requests_per_minute"), "600");
+  EXPECT_EQ(at(made.out, "/requests_per_second"), "null");
+  EXPECT_TRUE(contains(read(), "requests_per_minute = 600\n"));
+  EXPECT_TRUE(contains(keys("list").out, "600/min"));
+  EXPECT_EQ(keys("create", {"b", "--requests-per-minute", "0"}).status, 2);
+  EXPECT_EQ(keys("create", {"b", "--requests-per-minute", "1", "--requests-per-second", "1"}).status, 2);
+  write(read() + "requests_per_second = 5\n");
+  EXPECT_FALSE(load());
+  EXPECT_TRUE(contains(keys("list").err, "exclude each other"));
+}
+
 TEST_F(KeysCommand, WrongInputIsToldAndNothingIsWritten) {
   keys("create", {"bot"});
   const std::string before = read();

@@ -115,6 +115,14 @@ Result<void> Gateway::reload(Snapshot snapshot) {
   if (!failed && impl_->shared->lessons) {
     if (auto done = impl_->shared->lessons->configure(internal::lesson_plan(snapshot.policy)); !done) log::warn("lessons: {}", done.error().message);
   }
+  if (!failed) {
+    std::shared_ptr<const KeyRing> before;
+    {
+      const std::lock_guard lock(impl_->shared->mutex);
+      before = impl_->shared->snapshot.keys;
+    }
+    snapshot.keys = std::make_shared<const KeyRing>(snapshot.keys->with_meters_of(*before, impl_->shared->options.server.clock->mono()));
+  }
   std::vector<std::promise<void>> installed(workers);
   for (unsigned i = 0; i < workers; ++i) {
     // A runtime belongs to its reactor: one that is not put in force must be destroyed there too.

@@ -213,6 +213,42 @@ TEST_F(GatewayTest, EachScopeOpensItsRoutesAndNoOther) {
   }
 }
 
+TEST_F(GatewayTest, AKeysLimitIsToldOnEveryAnswerAndOutlivesAReload) {
+  const auto keys = [](std::int64_t per_minute) {
+    ApiKey limited = key("bot", "limited");
+    limited.requests = std::make_shared<RateMeter>(RateLimit{per_minute, 60'000});
+    return std::vector<ApiKey>{limited, key("free", "unlimited")};
+  };
+  start(keys(2));
+  const std::string_view me = "Authorization: Bearer limited\r\n";
+  const HttpAnswer first = chat(kSure, me);
+  EXPECT_EQ(first.status, 200);
+  EXPECT_EQ(first.field("x-ratelimit-limit-requests"), "2");
+  EXPECT_EQ(first.field("x-ratelimit-remaining-requests"), "1");
+  EXPECT_EQ(first.field("x-ratelimit-reset-requests"), "30s");
+  const HttpAnswer stream = chat(R"({"model":"x","stream":true,"messages":[{"role":"user","content":"a hard stream"}]})", me);
+  EXPECT_EQ(stream.status, 200);
+  EXPECT_EQ(stream.field("x-ratelimit-remaining-requests"), "0");
+  const HttpAnswer refused = chat(kSure, me);
+  EXPECT_EQ(refused.status, 429);
+  EXPECT_TRUE(refused.has("rate_limit_exceeded") && refused.has("'bot' may ask 2 times a minute")) << refused.body;
+  EXPECT_EQ(refused.field("x-ratelimit-remaining-requests"), "0");
+  EXPECT_TRUE(refused.field("x-request-id"));
+  const int wait_ms = std::stoi(refused.field("retry-after-ms").value_or("0"));
+  EXPECT_TRUE(wait_ms > 20'000 && wait_ms <= 30'000) << wait_ms;
+  EXPECT_EQ(refused.field("retry-after"), "30");
+  EXPECT_EQ(get("/v1/models", me).status, 200) << "only what may cost money counts";
+  const HttpAnswer other = chat(kSure, "Authorization: Bearer unlimited\r\n");
+  EXPECT_EQ(other.status, 200);
+  EXPECT_FALSE(other.field("x-ratelimit-limit-requests"));
+  EXPECT_EQ(metric("rate_limited_total{key=\"bot\"}"), "1");
+  ASSERT_TRUE(gateway_->reload({policy(), std::make_shared<KeyRing>(keys(2))}));
+  EXPECT_EQ(chat(kSure, me).status, 429) << "a reload is no new start";
+  ASSERT_TRUE(gateway_->reload({policy(), std::make_shared<KeyRing>(keys(60))}));
+  EXPECT_EQ(chat(kSure, me).field("x-ratelimit-limit-requests"), "60");
+  EXPECT_EQ(metric("requests_total"), "4") << "what is refused does not reach the cascade";
+}
+
 TEST(KeyRing, AReplacedSecretIsGoodUntilItsTime) {
   ApiKey one = key("bot", "new");
   ManualClock clock;

@@ -34,13 +34,18 @@ void DecisionFields::add(std::string_view name, std::string_view value) {
   places_[count_++] = {name, begin, static_cast<std::uint32_t>(text_.size())};
 }
 
-void DecisionFields::render(const cascade::Decision& decision, bool decided, std::string_view content_type) {
+void DecisionFields::render(const cascade::Decision& decision, bool decided, std::string_view content_type, const std::optional<RateState>& rate) {
   text_.clear();
   text_.reserve(512);
   count_ = 0;
   add("content-type", content_type);
   if (content_type == kEventStream) add("cache-control", "no-cache");
   add("x-request-id", decision.request_id);
+  if (rate) {
+    add("x-ratelimit-limit-requests", std::to_string(rate->limit));
+    add("x-ratelimit-remaining-requests", std::to_string(rate->remaining));
+    add("x-ratelimit-reset-requests", rate_reset_text(rate->reset_ms));
+  }
   if (!decision.task.empty()) add("x-understudy-task", decision.task);
   if (decided) {
     if (decision.served_by == Stage::kSpecialist) {
@@ -73,7 +78,7 @@ void DecisionFields::render(const cascade::Decision& decision, bool decided, std
 
 net::Task<void> HttpSink::reply(const cascade::Decision& decision, int status, std::span<const std::string_view> body) {
   DecisionFields fields;
-  fields.render(decision, true, kJson);
+  fields.render(decision, true, kJson, rate_);
   co_return co_await exchange_.respond(status, fields.fields(), body);
 }
 
@@ -82,7 +87,7 @@ net::Task<void> HttpSink::fail(const cascade::Decision& decision, const Error& e
   told.retry_is_useless = error.kind == ErrorKind::kInvalidRequest || error.kind == ErrorKind::kBudgetExceeded;
   told.retry_after_ms.reset();  // the server writes the error's own
   DecisionFields fields;
-  fields.render(told, true, kJson);
+  fields.render(told, true, kJson, rate_);
   // The server states the type of its own error bodies.
   co_return co_await exchange_.respond_error(error, fields.fields().subspan(1));
 }
@@ -92,7 +97,7 @@ void HttpSink::expect_stream(const cascade::Decision& undecided) {
     if (!begun_) {
       begun_ = true;
       DecisionFields fields;
-      fields.render(undecided, false, kEventStream);
+      fields.render(undecided, false, kEventStream, rate_);
       exchange_.start_stream(200, fields.fields());
     }
     return net::kSseHeartbeat;
@@ -103,7 +108,7 @@ void HttpSink::begin_stream(const cascade::Decision& decision) {
   if (begun_) return;
   begun_ = true;
   DecisionFields fields;
-  fields.render(decision, true, kEventStream);
+  fields.render(decision, true, kEventStream, rate_);
   exchange_.start_stream(200, fields.fields());
 }
 

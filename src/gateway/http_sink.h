@@ -1,9 +1,11 @@
 #pragma once
 #include <array>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "cascade/client_sink.h"
+#include "gateway/rate_meter.h"
 #include "net/server.h"
 
 namespace understudy::gateway {
@@ -11,10 +13,10 @@ namespace understudy::gateway {
 /// The x-understudy headers of one reply, rendered into one buffer. Views stay valid as long as this object.
 class DecisionFields {
  public:
-  static constexpr std::size_t kMaxFields = 20;
+  static constexpr std::size_t kMaxFields = 24;
 
-  /// `decided` false: only what is known before the decision (request id, task).
-  void render(const cascade::Decision& decision, bool decided, std::string_view content_type);
+  /// `decided` false: only what is known before the decision (request id, task, what is left of the key's limit).
+  void render(const cascade::Decision& decision, bool decided, std::string_view content_type, const std::optional<RateState>& rate);
   std::span<const net::Field> fields() const { return {fields_.data(), count_}; }
 
  private:
@@ -34,7 +36,9 @@ class DecisionFields {
 /// A cascade's answer over one HTTP exchange.
 class HttpSink final : public cascade::ClientSink {
  public:
-  HttpSink(net::Exchange& exchange, std::int64_t heartbeat_ms) : exchange_(exchange), heartbeat_ms_(heartbeat_ms) {}
+  /// `rate`: where the caller's key has a limit, what is left of it.
+  HttpSink(net::Exchange& exchange, std::int64_t heartbeat_ms, std::optional<RateState> rate = std::nullopt)
+      : exchange_(exchange), heartbeat_ms_(heartbeat_ms), rate_(rate) {}
   ~HttpSink() override { exchange_.heartbeat(0, {}); }
 
   net::Task<void> reply(const cascade::Decision& decision, int status, std::span<const std::string_view> body) override;
@@ -52,6 +56,7 @@ class HttpSink final : public cascade::ClientSink {
  private:
   net::Exchange& exchange_;
   std::int64_t heartbeat_ms_;
+  std::optional<RateState> rate_;
   bool begun_ = false;
 };
 

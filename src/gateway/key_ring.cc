@@ -44,4 +44,16 @@ const ApiKey* KeyRing::find(std::string_view presented, const Clock& clock) cons
   return found;
 }
 
+KeyRing KeyRing::with_meters_of(const KeyRing& before, MonoTime now) const {
+  std::vector<ApiKey> keys = keys_;
+  for (ApiKey& key : keys) {
+    for (const ApiKey& old : before.keys_) {
+      if (old.name != key.name || !old.requests || !key.requests) continue;
+      old.requests->set_limit(key.requests->limit(), now);
+      key.requests = old.requests;
+    }
+  }
+  return KeyRing(std::move(keys));
+}
+
 }  // namespace understudy::gateway

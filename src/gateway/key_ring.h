@@ -1,6 +1,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -8,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "gateway/rate_meter.h"
 
 namespace understudy::gateway {
 
@@ -27,6 +29,7 @@ struct ApiKey {
   bool inference = true;                 ///< scopes: the API under /v1
   bool admin = false;                    ///< /admin/api/... and the status page
   bool audit = false;                    ///< GET /admin/api/calls and /metrics
+  std::shared_ptr<RateMeter> requests;   ///< how many chat completions it may ask for, and has; null: no limit
 };
 
 /// SHA-256 of a key as it is written in the configuration. kConfig where `hex` is not 64 hexadecimal digits.
@@ -44,6 +47,9 @@ class KeyRing {
   /// The key with this text; nullptr where there is none. All hashes are compared, each in constant time. The clock is read only
   /// where a replaced secret was presented.
   const ApiKey* find(std::string_view presented, const Clock& clock) const;
+
+  /// The same keys, where those that `before` has by name, too, go on with its meters: a new limit does not forget what was used.
+  KeyRing with_meters_of(const KeyRing& before, MonoTime now) const;
 
   const std::vector<ApiKey>& keys() const { return keys_; }
 

@@ -174,6 +174,18 @@ void lesson_figures(Exposition& out, const Shared& shared) {
   for (const auto& [cascade, budget] : r.budgets) out.value("lesson_budget_usd", label("cascade", cascade), format_usd(budget, 12));
 }
 
+void rate_limits(Exposition& out, const Shared& shared) {
+  std::shared_ptr<const KeyRing> keys;
+  {
+    const std::lock_guard lock(shared.mutex);
+    keys = shared.snapshot.keys;
+  }
+  out.head("rate_limited_total", "counter", "Requests refused because their key's limit was reached, by key.");
+  for (const ApiKey& key : keys->keys()) {
+    if (key.requests) out.value("rate_limited_total", label("key", key.name), key.requests->refused());
+  }
+}
+
 }  // namespace
 
 std::string metrics_text(const Shared& shared) {
@@ -199,6 +211,7 @@ std::string metrics_text(const Shared& shared) {
   out.gauge("label_spent_today_usd", "Set aside or spent on labels since midnight UTC.", format_usd(shared.label_budget.spent_today(), 12));
   lesson_figures(out, shared);
   breakers(out, shared);
+  rate_limits(out, shared);
 
   promises(out, shared);
   histogram(out, shared, "request_seconds", "From the whole request to its record.", &Counters::latency);

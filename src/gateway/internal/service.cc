@@ -212,9 +212,27 @@ net::Awaitable<void> ReactorService::chat(net::Exchange& exchange) {
     [[maybe_unused]] auto sent = co_await exchange.respond_error(context.error(), std::span<const net::Field>(&id, 1));
     co_return;
   }
+  std::optional<RateState> rate;
+  if (caller->key != nullptr && caller->key->requests) rate = caller->key->requests->take(reactor_.clock().mono());
+  if (rate && !rate->admitted) {
+    [[maybe_unused]] auto sent = co_await refuse_rate(exchange, request_id, *caller->key, *rate);
+    co_return;
+  }
   context->request_id = std::move(request_id);
-  HttpSink sink(exchange, snapshot_.policy->heartbeat_ms);
+  HttpSink sink(exchange, snapshot_.policy->heartbeat_ms, rate);
   co_await engine_.handle(std::move(*context), sink);
+}
+
+net::Task<void> ReactorService::refuse_rate(net::Exchange& exchange, std::string_view request_id, const ApiKey& key, const RateState& rate) {
+  const RateLimit limit = key.requests->limit();
+  Error error(ErrorKind::kRateLimited, fmt::format("The key '{}' may ask {} times a {}; try again in {} ms.", key.name, limit.count, limit.window_ms == 1'000 ? "second" : "minute",
+                                                   rate.retry_after_ms));
+  error.retry_after_ms = rate.retry_after_ms;
+  const std::string count = std::to_string(rate.limit);
+  const std::string reset = rate_reset_text(rate.reset_ms);
+  const std::array<net::Field, 4> fields{net::Field("x-request-id", request_id), net::Field("x-ratelimit-limit-requests", count), net::Field("x-ratelimit-remaining-requests", "0"),
+                                         net::Field("x-ratelimit-reset-requests", reset)};
+  co_return co_await exchange.respond_error(error, fields);
 }
 
 net::Task<void> ReactorService::models(net::Exchange& exchange, std::string_view raw_id, std::span<const net::Field> json_fields) {

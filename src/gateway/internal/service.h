@@ -35,6 +35,8 @@ class ReactorService final : public net::Service {
   /// The client's own where it is fit to be one, else a new one.
   std::string request_id_of(const net::Exchange& exchange);
   net::Awaitable<void> chat(net::Exchange& exchange);
+  /// 429 where the key's limit is reached.
+  net::Task<void> refuse_rate(net::Exchange& exchange, std::string_view request_id, const ApiKey& key, const RateState& rate);
   /// Every other route, and what is none.
   net::Awaitable<void> handle_other(net::Exchange& exchange, Matched matched);
   /// POST /v1/feedback (feedback_route.cc).
