@@ -98,6 +98,10 @@ TEST(TextLearner, TheFitIsTheSameAgainAndRowsOfBeforeAreReadByTheirTerms) {
   const auto a = learner.fit(rows, 3), b = learner.fit(rows, 3);
   EXPECT_EQ(a.fit->id(), b.fit->id());
   EXPECT_EQ(static_cast<const TextFit&>(*a.fit).encoder(), 5u);
+  // A text that the encoder had no time for is one row without a vector, also where it is the newest.
+  auto busy = rows_of(5, 200);
+  busy.back().terms = pack_input(message(1, 199, 0));
+  EXPECT_EQ(static_cast<const TextFit&>(*learner.fit(busy, 3).fit).encoder(), 5u);
   // Where hardly any row has a vector the words are what there is.
   auto few = rows_of(0, 200);
   few.back().terms = later.back().terms;

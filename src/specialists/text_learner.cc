@@ -33,7 +33,8 @@ TextModel::Scratch& scratch_here() {
 /// A record's rows as the fit wants them.
 struct Material {
   std::vector<RowInput> inputs;
-  std::uint64_t encoder = 0;   ///< whose vectors are used
+  std::uint64_t encoder = 0;   ///< whose vectors are used: that of the newest row that has one
+  std::size_t dimension = 0;   ///< of that vector
   std::vector<std::uint32_t> labels;
   std::vector<std::string> names;
   TermFrequencies frequencies;
@@ -47,14 +48,16 @@ struct Material {
       UNDERSTUDY_ASSERT(sound);
       labels.push_back(row.label);
       frequencies.count(inputs.back().terms);
-      if (inputs.back().encoder != 0) encoder = inputs.back().encoder;
+      if (inputs.back().encoder == 0) continue;
+      encoder = inputs.back().encoder;
+      dimension = inputs.back().vector.values.size();
     }
     const auto usable = std::count_if(inputs.begin(), inputs.end(), [&](const RowInput& input) { return has_vector(input); });
     if (static_cast<std::size_t>(usable) * 2 < inputs.size()) encoder = 0;
   }
 
   bool has_vector(const RowInput& input) const {
-    return encoder != 0 && input.encoder == encoder && input.vector.values.size() == inputs.back().vector.values.size();
+    return encoder != 0 && input.encoder == encoder && input.vector.values.size() == dimension;
   }
 
   std::shared_ptr<const TextModel> fit(std::uint64_t seed) const { return fit(seed, {}, std::nullopt, nullptr); }
