@@ -13,9 +13,10 @@ Journal::Journal(SegmentPool& pool, std::uint32_t reactor, const Clock& clock)
 Journal::~Journal() = default;
 
 bool Journal::make_room(std::size_t bytes) {
-  if (active_ != nullptr && active_->bytes - active_->committed.load(std::memory_order_relaxed) >= bytes) return true;
+  const bool room = active_ != nullptr && active_->bytes - active_->committed.load(std::memory_order_relaxed) >= bytes;
+  if (room && !active_->sync_failed.load(std::memory_order_relaxed)) return true;
   std::shared_ptr<Segment> next = pool_.next(active_.get(), sequence_ + 1);
-  if (next == nullptr) return false;
+  if (next == nullptr) return room;
   active_ = std::move(next);
   return active_->bytes - kSegmentHeaderBytes >= bytes;
 }

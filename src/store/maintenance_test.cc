@@ -174,6 +174,123 @@ TEST(Retention, OldRecordsGoWhereAskedAndSumsStay) {
   EXPECT_EQ(reader.status()->all.requests, 11);
 }
 
+// --- clocks that are wrong. Half an hour is "young" below, an hour is the retention.
+
+constexpr std::int64_t kHourMs = 1000 * 3600;
+
+/// Monotonic time is what it is; the wall clock may be set.
+class SetClock final : public Clock {
+ public:
+  MonoTime mono() const override { return {mono_ms * 1'000'000}; }
+  WallTime wall() const override { return {1'760'000'000'000'000 + wall_ms * 1000}; }
+  void pass_ms(std::int64_t ms) { mono_ms += ms, wall_ms += ms; }
+  std::atomic<std::int64_t> mono_ms{1000}, wall_ms{0};
+};
+
+struct Kept {
+  explicit Kept(SetClock& c) : clock(c) {
+    options = slow_writer(&clock);
+    options.records_max_age_ms = kHourMs;
+    restart();
+  }
+  void restart() {
+    store.reset();
+    store = open_store(dir.data(), options);
+  }
+  void append(std::uint64_t n) {
+    ASSERT_TRUE(SampleRequest(n).append_to(store->journal(0)));
+    ASSERT_TRUE(store->flush());
+  }
+  bool has(std::uint64_t n) {
+    EXPECT_TRUE(store->compact());
+    return open_reader(dir.data(), &clock).request(test_id(n)).has_value();
+  }
+  SetClock& clock;
+  TempDir dir;
+  StoreOptions options;
+  std::unique_ptr<Store> store;
+};
+
+TEST(Retention, ClockThatJumpedAheadTakesNothingYoungAlsoAfterARestart) {
+  SetClock clock;
+  Kept kept(clock);
+  kept.append(1);
+  clock.wall_ms += 1000 * kHourMs;
+  EXPECT_TRUE(kept.has(1));
+  kept.restart();
+  EXPECT_TRUE(kept.has(1)) << "the restart trusts the clock no more";
+  kept.append(2);
+  kept.restart();
+  EXPECT_TRUE(kept.has(1)) << "a record with the wrong clock's time proves nothing";
+  clock.pass_ms(kHourMs / 60 * 1 / 2);
+  EXPECT_TRUE(kept.has(1)) << "half an hour caught up";
+  clock.wall_ms -= 1000 * kHourMs;
+  EXPECT_TRUE(kept.has(1));
+  clock.pass_ms(kHourMs + 1);
+  EXPECT_FALSE(kept.has(1)) << "old by the right clock";
+}
+
+TEST(Retention, CatchesUpWithALongPause) {
+  SetClock clock;
+  Kept kept(clock);
+  kept.append(1);
+  kept.store.reset();
+  clock.wall_ms += 48 * kHourMs;  // switched off for two days
+  kept.restart();
+  EXPECT_TRUE(kept.has(1));
+  clock.pass_ms(3 * 60'000);
+  EXPECT_FALSE(kept.has(1)) << "three minutes are three hours";
+}
+
+TEST(Retention, RowsOfTheFutureHoldNobodyUpAndGoWithTheirTime) {
+  SetClock clock;
+  Kept kept(clock);
+  clock.wall_ms += 50 * kHourMs;
+  kept.append(1);  // of the future
+  clock.wall_ms -= 50 * kHourMs;
+  kept.append(2);
+  clock.pass_ms(2 * kHourMs);
+  kept.append(3);
+  EXPECT_FALSE(kept.has(2)) << "old, behind one of the future";
+  EXPECT_FALSE(kept.has(1)) << "came before one that is old";
+  EXPECT_TRUE(kept.has(3));
+  clock.wall_ms += 50 * kHourMs;
+  kept.append(4);
+  clock.wall_ms -= 50 * kHourMs;
+  EXPECT_TRUE(kept.has(4)) << "nothing is known of it";
+}
+
+TEST(Retention, ManyRowsOfTheFutureAreSteppedOver) {
+  SetClock clock;
+  Kept kept(clock);
+  clock.wall_ms += 50 * kHourMs;
+  for (std::uint64_t n = 0; n < 5000; ++n) {  // more than one step's rows
+    while (!kept.store->journal(0).append(SampleRequest(n).request())) {
+      ASSERT_TRUE(kept.store->flush());
+    }
+  }
+  ASSERT_TRUE(kept.store->flush());
+  clock.wall_ms -= 50 * kHourMs;
+  kept.append(6000);
+  clock.pass_ms(2 * kHourMs);
+  EXPECT_FALSE(kept.has(6000));
+  EXPECT_EQ(open_reader(kept.dir.data(), &clock).check()->requests, 0u);
+}
+
+TEST(Retention, RowOfTheFarPastIsAsYoungAsItsElders) {
+  SetClock clock;
+  Kept kept(clock);
+  kept.append(1);
+  clock.wall_ms -= 400'000 * kHourMs;  // a board without a battery, before it has heard of the time
+  kept.append(2);
+  clock.wall_ms += 400'000 * kHourMs;
+  clock.pass_ms(kHourMs / 2);
+  EXPECT_TRUE(kept.has(2));
+  EXPECT_TRUE(kept.has(1));
+  clock.pass_ms(kHourMs);
+  EXPECT_FALSE(kept.has(2));
+}
+
 TEST(Compaction, GivesSpaceBack) {
   TempDir dir;
   SharedClock clock;

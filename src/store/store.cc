@@ -1,7 +1,6 @@
 #include "store/store.h"
 
 #include <fmt/format.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -27,19 +26,24 @@
 namespace understudy::store {
 namespace {
 
-Result<void> make_directory(const std::filesystem::path& path) {
+/// It is durable under its name, and so are those above it that were missing.
+Result<void> make_directory(Disk& disk, const std::filesystem::path& path, unsigned mode = 0700) {
   std::error_code error;
-  const auto parent = path.parent_path();
-  if (!parent.empty()) std::filesystem::create_directories(parent, error);
-  if (mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) {
-    const int code = errno;
+  const auto parent = path.has_filename() ? path.parent_path() : path.parent_path().parent_path();
+  if (!parent.empty() && !std::filesystem::exists(parent, error)) STORE_TRY(make_directory(disk, parent, 0755));
+  int code = disk.make_directory(path, mode);
+  const bool made = code == 0;
+  // Also one that exists: whoever made it may have died before this. A parent that we may not read cannot be synced by us.
+  const int synced = disk.sync_directory(parent.empty() ? "." : parent);
+  if (made && synced != EACCES) code = synced;
+  if (code != 0 && code != EEXIST) {
     return fail(ErrorKind::kIo, fmt::format("cannot create the data directory {}: {}; {}", path.string(), errno_text(code), errno_remedy(code)));
   }
   if (!std::filesystem::is_directory(path, error)) {
     return fail(ErrorKind::kIo, fmt::format("{} is not a directory; choose another one with --data", path.string()));
   }
   if (access(path.c_str(), R_OK | W_OK | X_OK) != 0) {
-    const int code = errno;
+    code = errno;
     return fail(ErrorKind::kIo, fmt::format("cannot use the data directory {}: {}; {}", path.string(), errno_text(code), errno_remedy(code)));
   }
   return {};
@@ -56,14 +60,13 @@ Result<StoreOptions> checked(StoreOptions o) {
   o.spare_segments = std::max(o.spare_segments, 1u);
   o.batch_interval_ms = std::max<std::int64_t>(o.batch_interval_ms, 1);
   if (o.clock == nullptr) o.clock = &system_clock();
+  if (o.disk == nullptr) o.disk = &system_disk();
   return o;
 }
 
-Result<void> configure(Database& db, Durability durability) {
-  STORE_TRY(db.exec("PRAGMA journal_mode = WAL"));
-  // With "process" a commit may be lost with the machine, never with the process; the journal promises no more. With "group"
-  // the journal's promise is kept by SQLite once a segment is reused, so each commit is synced (five a second at most).
-  STORE_TRY(db.exec(durability == Durability::kGroup ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL"));
+/// Each commit is synced, also where "process" will ask for less: what is recovered may have been promised by "group".
+Result<void> configure(Database& db) {
+  STORE_TRY(db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL"));
   return db.exec("PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -16384; PRAGMA journal_size_limit = 67108864");
 }
 
@@ -87,6 +90,7 @@ struct Store::Impl {
   Result<void> recover();
   Result<void> start();
   void keep();
+  void look_for_alarms();
   void close();
   Result<DeleteReport> erase(const std::function<Result<Removed>()>& remove);
 
@@ -108,6 +112,11 @@ struct Store::Impl {
   std::atomic<std::uint64_t> allocation_failures{0};
   mutable std::mutex error_mutex;
   std::string allocation_error;
+  struct Told {
+    std::uint64_t count = 0;
+    std::int64_t at_ns = 0;
+  };
+  std::map<std::string, Told> told;  ///< by alarm: the keeper's
 };
 
 /// Brings into SQLite what an earlier run left in its journal, then removes those files.
@@ -127,11 +136,8 @@ Result<void> Store::Impl::recover() {
     recovery.notes.push_back(fmt::format("{} requests were cut off; what their calls cost is counted, their ends are not known", cut_off));
   }
   reached = std::move(tail.reactors);
-  for (const auto& file : tail.damaged) {
-    std::error_code error;
-    std::filesystem::rename(file, file.string() + ".damaged", error);
-  }
-  for (const auto& file : tail.files) unlink(file.c_str());
+  for (const auto& file : tail.damaged) options.disk->rename(file, file.string() + ".damaged");
+  for (const auto& file : tail.files) options.disk->remove(file);
   return {};
 }
 
@@ -143,6 +149,10 @@ Result<void> Store::Impl::start() {
   config.max_bytes = options.journal_max_bytes;
   config.limits = FieldLimits::of(options.max_record_bytes, options.keep_bodies);
   config.sync = options.durability == Durability::kGroup;
+  config.disk = options.disk;
+  // With "process" a commit may be lost with the machine, never with the process; the journal promises no more. With "group"
+  // the journal's promise is kept by SQLite once a segment is reused, so each commit is synced (five a second at most).
+  if (!config.sync) STORE_TRY(db.exec("PRAGMA synchronous = NORMAL"));
   std::vector<SegmentPool*> all;
   for (std::uint32_t reactor = 0; reactor < options.reactors; ++reactor) {
     const TailReport::Reactor at = reached[reactor];
@@ -158,7 +168,7 @@ Result<void> Store::Impl::start() {
   writing.sync = config.sync;
   writing.journal_directory = config.directory;
   writer = std::make_unique<Writer>(db, *importer, all, writer_signal, *options.clock, std::move(writing));
-  if (config.sync) sync = std::make_unique<SyncThread>(all, sync_signal);
+  if (config.sync) sync = std::make_unique<SyncThread>(all, sync_signal, writer_signal);
   keeper = std::thread([this] { keep(); });
   return {};
 }
@@ -176,15 +186,36 @@ void Store::Impl::keep() {
       if (!error.empty() && error != allocation_error) log::error("store: {}", error);
       allocation_error = error;
     }
+    look_for_alarms();
     // Rotations and released segments wake it; a full disk is looked at again by itself.
     keeper_signal.wait_ms(error.empty() ? 1000 : 100);
   }
+}
+
+/// A counter that should stay 0 has grown: told at once, then every ten minutes as long as it goes on growing.
+void Store::Impl::look_for_alarms() {
+  constexpr std::int64_t kEveryNs = std::int64_t{600} * 1'000'000'000;
+  const auto look = [&](const char* name, std::uint64_t count, const char* what) {
+    const std::int64_t now = options.clock->mono().ns;
+    Told& last = told[name];
+    if (count <= last.count || (last.count > 0 && now - last.at_ns < kEveryNs)) return;
+    std::string message = fmt::format("{} {}", count, what);
+    log::error("ALARM {}: {}", name, message);
+    writer->alarm(name, std::move(message));
+    last = {count, now};
+  };
+  std::uint64_t dropped = 0;
+  for (const auto& journal : journals) dropped += journal->records_dropped();
+  look("records_dropped", dropped, "events were lost since the start: the journal is full, because the disk is, or SQLite does not keep up");
+  look("sync_failed", sync == nullptr ? 0 : sync->failures(),
+       "syncs of the journal failed since the start: answers went out that a loss of power may take; look at the disk");
 }
 
 void Store::Impl::close() {
   stopping.store(true);
   keeper_signal.notify();
   if (keeper.joinable()) keeper.join();
+  if (writer != nullptr) look_for_alarms();
   sync.reset();
   if (writer == nullptr) return;
   const bool all_stored = writer->stop();
@@ -209,12 +240,12 @@ Result<DeleteReport> Store::Impl::erase(const std::function<Result<Removed>()>& 
 
 Result<std::unique_ptr<Store>> Store::open(const std::filesystem::path& path, StoreOptions options) {
   STORE_TRY_ASSIGN(const StoreOptions o, checked(options));
-  STORE_TRY(make_directory(path));
+  STORE_TRY(make_directory(*o.disk, path));
   STORE_TRY_ASSIGN(DirectoryLock lock, DirectoryLock::acquire(path));
-  STORE_TRY(make_directory(journal_directory(path)));
-  STORE_TRY_ASSIGN(Database db, Database::open(database_path(path), Database::Mode::kReadWriteCreate));
+  STORE_TRY(make_directory(*o.disk, journal_directory(path)));
+  STORE_TRY_ASSIGN(Database db, Database::open(database_path(path), Database::Mode::kReadWriteCreate, o.disk->sqlite_vfs()));
   STORE_TRY(check_version(db));
-  STORE_TRY(configure(db, o.durability));
+  STORE_TRY(configure(db));
   STORE_TRY(migrate(db));
   auto impl = std::make_unique<Impl>(path, o, std::move(lock), std::move(db));
   STORE_TRY_ASSIGN(impl->importer, Importer::create(impl->db));
@@ -271,8 +302,9 @@ Result<CompactReport> Store::compact() {
   const auto done = impl_->writer->with_everything_stored([&]() -> Result<void> {
     report.bytes_before = database_bytes(database_path(impl_->path));
     constexpr std::uint64_t kChunk = 4096;
+    STORE_TRY_ASSIGN(const WallTime by, impl_->writer->retention_now());
     for (;;) {
-      STORE_TRY_ASSIGN(const Removed removed, apply_retention(impl_->db, impl_->retention(), impl_->options.clock->wall(), kChunk));
+      STORE_TRY_ASSIGN(const Removed removed, apply_retention(impl_->db, impl_->retention(), by, kChunk));
       report.body_blocks_removed += removed.body_blocks;
       report.requests_removed += removed.requests;
       if (removed.body_blocks < kChunk && removed.requests < kChunk && removed.promise_rows < kChunk && removed.lessons < kChunk) break;

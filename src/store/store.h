@@ -19,6 +19,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "store/disk.h"
 #include "store/journal.h"
 
 namespace understudy::store {
@@ -46,6 +47,7 @@ struct StoreOptions {
   std::size_t max_record_bytes = std::size_t{1} << 20;   ///< of one event; at most half a segment
   std::int64_t batch_interval_ms = 200;                  ///< events reach SQLite about this late
   const Clock* clock = nullptr;                          ///< nullptr: system_clock()
+  Disk* disk = nullptr;                                  ///< nullptr: system_disk()
 };
 
 /// What open() found and did. `notes` are sentences for the log.
@@ -67,7 +69,7 @@ struct StoreStats {
   std::uint64_t backlog_bytes = 0;         ///< in the journals, not yet in SQLite
   std::uint64_t batches = 0;
   std::uint64_t write_failures = 0;        ///< batches that SQLite refused; they are tried again
-  std::uint64_t sync_failures = 0;
+  std::uint64_t sync_failures = 0;         ///< "group": a sync that failed; answers went out that a loss of power may take. Alarm
   std::uint64_t allocation_failures = 0;   ///< segments that could not be made (disk full)
   std::string last_error;                  ///< of the latest failure, with the remedy; "" where none, or all is well again
 };

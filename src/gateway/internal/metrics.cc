@@ -232,6 +232,7 @@ std::string metrics_text(const Shared& shared) {
     out.counter("records_dropped_total", "Events lost because the journal was full. Should be 0.", stats.records_dropped);
     out.gauge("journal_backlog_bytes", "In the journal, not yet in SQLite.", stats.backlog_bytes);
     out.counter("store_write_failures_total", "Batches that SQLite refused; they are tried again.", stats.write_failures);
+    out.counter("store_sync_failures_total", "Syncs of the journal that failed (durability = group). Should be 0.", stats.sync_failures);
   }
   return out.take();
 }

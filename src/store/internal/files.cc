@@ -31,13 +31,6 @@ std::string errno_remedy(int error) {
   }
 }
 
-void sync_directory(const std::filesystem::path& directory) {
-  const int fd = open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return;
-  fsync(fd);
-  close(fd);
-}
-
 Result<std::string> read_file(const std::filesystem::path& path, std::size_t offset, std::size_t limit) {
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) {

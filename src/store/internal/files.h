@@ -17,8 +17,6 @@ std::string errno_text(int error);
 /// What a person can do about it: "free some space...", "give the user ... permission".
 std::string errno_remedy(int error);
 
-void sync_directory(const std::filesystem::path& directory);
-
 /// A file's bytes from `offset` on, at most `limit`. A missing file is kNotFound.
 Result<std::string> read_file(const std::filesystem::path& path, std::size_t offset = 0, std::size_t limit = SIZE_MAX);
 

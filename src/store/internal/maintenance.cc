@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/log.h"
 #include "store/internal/schema.h"
 #include "store/internal/try.h"
 
@@ -32,98 +33,94 @@ Result<void> set_meta(Database& db, const char* key, std::string_view value_sql)
   return db.exec(fmt::format("INSERT OR REPLACE INTO meta VALUES('{}', {})", key, value_sql).c_str());
 }
 
-/// The highest block to remove, 0 for none: by age, then by bytes.
-Result<std::int64_t> last_block_to_remove(Database& db, const Retention& retention, WallTime now, std::uint64_t limit,
-                                          std::int64_t& bytes) {
+/// Which rows of a table (in order of arrival) are older than `cutoff_us`: the highest id to remove, 0 for none; at most `limit` rows.
+/// A row's time is only what the clock said. One that lies after `now` says nothing: it goes when one that came after it is old.
+/// One that lies before its elders' is as young as they are.
+Result<std::int64_t> last_old_row(Database& db, std::string_view table, std::string_view time, std::int64_t cutoff_us, WallTime now,
+                                  std::uint64_t limit) {
+  STORE_TRY_ASSIGN(Statement rows, db.prepare(fmt::format("SELECT id, {0} FROM {1} WHERE {0} <= ?1 ORDER BY id LIMIT ?2", time, table)));
+  rows.bind(1, now.us).bind(2, static_cast<std::int64_t>(limit));
+  std::int64_t last = 0;
+  std::int64_t latest_us = 0;
+  for (;;) {
+    STORE_TRY_ASSIGN(const bool row, rows.step());
+    if (!row) break;
+    latest_us = std::max(latest_us, rows.integer(1));
+    if (latest_us >= cutoff_us) break;
+    last = rows.integer(0);
+  }
+  rows.reset();
+  if (last == 0) return last;
+  // With the rows of the future among them it may be more than the limit.
+  STORE_TRY_ASSIGN(const auto most, db.integer(fmt::format("SELECT id FROM {} ORDER BY id LIMIT 1 OFFSET {}", table, limit - 1)));
+  return std::min(last, most.value_or(last));
+}
+
+/// The highest block to remove so that at most `bytes_wanted` stay, 0 for none.
+Result<std::int64_t> last_block_too_much(Database& db, std::int64_t bytes_wanted, std::uint64_t limit) {
   STORE_TRY_ASSIGN(const auto total, db.integer("SELECT value FROM meta WHERE key = 'bodies_bytes'"));
   std::int64_t kept = total.value_or(0);
-  const std::int64_t cutoff_us = retention.bodies_max_age_ms ? now.us - *retention.bodies_max_age_ms * 1000 : 0;
-  STORE_TRY_ASSIGN(Statement blocks, db.prepare("SELECT id, time_us, length(data) FROM body_blocks ORDER BY id LIMIT ?"));
+  STORE_TRY_ASSIGN(Statement blocks, db.prepare("SELECT id, length(data) FROM body_blocks ORDER BY id LIMIT ?"));
   blocks.bind(1, static_cast<std::int64_t>(limit));
   std::int64_t last = 0;
-  for (;;) {
+  while (kept > bytes_wanted) {
     STORE_TRY_ASSIGN(const bool row, blocks.step());
     if (!row) break;
-    const bool old = retention.bodies_max_age_ms && blocks.integer(1) < cutoff_us;
-    const bool much = retention.bodies_max_bytes && kept > *retention.bodies_max_bytes;
-    if (!old && !much) break;
     last = blocks.integer(0);
-    kept -= blocks.integer(2);
-    bytes += blocks.integer(2);
+    kept -= blocks.integer(1);
   }
   blocks.reset();
   return last;
 }
 
 Result<void> remove_blocks(Database& db, const Retention& retention, WallTime now, std::uint64_t limit, Removed& removed) {
-  std::int64_t bytes = 0;
-  STORE_TRY_ASSIGN(const std::int64_t last, last_block_to_remove(db, retention, now, limit, bytes));
+  std::int64_t last = 0;
+  if (retention.bodies_max_age_ms) {
+    STORE_TRY_ASSIGN(last, last_old_row(db, "body_blocks", "time_us", now.us - *retention.bodies_max_age_ms * 1000, now, limit));
+  }
+  if (retention.bodies_max_bytes) {
+    STORE_TRY_ASSIGN(const std::int64_t too_much, last_block_too_much(db, *retention.bodies_max_bytes, limit));
+    last = std::max(last, too_much);
+  }
   if (last == 0) return {};
   STORE_TRY_ASSIGN(Transaction transaction, Transaction::begin(db));
   // A number is never used again: rows may still point to it.
   STORE_TRY(set_meta(db, "last_block", "(SELECT max(id) FROM body_blocks)"));
-  STORE_TRY_ASSIGN(const std::int64_t n, run_with(db, "DELETE FROM body_blocks WHERE id <= ?", {last}));
   STORE_TRY_ASSIGN([[maybe_unused]] const std::int64_t counted,
-                   run_with(db, "UPDATE meta SET value = value - ? WHERE key = 'bodies_bytes'", {bytes}));
+                   run_with(db, "UPDATE meta SET value = value - (SELECT coalesce(sum(length(data)), 0) FROM body_blocks WHERE id <= ?) "
+                                "WHERE key = 'bodies_bytes'", {last}));
+  STORE_TRY_ASSIGN(const std::int64_t n, run_with(db, "DELETE FROM body_blocks WHERE id <= ?", {last}));
   STORE_TRY(transaction.commit());
   removed.body_blocks += static_cast<std::uint64_t>(n);
   return {};
 }
 
-Result<void> remove_old_requests(Database& db, std::int64_t cutoff_us, std::uint64_t limit, Removed& removed) {
-  STORE_TRY_ASSIGN(Statement requests, db.prepare("SELECT id, time_us, request_id FROM requests ORDER BY id LIMIT ?"));
-  requests.bind(1, static_cast<std::int64_t>(limit));
-  std::int64_t last = 0;
-  std::vector<std::string> ids;
-  for (;;) {
-    STORE_TRY_ASSIGN(const bool row, requests.step());
-    if (!row || requests.integer(1) >= cutoff_us) break;
-    last = requests.integer(0);
-    ids.push_back(requests.text(2));
-  }
-  requests.reset();
+Result<void> remove_old_requests(Database& db, std::int64_t cutoff_us, WallTime now, std::uint64_t limit, Removed& removed) {
+  STORE_TRY_ASSIGN(const std::int64_t last, last_old_row(db, "requests", "time_us", cutoff_us, now, limit));
   if (last == 0) return {};
   STORE_TRY_ASSIGN(Transaction transaction, Transaction::begin(db));
+  for (const char* table : {"labels", "feedback", "promise_rows", "lessons"}) {
+    STORE_TRY_ASSIGN([[maybe_unused]] const std::int64_t other,
+                     run_with(db, fmt::format("DELETE FROM {} WHERE request_id IN (SELECT request_id FROM requests WHERE id <= ?)", table), {last}));
+  }
   STORE_TRY_ASSIGN(const std::int64_t n, run_with(db, "DELETE FROM requests WHERE id <= ?", {last}));
   STORE_TRY_ASSIGN([[maybe_unused]] const std::int64_t attempts,
                    run_with(db, "DELETE FROM attempts WHERE id < ?", {(last + 1) * kAttemptsPerRequest}));
-  for (const std::string& id : ids) {
-    for (const char* sql : {"DELETE FROM labels WHERE request_id = ?", "DELETE FROM feedback WHERE request_id = ?",
-                            "DELETE FROM promise_rows WHERE request_id = ?", "DELETE FROM lessons WHERE request_id = ?"}) {
-      STORE_TRY_ASSIGN([[maybe_unused]] const std::int64_t other, run_with(db, sql, id));
-    }
-  }
   STORE_TRY(transaction.commit());
   removed.requests += static_cast<std::uint64_t>(n);
   return {};
 }
 
-Result<void> remove_old_promise_rows(Database& db, std::int64_t cutoff_us, std::uint64_t limit, Removed& removed) {
-  STORE_TRY_ASSIGN(Statement rows, db.prepare("SELECT id, time_us FROM promise_rows ORDER BY id LIMIT ?"));
-  rows.bind(1, static_cast<std::int64_t>(limit));
-  std::int64_t last = 0;
-  for (;;) {
-    STORE_TRY_ASSIGN(const bool row, rows.step());
-    if (!row || rows.integer(1) >= cutoff_us) break;
-    last = rows.integer(0);
-  }
-  rows.reset();
+Result<void> remove_old_promise_rows(Database& db, std::int64_t cutoff_us, WallTime now, std::uint64_t limit, Removed& removed) {
+  STORE_TRY_ASSIGN(const std::int64_t last, last_old_row(db, "promise_rows", "time_us", cutoff_us, now, limit));
   if (last == 0) return {};
   STORE_TRY_ASSIGN(const std::int64_t n, run_with(db, "DELETE FROM promise_rows WHERE id <= ?", {last}));
   removed.promise_rows += static_cast<std::uint64_t>(n);
   return {};
 }
 
-Result<void> remove_old_lessons(Database& db, std::int64_t cutoff_us, std::uint64_t limit, Removed& removed) {
-  STORE_TRY_ASSIGN(Statement rows, db.prepare("SELECT id, created_us FROM lessons ORDER BY id LIMIT ?"));
-  rows.bind(1, static_cast<std::int64_t>(limit));
-  std::int64_t last = 0;
-  for (;;) {
-    STORE_TRY_ASSIGN(const bool row, rows.step());
-    if (!row || rows.integer(1) >= cutoff_us) break;
-    last = rows.integer(0);
-  }
-  rows.reset();
+Result<void> remove_old_lessons(Database& db, std::int64_t cutoff_us, WallTime now, std::uint64_t limit, Removed& removed) {
+  STORE_TRY_ASSIGN(const std::int64_t last, last_old_row(db, "lessons", "created_us", cutoff_us, now, limit));
   if (last == 0) return {};
   STORE_TRY_ASSIGN(Transaction transaction, Transaction::begin(db));
   STORE_TRY_ASSIGN([[maybe_unused]] const std::int64_t uses,
@@ -234,16 +231,45 @@ Result<Removed> remove_all(Database& db, const std::vector<Doomed>& doomed, cons
   return removed;
 }
 
+constexpr std::int64_t kCatchUp = 60;
+constexpr std::int64_t kSaveEveryUs = 60'000'000;
+
 }  // namespace
+
+Result<WallTime> RetentionClock::now(Database& db, const Clock& clock) {
+  const WallTime wall = clock.wall();
+  const MonoTime mono = clock.mono();
+  if (!last_) {
+    // A store of a version that did not write it down: its newest record is all there is to go by.
+    STORE_TRY_ASSIGN(const auto known, db.integer("SELECT coalesce((SELECT value FROM meta WHERE key = 'retention_us'), "
+                                                  "(SELECT time_us FROM requests ORDER BY id DESC LIMIT 1))"));
+    at_ = saved_ = WallTime{known.value_or(wall.us)};
+  } else {
+    at_.us += std::min((mono.ns - last_->ns) / 1000, std::int64_t{1} << 50) * kCatchUp;
+  }
+  last_ = mono;
+  at_.us = std::min(at_.us, wall.us);
+  if (wall.us - at_.us > kTellAfterUs && !behind_) {
+    log::warn("store: the clock is {} hours ahead of what retention goes by (a long pause, or a wrong clock); it catches up an hour a minute, "
+              "and removes nothing that is young by its own time", (wall.us - at_.us) / 3'600'000'000);
+  }
+  behind_ = wall.us - at_.us > kTellAfterUs;
+  if (std::abs(at_.us - saved_.us) >= kSaveEveryUs || !stored_) {
+    STORE_TRY(set_meta(db, "retention_us", std::to_string(at_.us)));
+    saved_ = at_;
+    stored_ = true;
+  }
+  return at_;
+}
 
 Result<Removed> apply_retention(Database& db, const Retention& retention, WallTime now, std::uint64_t limit) {
   Removed removed;
   if (retention.bodies_max_age_ms || retention.bodies_max_bytes) STORE_TRY(remove_blocks(db, retention, now, limit, removed));
-  if (retention.records_max_age_ms) STORE_TRY(remove_old_requests(db, now.us - *retention.records_max_age_ms * 1000, limit, removed));
+  if (retention.records_max_age_ms) STORE_TRY(remove_old_requests(db, now.us - *retention.records_max_age_ms * 1000, now, limit, removed));
   if (retention.promise_rows_max_age_ms) {
-    STORE_TRY(remove_old_promise_rows(db, now.us - *retention.promise_rows_max_age_ms * 1000, limit, removed));
+    STORE_TRY(remove_old_promise_rows(db, now.us - *retention.promise_rows_max_age_ms * 1000, now, limit, removed));
   }
-  if (retention.lessons_max_age_ms) STORE_TRY(remove_old_lessons(db, now.us - *retention.lessons_max_age_ms * 1000, limit, removed));
+  if (retention.lessons_max_age_ms) STORE_TRY(remove_old_lessons(db, now.us - *retention.lessons_max_age_ms * 1000, now, limit, removed));
   return removed;
 }
 

@@ -29,6 +29,22 @@ struct Removed {
   std::uint64_t lessons = 0;       ///< the same
 };
 
+/// The time that retention goes by: the wall clock, but after a jump ahead it follows slowly, an hour for each minute that the
+/// store runs, and goes on from there after a restart. A machine that was off or asleep is caught up with soon; a clock that is years
+/// wrong leaves half a day to correct it before a text of the usual thirty days goes. A step back is believed at once: less is removed.
+/// A record's own time confirms nothing: the same clock wrote it.
+class RetentionClock {
+ public:
+  /// Writes to `db`, at most once a minute, how far it is. The writer's thread.
+  Result<WallTime> now(Database& db, const Clock& clock);
+
+ private:
+  static constexpr std::int64_t kTellAfterUs = std::int64_t{24} * 3'600'000'000;
+  std::optional<MonoTime> last_;
+  WallTime at_, saved_;
+  bool stored_ = false, behind_ = false;
+};
+
 /// Removes what is too old or too much, the oldest first, at most `limit` of each kind: short transactions.
 Result<Removed> apply_retention(Database& db, const Retention& retention, WallTime now, std::uint64_t limit);
 

@@ -1,6 +1,5 @@
 #include "store/internal/segment.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -19,21 +18,6 @@ namespace understudy::store {
 namespace {
 
 constexpr std::size_t kSurplus = 4;
-
-/// Reserves the file's blocks, so that a full disk is an error here and never a SIGBUS under a reactor's write.
-int allocate(int fd, std::size_t bytes) {
-  if (fallocate(fd, 0, 0, static_cast<off_t>(bytes)) == 0) return 0;
-  if (errno != EOPNOTSUPP && errno != ENOSYS) return errno;
-  static constexpr std::size_t kChunk = 64 * 1024;
-  const std::string zeroes(kChunk, '\0');
-  for (std::size_t at = 0; at < bytes;) {
-    const ssize_t n = pwrite(fd, zeroes.data(), std::min(kChunk, bytes - at), static_cast<off_t>(at));
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return n < 0 ? errno : ENOSPC;
-    at += static_cast<std::size_t>(n);
-  }
-  return 0;
-}
 
 /// Makes every page present and writable now: a page fault costs the reactor about a microsecond.
 int populate(char* base, std::size_t bytes) {
@@ -131,14 +115,14 @@ Result<void> SegmentPool::refill() {
       }
       if (wanted) number = next_number_++;
     }
-    if (!wanted) {  // more than we need after a burst
-      unlink(used->path.c_str());
+    if (!wanted || (used != nullptr && used->sync_failed.load(std::memory_order_relaxed))) {  // more than we need after a burst, or not to be trusted
+      remove(*used);
       continue;
     }
     std::shared_ptr<Segment> fresh = used;
     if (used != nullptr) {
       if (auto done = recycle(*used, number); !done) {
-        unlink(used->path.c_str());
+        remove(*used);
         return done;
       }
     } else {
@@ -146,7 +130,10 @@ Result<void> SegmentPool::refill() {
       if (!created) return fail(std::move(created.error()));
       fresh = std::move(*created);
     }
-    if (config_.sync) sync_directory(config_.directory);
+    if (const int error = config_.sync ? config_.disk->sync_directory(config_.directory) : 0; error != 0) {
+      remove(*fresh);  // after a loss of power it might not be found under its name
+      return fail(ErrorKind::kIo, fmt::format("cannot sync {}: {}; {}", config_.directory.string(), errno_text(error), errno_remedy(error)));
+    }
     const std::lock_guard lock(mutex_);
     spares_.push_back(std::move(fresh));
   }
@@ -154,9 +141,9 @@ Result<void> SegmentPool::refill() {
 
 void SegmentPool::remove_files() {
   const std::lock_guard lock(mutex_);
-  for (const auto& segment : spares_) unlink(segment->path.c_str());
-  for (const auto& segment : live_) unlink(segment->path.c_str());
-  for (const auto& segment : released_) unlink(segment->path.c_str());
+  for (const auto& segment : spares_) remove(*segment);
+  for (const auto& segment : live_) remove(*segment);
+  for (const auto& segment : released_) remove(*segment);
 }
 
 void SegmentPool::write_header(Segment& segment, std::uint64_t first_sequence) const {
@@ -176,13 +163,13 @@ Result<std::shared_ptr<Segment>> SegmentPool::create(std::uint64_t number) {
   segment->path = config_.directory / segment_file_name(reactor_, number);
   segment->number = number;
   const auto failed = [&](int error, const char* what) {
-    if (segment->fd >= 0) unlink(segment->path.c_str());
+    if (segment->fd >= 0) remove(*segment);
     return fail(ErrorKind::kIo, fmt::format("cannot {} a journal segment of {} bytes in {}: {}; {}", what, config_.segment_bytes,
                                             config_.directory.string(), errno_text(error), errno_remedy(error)));
   };
-  segment->fd = open(segment->path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (segment->fd < 0) return failed(errno, "create");
-  if (const int error = allocate(segment->fd, config_.segment_bytes); error != 0) return failed(error, "allocate");
+  segment->fd = config_.disk->create(segment->path);
+  if (segment->fd < 0) return failed(-segment->fd, "create");
+  if (const int error = config_.disk->allocate(segment->fd, config_.segment_bytes); error != 0) return failed(error, "allocate");
   void* base = mmap(nullptr, config_.segment_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, segment->fd, 0);
   if (base == MAP_FAILED) return failed(errno, "map");
   segment->base = static_cast<char*>(base);
@@ -204,8 +191,7 @@ Result<void> SegmentPool::recycle(Segment& segment, std::uint64_t number) {
                                             errno_remedy(error)));
   }
   const std::filesystem::path path = config_.directory / segment_file_name(reactor_, number);
-  if (rename(segment.path.c_str(), path.c_str()) != 0) {
-    const int error = errno;
+  if (const int error = config_.disk->rename(segment.path, path); error != 0) {
     return fail(ErrorKind::kIo, fmt::format("cannot rename journal segment {} to {}: {}; {}", segment.path.string(), path.string(),
                                             errno_text(error), errno_remedy(error)));
   }
@@ -215,6 +201,13 @@ Result<void> SegmentPool::recycle(Segment& segment, std::uint64_t number) {
   segment.committed.store(kSegmentHeaderBytes, std::memory_order_release);
   write_header(segment, 0);
   return {};
+}
+
+std::vector<SegmentPool::SyncPoint> SegmentPool::sync_points() const {
+  std::vector<SyncPoint> points;
+  const std::lock_guard lock(mutex_);
+  for (const auto& s : live_) points.push_back({s, s->number, s->first_sequence, s->committed.load(std::memory_order_acquire)});
+  return points;
 }
 
 void SegmentPool::wait_durable(Waiter waiter) {

@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "store/disk.h"
 #include "store/internal/frame.h"
 #include "store/internal/signal.h"
 
@@ -36,6 +37,7 @@ struct Segment {
   std::uint64_t first_sequence = 0;
   std::atomic<std::size_t> committed{kSegmentHeaderBytes};  ///< all before it is written; set by the reactor
   std::atomic<bool> sealed{false};                          ///< the reactor has gone on to the next one
+  std::atomic<bool> sync_failed{false};                     ///< a later sync would prove nothing: the reactor leaves it, nobody uses it again
 };
 
 struct SegmentConfig {
@@ -45,6 +47,7 @@ struct SegmentConfig {
   std::size_t max_bytes = 0;  ///< of all of a reactor's segments
   FieldLimits limits;
   bool sync = false;          ///< make names durable too
+  Disk* disk = nullptr;
 };
 
 /// "r003-00000000000000000042.journal"
@@ -89,6 +92,15 @@ class SegmentPool {
     std::function<void(bool)> done;
   };
   bool group() const { return config_.sync; }
+  /// A live segment as it is at one moment: once it is not live any more, all of this may belong to its next life.
+  struct SyncPoint {
+    std::shared_ptr<Segment> segment;
+    std::uint64_t number = 0;
+    std::uint64_t first_sequence = 0;
+    std::size_t committed = 0;
+  };
+  /// Of all live segments, oldest first.
+  std::vector<SyncPoint> sync_points() const;
   void wait_durable(Waiter waiter);
   std::vector<Waiter> take_waiters();
 
@@ -96,6 +108,7 @@ class SegmentPool {
   Result<std::shared_ptr<Segment>> create(std::uint64_t number);
   Result<void> recycle(Segment& segment, std::uint64_t number);
   void write_header(Segment& segment, std::uint64_t first_sequence) const;
+  void remove(const Segment& segment) const { config_.disk->remove(segment.path); }
 
   const SegmentConfig config_;
   const std::uint32_t reactor_;

@@ -29,7 +29,7 @@ Error sqlite_error(sqlite3* db, int code, std::string_view doing) {
   }
 }
 
-Result<Database> Database::open(const std::filesystem::path& path, Mode mode) {
+Result<Database> Database::open(const std::filesystem::path& path, Mode mode, const char* vfs) {
   // Statistics of memory would take a process-wide lock at every allocation. Refused, harmlessly, where SQLite already runs.
   [[maybe_unused]] static const int configured = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
   Database database;
@@ -58,7 +58,7 @@ Result<Database> Database::open(const std::filesystem::path& path, Mode mode) {
     }
   }
   sqlite3* raw = nullptr;
-  const int code = sqlite3_open_v2(name.c_str(), &raw, flags, nullptr);
+  const int code = sqlite3_open_v2(name.c_str(), &raw, flags, vfs);
   database.db_.reset(raw);
   if (code != SQLITE_OK) return fail(sqlite_error(raw, code, fmt::format("open {}", path.string())));
   sqlite3_busy_timeout(raw, 5000);

@@ -22,7 +22,8 @@ class Database {
   enum class Mode { kReadWriteCreate, kReadOnly, kImmutable, kMemory };
 
   /// Errors name the path and the remedy; see sqlite_error().
-  static Result<Database> open(const std::filesystem::path& path, Mode mode);
+  /// `vfs`: how SQLite reaches its files (Disk::sqlite_vfs); nullptr: its default.
+  static Result<Database> open(const std::filesystem::path& path, Mode mode, const char* vfs = nullptr);
 
   Result<void> exec(const char* sql);
   Result<Statement> prepare(std::string_view sql) const;

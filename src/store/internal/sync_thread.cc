@@ -1,10 +1,12 @@
 #include "store/internal/sync_thread.h"
 
-#include <unistd.h>
+#include "base/log.h"
+#include "store/internal/files.h"
 
 namespace understudy::store {
 
-SyncThread::SyncThread(std::vector<SegmentPool*> pools, Signal& signal) : pools_(std::move(pools)), signal_(signal), synced_(pools_.size()) {
+SyncThread::SyncThread(std::vector<SegmentPool*> pools, Signal& signal, Signal& writer)
+    : pools_(std::move(pools)), signal_(signal), writer_(writer), synced_(pools_.size()) {
   thread_ = std::thread([this] { run(); });
 }
 
@@ -24,31 +26,38 @@ void SyncThread::run() {
       // Their events were appended before they began to wait, so what sync() sees holds all of them.
       auto waiters = pools_[i]->take_waiters();
       if (waiters.empty()) continue;
-      const bool ok = sync(i);
-      if (!ok) failures_.fetch_add(1, std::memory_order_relaxed);
-      for (auto& waiter : waiters) waiter.done(ok);
+      const std::optional<std::uint64_t> failed_from = sync(i);
+      for (auto& waiter : waiters) waiter.done(!failed_from || waiter.sequence < *failed_from);
     }
   }
 }
 
 /// A segment that is not live any more is in SQLite, which is durable before segments are released.
-bool SyncThread::sync(std::size_t pool) {
-  bool ok = true;
+std::optional<std::uint64_t> SyncThread::sync(std::size_t pool) {
+  std::optional<std::uint64_t> failed_from;
   std::map<std::uint64_t, std::size_t> synced;
-  for (const auto& segment : pools_[pool]->live()) {
-    const std::size_t committed = segment->committed.load(std::memory_order_acquire);
-    const auto known = synced_[pool].find(segment->number);
-    std::size_t& on_disk = synced[segment->number];
-    if (known != synced_[pool].end()) on_disk = known->second;
-    if (on_disk >= committed) continue;
-    if (fdatasync(segment->fd) == 0) {
-      on_disk = committed;
-    } else {
-      ok = false;
+  for (const SegmentPool::SyncPoint& point : pools_[pool]->sync_points()) {
+    Segment& segment = *point.segment;
+    if (!segment.sync_failed.load(std::memory_order_relaxed)) {
+      const auto known = synced_[pool].find(point.number);
+      std::size_t& on_disk = synced[point.number];
+      if (known != synced_[pool].end()) on_disk = known->second;
+      if (on_disk >= point.committed) continue;
+      const int error = pools_[pool]->config().disk->sync(segment.fd);
+      if (error == 0) {
+        on_disk = point.committed;
+        continue;
+      }
+      segment.sync_failed.store(true, std::memory_order_relaxed);
+      failures_.fetch_add(1, std::memory_order_relaxed);
+      log::error("store: cannot sync a journal segment in {}: {}; {}; its events go to SQLite, and until then a loss of power may take them",
+                 pools_[pool]->config().directory.string(), errno_text(error), errno_remedy(error));
+      writer_.notify();
     }
+    if (!failed_from) failed_from = point.first_sequence;
   }
   synced_[pool] = std::move(synced);
-  return ok;
+  return failed_from;
 }
 
 }  // namespace understudy::store

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "store/internal/files.h"
 #include "store/internal/frame.h"
 #include "store/internal/try.h"
@@ -49,6 +51,11 @@ Result<void> TailReader::read(const SegmentFile& file) {
     return {};
   }
   if (!bytes) return fail(std::move(bytes.error()));
+  if (bytes->find_first_not_of('\0') >= std::min(bytes->size(), kSegmentHeaderBytes)) {
+    // Being made or overwritten when its writer died, or the power went: nobody was promised anything in it.
+    report_.moved = true;
+    return {};
+  }
   const auto header = read_segment_header(*bytes);
   if (!header) {
     if (header.error().kind == ErrorKind::kUnsupported) {

@@ -50,6 +50,7 @@ bool Writer::stop() {
 }
 
 void Writer::run() {
+  (void)retention_now();  // from here on it counts how long we have been running
   for (;;) {
     bool stopping = false;
     {
@@ -72,7 +73,8 @@ void Writer::run() {
     // A full batch: more is waiting.
     if (*stored < kMaxRecords / 2) signal_.wait_ms(config_.batch_interval_ms);
   }
-  const auto done = store_up_to_now();
+  auto done = store_up_to_now();
+  if (done) done = store_alarms();
   if (!done) failed(done.error());
   const std::lock_guard lock(mutex_);
   all_stored_ = done.has_value();
@@ -182,7 +184,32 @@ bool Writer::run_tasks() {
   return !tasks.empty();
 }
 
+void Writer::alarm(std::string name, std::string message) {
+  {
+    const std::lock_guard lock(mutex_);
+    alarms_.push_back({clock_.wall().us, std::move(name), std::move(message)});
+  }
+  signal_.notify();
+}
+
+Result<void> Writer::store_alarms() {
+  std::vector<Alarm> alarms;
+  {
+    const std::lock_guard lock(mutex_);
+    alarms = alarms_;
+  }
+  for (const Alarm& alarm : alarms) {
+    STORE_TRY_ASSIGN(Statement insert, db_.prepare("INSERT INTO alarms(time_us, name, subject, message) VALUES(?,?,?,?)"));
+    insert.bind(1, alarm.time_us).bind(2, alarm.name).bind(3, std::string_view()).bind(4, alarm.message);
+    STORE_TRY(insert.run());
+    const std::lock_guard lock(mutex_);
+    alarms_.erase(alarms_.begin());
+  }
+  return {};
+}
+
 void Writer::housekeeping() {
+  if (const auto told = store_alarms(); !told) failed(told.error());
   if (wal_pages_ >= kCheckpointPages) {
     wal_pages_ = 0;
     // Passive: takes what no reader still needs, waits for nobody. What is left goes with the next one.
@@ -191,7 +218,8 @@ void Writer::housekeeping() {
   }
   const std::int64_t now = clock_.mono().ns;
   if (now < next_retention_ns_) return;
-  const auto removed = apply_retention(db_, config_.retention, clock_.wall(), kRetentionChunk);
+  const auto by = retention_now();
+  const auto removed = by ? apply_retention(db_, config_.retention, *by, kRetentionChunk) : fail(by.error());
   if (!removed) failed(removed.error());
   // Small steps, one after a batch, as long as there is something to remove.
   const bool more = removed && (removed->body_blocks >= kRetentionChunk || removed->requests >= kRetentionChunk ||
@@ -217,7 +245,7 @@ Result<void> Writer::erase_stored_frames() {
       std::memcpy(segment.base + at, &header, sizeof header);
       at += frame_bytes(payload);
     }
-    if (config_.sync && fdatasync(segment.fd) != 0) return fail(ErrorKind::kIo, "cannot sync " + segment.path.string());
+    if (config_.sync && cursor->pool->config().disk->sync(segment.fd) != 0) return fail(ErrorKind::kIo, "cannot sync " + segment.path.string());
   }
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(config_.journal_directory, error)) {

@@ -44,7 +44,11 @@ class Writer {
   /// The error of storing that, if it could not be.
   Result<void> with_everything_stored(std::function<Result<void>()> task);
 
+  /// Puts an alarm into SQLite as soon as that takes it. Thread-safe; does not wait.
+  void alarm(std::string name, std::string message);
+
   // Tasks for with_everything_stored.
+  Result<WallTime> retention_now() { return retention_clock_.now(db_, clock_); }
   Result<void> erase_stored_frames();
 
   const Counters& counters() const { return counters_; }
@@ -73,6 +77,7 @@ class Writer {
   Result<void> store_up_to_now();
   bool run_tasks();  ///< whether there were any: everything is stored then
   void housekeeping();
+  Result<void> store_alarms();
   void failed(const Error& error);
 
   static constexpr std::uint64_t kRetentionChunk = 512;
@@ -89,11 +94,17 @@ class Writer {
   std::vector<std::shared_ptr<Segment>> held_;  ///< keeps the batch's views alive
   int wal_pages_ = 0;
   std::int64_t next_retention_ns_ = 0;
+  RetentionClock retention_clock_;
   Counters counters_;
 
   mutable std::mutex mutex_;
   std::condition_variable task_done_;
   std::vector<std::shared_ptr<Task>> tasks_;
+  struct Alarm {
+    std::int64_t time_us = 0;
+    std::string name, message;
+  };
+  std::vector<Alarm> alarms_;
   std::string last_error_;
   bool stopping_ = false;
   bool all_stored_ = false;
