@@ -1,5 +1,5 @@
 // A disk that is full, read-only, hangs or does not sync: requests are served, losses are counted and alarmed, nothing that
-// was acknowledged is lost.
+// was acknowledged is lost. docs/operate/durability.md is the table.
 #include <chrono>
 #include <future>
 #include <mutex>
