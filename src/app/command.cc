@@ -8,8 +8,8 @@
 #include <system_error>
 #include <vector>
 
-#include "app/nearest.h"
 #include "app/output.h"
+#include "base/nearest.h"
 
 namespace understudy::app {
 namespace {

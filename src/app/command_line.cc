@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "app/command.h"
-#include "app/nearest.h"
 #include "app/output.h"
+#include "base/nearest.h"
 #include "base/time_format.h"
 
 namespace understudy::app {

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "app/nearest.h"
+#include "base/nearest.h"
 
 namespace understudy::app {
 namespace {

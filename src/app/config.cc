@@ -161,6 +161,7 @@ std::string policy_version(const cascade::Policy& policy) {
                         t.alpha.value_or(-1), t.delta.value_or(-1), t.compare ? calibration::comparator_name(t.compare->comparator) : "");
     if (t.few_shots || t.few_shots_stable || t.few_shot_tokens) text += fmt::format("e {} {} {}|", t.few_shots.value_or(-2), t.few_shots_stable.value_or(-2), t.few_shot_tokens.value_or(0));
   }
+  for (const auto& s : policy.specialists->all()) text += fmt::format("b {} {}|", s->name, s->id());
   return fmt::format("p{:012x}", hash64(text) >> 16);
 }
 
@@ -203,6 +204,8 @@ Result<Config> load_config(const ServeFlags& flags, const Environment& environme
   APP_CHECK(read_limits(section("limits"), context));
   APP_CHECK(read_models(root, file, flags, context));
   APP_CHECK(read_cascades(root, file, context));
+  const toml::table* specialists = root.table("specialists");
+  APP_CHECK(read_specialists(TableReader(specialists, "specialists", file, config.origins), flags.data.empty() ? config.data : std::filesystem::path(flags.data), context));
   if (const toml::table* tasks = root.table("tasks")) {
     for (const auto& [name, node] : *tasks) {
       if (!node.is_table()) return root.wrong("tasks", fmt::format(".{} must be a table", name.str()));

@@ -3,7 +3,7 @@
 #include <array>
 
 #include "app/config_sections.h"
-#include "app/nearest.h"
+#include "base/nearest.h"
 #include "base/time_format.h"
 
 namespace understudy::app {

@@ -1,6 +1,6 @@
 #include "app/config_reader.h"
 
-#include "app/nearest.h"
+#include "base/nearest.h"
 #include "base/time_format.h"
 
 namespace understudy::app {
@@ -100,6 +100,13 @@ const toml::array* TableReader::array(std::string_view key) {
   if (found == nullptr) return nullptr;
   if (!found->is_array() && !misshapen_) misshapen_ = wrong(key, fmt::format("must be a list of tables: [[{}]]", key)).error();
   return found->as_array();
+}
+
+std::vector<std::string> TableReader::names() const {
+  std::vector<std::string> out;
+  if (table_ == nullptr) return out;
+  for (const auto& [key, node] : *table_) out.emplace_back(key.str());
+  return out;
 }
 
 Result<void> TableReader::finish() const {

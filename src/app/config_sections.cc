@@ -4,7 +4,7 @@
 #include <thread>
 
 #include "app/model_spec.h"
-#include "app/nearest.h"
+#include "base/nearest.h"
 
 namespace understudy::app {
 namespace {

@@ -29,6 +29,8 @@ Result<void> read_store(TableReader table, SectionContext& context);
 Result<void> read_limits(TableReader table, SectionContext& context);
 Result<cascade::PricedModel> read_model(TableReader table, const std::string& name, SectionContext& context);
 Result<void> read_cascade(TableReader table, const std::string& name, SectionContext& context);
+/// [specialists]: loads all that the directory (default: DATA/specialists) and the tables name.
+Result<void> read_specialists(TableReader table, const std::filesystem::path& data, SectionContext& context);
 Result<void> read_task(TableReader table, const std::string& name, SectionContext& context);
 /// `signals` of a cascade whose models, stages and threshold have been read.
 Result<void> read_signals(TableReader& table, cascade::CascadeConfig& cascade, SectionContext& context);

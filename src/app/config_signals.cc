@@ -3,7 +3,7 @@
 #include <charconv>
 
 #include "app/config_sections.h"
-#include "app/nearest.h"
+#include "base/nearest.h"
 #include "cascade/ladder.h"
 
 namespace understudy::app {

@@ -8,6 +8,7 @@
 #include <map>
 
 #include "app/model_spec.h"
+#include "specialists/small_specialist_test_util.h"
 
 namespace understudy::app {
 namespace {
@@ -270,6 +271,39 @@ TEST_F(ConfigTest, FewShotsOfCascadesAndTasks) {
   EXPECT_NE(error(with_models("", "", "few_shots = 21")).find("20"), std::string::npos);
   EXPECT_NE(error(with_models("", "", "few_shots = 2\nfew_shots_stable = 3")).find("part of them"), std::string::npos);
   EXPECT_NE(error(with_models("", "", "stages = [\"teacher\"]\nfew_shots = 2")).find("no \"student\""), std::string::npos);
+}
+
+TEST_F(ConfigTest, SpecialistsComeFromADirectoryAndByName) {
+  specialists::testing::write_small_specialist(folder_ / "data" / "specialists" / "intent-v1");
+  specialists::testing::write_small_specialist(folder_ / "other" / "intent-v2", "b_");
+  ServeFlags flags;
+  flags.data = (folder_ / "data").string();
+  const auto names = [](const Config& c) {
+    std::string out;
+    for (const auto& specialist : c.snapshot.policy->specialists->all()) out += specialist->name + " ";
+    return out;
+  };
+  const auto usual = load(with_models(), flags);
+  ASSERT_TRUE(usual) << usual.error().message;
+  EXPECT_EQ(names(*usual), "intent-v1 ") << "specialists/ of the data directory";
+  const auto directory = load(with_models(fmt::format("[specialists]\ndirectory = \"{}\"\n", (folder_ / "other").string())), flags);
+  ASSERT_TRUE(directory) << directory.error().message;
+  EXPECT_EQ(names(*directory), "intent-v2 ");
+  EXPECT_NE(directory->snapshot.policy->version, usual->snapshot.policy->version);
+  const auto named = load(with_models(fmt::format("[specialists.mine]\nfolder = \"{}\"\n", (folder_ / "other" / "intent-v2").string())), flags);
+  ASSERT_TRUE(named) << named.error().message;
+  EXPECT_EQ(names(*named), "intent-v1 mine ");
+}
+
+TEST_F(ConfigTest, SpecialistsThatCannotBeLoadedAreErrors) {
+  const std::string folder = (folder_ / "all" / "intent-v1").string();
+  specialists::testing::write_small_specialist(folder);
+  EXPECT_NE(error(with_models("[specialists]\ndirectory = \"/nowhere/at/all\"\n")).find("no directory /nowhere/at/all"), std::string::npos);
+  EXPECT_NE(error(with_models("[specialists.x]\nfolder = \"/nowhere\"\n")).find("/nowhere is no folder"), std::string::npos);
+  EXPECT_NE(error(with_models("[specialists.x]\n")).find("specialists.x.folder is missing"), std::string::npos);
+  EXPECT_NE(error(with_models("[specialists]\nx = 1\n")).find("must be a table"), std::string::npos);
+  EXPECT_NE(error(with_models("[specialists.x]\nfolder = \"" + folder + "\"\nfoldr = \"y\"\n")).find("foldr"), std::string::npos);
+  EXPECT_NE(error(with_models("[specialists.student]\nfolder = \"" + folder + "\"\n")).find("has the name of a model or cascade"), std::string::npos);
 }
 
 TEST_F(ConfigTest, WhatIsRedactedIsNamed) {

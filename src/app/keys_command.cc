@@ -15,8 +15,8 @@
 #include "app/human.h"
 #include "app/key_text.h"
 #include "app/keys_report.h"
-#include "app/nearest.h"
 #include "app/output.h"
+#include "base/nearest.h"
 #include "base/random.h"
 #include "base/time_format.h"
 

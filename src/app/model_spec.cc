@@ -5,7 +5,7 @@
 #include <array>
 #include <vector>
 
-#include "app/nearest.h"
+#include "base/nearest.h"
 
 namespace understudy::app {
 namespace {

@@ -9,13 +9,13 @@
 #include "app/curve_text.h"
 #include "app/explain_report.h"
 #include "app/lessons_report.h"
-#include "app/nearest.h"
 #include "app/requests_report.h"
 #include "app/status_report.h"
 #include "app/tasks_report.h"
 #include "base/clock.h"
 #include "base/ids.h"
 #include "base/json_writer.h"
+#include "base/nearest.h"
 #include "store/store.h"
 
 namespace understudy::app {

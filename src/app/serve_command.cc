@@ -82,6 +82,10 @@ void greet(const Config& config, const gateway::Gateway& gateway) {
     log::info("promise: at most {} % of what cheap stages serve disagrees with the teacher, at confidence {}; until a version is proven the teacher answers (`understudy tasks`)",
               100 * cascade.alpha, 1 - cascade.delta);
   }
+  for (const auto& specialist : policy.specialists->all()) {
+    const auto& c = specialist->intent->calibration();
+    log::info("specialist '{}': {}, {} labels, accuracy {:.3f} and ECE {:.3f} on {} rows that were held back", specialist->name, specialist->kind, specialist->intent->labels().size(), c.accuracy, c.ece15, c.rows);
+  }
   if (config.snapshot.keys->open()) log::info("no API keys are configured: loopback only");
 }
 
@@ -92,7 +96,7 @@ Result<std::string> try_reload(const ServeFlags& flags, gateway::Gateway& gatewa
   if (auto other = check_not_itself(*config, gateway.address()); !other) return fail(std::move(other.error()));
   for (const std::string& warning : config->warnings) log::warn("{}", warning);
   if (auto done = gateway.reload(config->snapshot); !done) return fail(std::move(done.error()));
-  return fmt::format("reloaded: models, cascades, tasks and keys are in force (policy {}); listen, workers, limits and store need a restart", config->snapshot.policy->version);
+  return fmt::format("reloaded: models, cascades, tasks, specialists and keys are in force (policy {}); listen, workers, limits and store need a restart", config->snapshot.policy->version);
 }
 
 Result<std::string> reload(const ServeFlags& flags, gateway::Gateway& gateway) {

@@ -6,8 +6,8 @@
 #include <cmath>
 
 #include "app/human.h"
-#include "app/nearest.h"
 #include "base/clock.h"
+#include "base/nearest.h"
 
 namespace understudy::app {
 namespace {

@@ -18,6 +18,7 @@
 #include "chat/price_book.h"
 #include "chat/stage.h"
 #include "providers/model.h"
+#include "specialists/registry.h"
 
 namespace understudy::cascade {
 
@@ -121,6 +122,7 @@ struct Policy {
   int top_logprobs = 5;                  ///< asked of students when the client did not ask
   bool keep_bodies = true;
   Redactor redact;                       ///< of every text before it is stored
+  std::shared_ptr<const specialists::Registry> specialists = std::make_shared<const specialists::Registry>();   ///< never null
   std::string version;                   ///< hash of all of the above
 
   /// The threshold by hand that a task's cheap stages serve at; nullopt: the promise decides.

@@ -29,6 +29,7 @@ Matched match(std::string_view path, std::string_view method) {
   if (path.starts_with("/v1/")) path.remove_prefix(3);
   if (path == "/chat/completions") return {RouteName::kChat, {}, "POST"};
   if (path == "/feedback") return {RouteName::kFeedback, {}, "POST"};
+  if (path == "/classify") return {RouteName::kClassify, {}, "POST"};
   if (path == "/models") return {RouteName::kModels, {}, "GET"};
   if (path.starts_with("/models/")) return {RouteName::kModel, path.substr(8), "GET"};
   return {};
@@ -52,6 +53,7 @@ std::vector<std::string_view> model_names(const cascade::Policy& policy) {
   std::vector<std::string_view> names{"understudy/auto", "understudy/student", "understudy/teacher"};
   for (const auto& cascade : policy.cascades) names.push_back(cascade.name);
   for (const auto& model : policy.models) names.push_back(model.config.name);
+  for (const auto& specialist : policy.specialists->all()) names.push_back(specialist->name);
   return names;
 }
 
@@ -146,7 +148,7 @@ net::Awaitable<void> ReactorService::handle_other(net::Exchange& exchange, Match
   std::array<net::Field, 2> json_fields{net::Field("x-request-id", request_id), net::Field("content-type", "application/json")};
   const std::span<const net::Field> id_field = std::span<const net::Field>(json_fields).first(1);
   if (matched.route == RouteName::kUnknown) {
-    const Error error(ErrorKind::kNotFound, fmt::format("There is no route {} {}. Served here: POST /v1/chat/completions, /v1/feedback, GET /v1/models, /health, /health/ready, /metrics, / (status page), /admin/api/... (listed by /admin/api/openapi.json).",
+    const Error error(ErrorKind::kNotFound, fmt::format("There is no route {} {}. Served here: POST /v1/chat/completions, /v1/classify, /v1/feedback, GET /v1/models, /health, /health/ready, /metrics, / (status page), /admin/api/... (listed by /admin/api/openapi.json).",
                                                         method, exchange.head().path.substr(0, 200)));
     [[maybe_unused]] auto sent = co_await exchange.respond_error(error, id_field);
     co_return;
@@ -165,6 +167,10 @@ net::Awaitable<void> ReactorService::handle_other(net::Exchange& exchange, Match
     }
     case RouteName::kFeedback: {
       [[maybe_unused]] auto sent = co_await feedback(exchange, json_fields);
+      break;
+    }
+    case RouteName::kClassify: {
+      [[maybe_unused]] auto sent = co_await classify(exchange, json_fields);
       break;
     }
     case RouteName::kHealth: {

@@ -6,7 +6,7 @@
 
 namespace understudy::gateway::internal {
 
-enum class RouteName { kChat, kFeedback, kModels, kModel, kHealth, kReady, kMetrics, kAdmin, kUnknown };
+enum class RouteName { kChat, kFeedback, kClassify, kModels, kModel, kHealth, kReady, kMetrics, kAdmin, kUnknown };
 
 /// The route that a path names.
 struct Matched {
@@ -41,6 +41,8 @@ class ReactorService final : public net::Service {
   net::Awaitable<void> handle_other(net::Exchange& exchange, Matched matched);
   /// POST /v1/feedback (feedback_route.cc).
   net::Task<void> feedback(net::Exchange& exchange, std::span<const net::Field> json_fields);
+  /// POST /v1/classify (classify_route.cc).
+  net::Task<void> classify(net::Exchange& exchange, std::span<const net::Field> json_fields);
   net::Awaitable<void> hourly_probe();
   /// GET /admin/api/calls (admin_calls.cc).
   net::Task<void> admin_calls(net::Exchange& exchange, std::span<const net::Field> id_field);

@@ -1,9 +1,9 @@
-#include "app/nearest.h"
+#include "base/nearest.h"
 
 #include <algorithm>
 #include <vector>
 
-namespace understudy::app {
+namespace understudy {
 
 std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> before_last(b.size() + 1);
@@ -48,4 +48,4 @@ std::string did_you_mean(std::string_view word, std::span<const std::string_view
   return near ? "; did you mean \"" + std::string(*near) + "\"?" : std::string();
 }
 
-}  // namespace understudy::app
+}  // namespace understudy

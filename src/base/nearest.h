@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-namespace understudy::app {
+namespace understudy {
 
 /// Number of letters to insert, delete, replace or swap with their neighbour to turn one word into the other (optimal string
 /// alignment). O(|a| |b|).
@@ -17,4 +17,4 @@ std::optional<std::string_view> nearest_name(std::string_view word, std::span<co
 /// `; did you mean "X"?`, or "" where nothing is near: to put behind an error.
 std::string did_you_mean(std::string_view word, std::span<const std::string_view> names);
 
-}  // namespace understudy::app
+}  // namespace understudy

@@ -1,0 +1,26 @@
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <string_view>
+
+#include "chat/inference_request.h"
+
+// Whatever the bytes: what is read keeps its limits, and a body under another model name is read as the same.
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  namespace chat = understudy::chat;
+  const std::string_view body(reinterpret_cast<const char*>(data), size);
+  if (const auto classify = chat::parse_classify_request(body)) {
+    if (classify->texts.empty() || classify->texts.size() > chat::kMostTexts) std::abort();
+    for (const auto& text : classify->texts) {
+      if (text.empty() || text.size() > chat::kLongestInput) std::abort();
+    }
+  }
+  if (const auto score = chat::parse_score_request(body)) {
+    if (score->pairs.empty() || score->pairs.size() > chat::kMostTexts) std::abort();
+  }
+  if (const auto embed = chat::parse_embeddings_request(body)) {
+    const auto again = chat::parse_embeddings_request(chat::with_model(body, "m"));
+    if (!again || again->model != "m" || again->texts != embed->texts || again->tokens != embed->tokens || again->base64 != embed->base64 || again->dimensions != embed->dimensions) std::abort();
+  }
+  return 0;
+}

@@ -1,0 +1,60 @@
+#pragma once
+/// The specialists that a server has, by name: several versions side by side. Loaded as one, replaced as one.
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "specialists/intent_specialist.h"
+
+namespace understudy::specialists {
+
+/// A specialist under the name that requests and tasks know it by. Immutable.
+struct NamedSpecialist {
+  std::string name;               ///< "intent-v3"
+  std::filesystem::path folder;
+  std::string kind;               ///< "intent"
+  std::uint64_t bytes = 0;        ///< of the folder's files
+  std::shared_ptr<const IntentSpecialist> intent;   ///< null where it is of another kind
+
+  /// Names its weights and calibration: equal for specialists that answer alike.
+  const std::string& id() const { return intent->calibration().id; }
+};
+using SpecialistPtr = std::shared_ptr<const NamedSpecialist>;
+
+/// Where specialists lie.
+struct SpecialistPlaces {
+  std::filesystem::path directory;   ///< each folder in it that has a specialist.json is one, by the folder's name; "": none
+  bool required = false;             ///< a directory that is not there is an error
+  std::vector<std::pair<std::string, std::filesystem::path>> folders;   ///< others, by name
+};
+
+/// One folder, under a name. kNotFound, kCorrupt, kUnsupported, kInvalidRequest, kIo; the message names the folder.
+Result<SpecialistPtr> load_specialist(std::string name, const std::filesystem::path& folder);
+
+/// Letters, digits, '.', '_', '-', at most 100, and no '.' first: what can be a name.
+bool is_specialist_name(std::string_view name);
+
+/// Immutable; thread-safe.
+class Registry {
+ public:
+  Registry() = default;
+  /// All of them or none. Errors of load_specialist; kConfig: a name twice, or that cannot be one; kNotFound: no directory.
+  static Result<std::shared_ptr<const Registry>> load(const SpecialistPlaces& places);
+
+  std::span<const SpecialistPtr> all() const { return all_; }   ///< by name
+  SpecialistPtr find(std::string_view name) const;              ///< null where there is none
+  /// "; did you mean ...?" and what there is, to put behind an error.
+  std::string hint(std::string_view name) const;
+
+ private:
+  std::vector<SpecialistPtr> all_;
+};
+
+}  // namespace understudy::specialists
