@@ -45,7 +45,7 @@ struct Config {
   store::StoreOptions store;
   std::filesystem::path data = "understudy-data";
   std::size_t cache_bytes = std::size_t{64} << 20;
-  std::string encoder = "auto";   ///< of the stages that learn: auto, off, or a model's folder
+  std::string encoder = "auto";   ///< auto (where stages learn), on, off, or a model's folder
   std::int64_t drain_ms = 30'000;
   gateway::Snapshot snapshot;
   std::vector<std::string> warnings;   ///< sentences for the log: models without a price, keys without effect yet, ...

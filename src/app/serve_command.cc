@@ -22,6 +22,8 @@
 #include "base/log.h"
 #include "neural/encoder_pool.h"
 #include "net/url.h"
+#include "specialists/intent_specialist.h"
+#include "specialists/registry.h"
 
 namespace understudy::app {
 namespace {
@@ -82,7 +84,7 @@ void greet(const Config& config, const gateway::Gateway& gateway) {
     log::info("promise: at most {} % of what cheap stages serve disagrees with the teacher, at confidence {}; until a version is proven the teacher answers (`understudy tasks`)",
               100 * cascade.alpha, 1 - cascade.delta);
   }
-  for (const auto& specialist : policy.specialists->all()) {
+  for (const auto& specialist : policy.registry().all()) {
     const auto& c = specialist->intent->calibration();
     log::info("specialist '{}': {}, {} labels, accuracy {:.3f} and ECE {:.3f} on {} rows that were held back", specialist->name, specialist->kind, specialist->intent->labels().size(), c.accuracy, c.ece15, c.rows);
   }
@@ -140,13 +142,13 @@ class ReloadRequests {
   bool closed_ = false;
 };
 
-/// The encoder that the stages that learn use. Where none was named, being without one is no error.
+/// The sentence encoder, where something uses it or it was asked for. Where it was not, being without one is no error.
 Result<std::shared_ptr<neural::EncoderPool>> open_encoder(const Config& config) {
   const auto& cascades = config.snapshot.policy->cascades;
-  const bool wanted = std::any_of(cascades.begin(), cascades.end(), [](const cascade::CascadeConfig& cascade) { return cascade.learns(); });
-  if (config.encoder == "off" || !wanted) return nullptr;
+  const bool learns = std::any_of(cascades.begin(), cascades.end(), [](const cascade::CascadeConfig& cascade) { return cascade.learns(); });
+  if (config.encoder == "off" || (config.encoder == "auto" && !learns)) return nullptr;
   neural::EncoderOptions options;
-  if (config.encoder != "auto") options.folder = config.encoder;
+  if (config.encoder != "auto" && config.encoder != "on") options.folder = config.encoder;
   auto encoder = neural::open_encoder(options);
   if (!encoder && config.encoder == "auto") {
     log::info("no sentence encoder, the stages that learn see words only: {}", encoder.error().message);

@@ -102,7 +102,7 @@ Result<ScoreRequest> parse_score_request(std::string_view body) {
   auto object = read_object(parser, body);
   if (!object) return fail(std::move(object.error()));
   ScoreRequest request;
-  std::vector<std::string> first, second;
+  std::vector<std::string>&first = request.first, &second = request.second;
   for (const auto [key, value] : *object) {
     if (value.is_null()) continue;
     if (key == "model") {
@@ -120,7 +120,6 @@ Result<ScoreRequest> parse_score_request(std::string_view body) {
   if (first.size() != 1 && first.size() != second.size()) {
     return wrong("text_2", fmt::format("'text_1' has {} texts and 'text_2' {}: pairs are one with each, or as many of one as of the other.", first.size(), second.size()));
   }
-  for (std::size_t i = 0; i < second.size(); ++i) request.pairs.emplace_back(first.size() == 1 ? first[0] : std::move(first[i]), std::move(second[i]));
   return request;
 }
 

@@ -5,7 +5,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -23,7 +22,11 @@ struct ClassifyRequest {
 
 struct ScoreRequest {
   std::string model;
-  std::vector<std::pair<std::string, std::string>> pairs;   ///< text_1 and text_2; one text_1 goes with each text_2
+  std::vector<std::string> first;    ///< text_1: as many as `second`, or one that goes with each of them
+  std::vector<std::string> second;   ///< text_2
+
+  std::size_t pairs() const { return second.size(); }
+  const std::string& first_of(std::size_t pair) const { return first[first.size() == 1 ? 0 : pair]; }
 };
 
 struct EmbeddingsRequest {

@@ -16,7 +16,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
   }
   if (const auto score = chat::parse_score_request(body)) {
-    if (score->pairs.empty() || score->pairs.size() > chat::kMostTexts) std::abort();
+    if (score->pairs() == 0 || score->pairs() > chat::kMostTexts || score->first_of(score->pairs() - 1).empty()) std::abort();
   }
   if (const auto embed = chat::parse_embeddings_request(body)) {
     const auto again = chat::parse_embeddings_request(chat::with_model(body, "m"));

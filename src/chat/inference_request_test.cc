@@ -54,11 +54,13 @@ TEST(ClassifyRequest, RefusesTooManyAndTooLongTexts) {
 TEST(ScoreRequest, PairsOneWithEachOrEachWithItsOwn) {
   const auto spread = parse_score_request(R"({"model":"judge","text_1":"a","text_2":["b","c"]})");
   ASSERT_TRUE(spread);
-  const std::vector<std::pair<std::string, std::string>> pairs{{"a", "b"}, {"a", "c"}};
-  EXPECT_EQ(spread->pairs, pairs);
+  EXPECT_EQ(spread->pairs(), 2u);
+  EXPECT_EQ(spread->first_of(1), "a");
+  EXPECT_EQ(spread->second[1], "c");
   const auto each = parse_score_request(R"({"text_1":["a","b"],"text_2":["c","d"]})");
   ASSERT_TRUE(each);
-  EXPECT_EQ(each->pairs[1], (std::pair<std::string, std::string>{"b", "d"}));
+  EXPECT_EQ(each->first_of(1), "b");
+  EXPECT_EQ(each->second[1], "d");
   EXPECT_EQ(parse_score_request(R"({"text_1":["a","b"],"text_2":"c"})").error().param, "text_2");
   EXPECT_EQ(parse_score_request(R"({"text_1":"a"})").error().param, "text_2");
   EXPECT_EQ(parse_score_request(R"({"text_2":"a"})").error().param, "text_1");

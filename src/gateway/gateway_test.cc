@@ -21,7 +21,7 @@ TEST_F(GatewayTest, ChatIsServedUnderEachOfItsPaths) {
 
 TEST_F(GatewayTest, RoutesThatDoNotExistSayWhichDo) {
   start();
-  for (const char* path : {"/v1", "/v2/chat/completions", "/admin/api", "/admin/api/tasks/a/b", "/admin/api/tasks/", "/v1/chat/completions/", "/v1/embeddings", "/openai/health", "/metrics/x"}) {
+  for (const char* path : {"/v1", "/v2/chat/completions", "/admin/api", "/admin/api/tasks/a/b", "/admin/api/tasks/", "/v1/chat/completions/", "/v1/images", "/openai/health", "/metrics/x"}) {
     const HttpAnswer answer = get(path);
     EXPECT_EQ(answer.status, 404) << path;
     EXPECT_TRUE(answer.has("\"code\":\"not_found\"") && answer.has("POST /v1/chat/completions")) << answer.body;

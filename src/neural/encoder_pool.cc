@@ -22,7 +22,7 @@ struct EncoderPool::Impl {
   EncoderPoolOptions options;
   std::mutex mutex;
   std::condition_variable woken;
-  std::deque<Job> waiting;                        // guarded by mutex, like all below
+  std::deque<Job> waiting, bulk;                  // guarded by mutex, like all below
   bool stopping = false;
   std::size_t embedded = 0, turned_away = 0, failures = 0;
   std::vector<std::thread> threads;
@@ -47,13 +47,18 @@ struct EncoderPool::Impl {
 
   bool take(std::vector<Job>& batch) {
     std::unique_lock lock(mutex);
-    woken.wait(lock, [this] { return stopping || !waiting.empty(); });
-    const std::size_t n = std::min(waiting.size(), options.batch_texts);
-    for (std::size_t i = 0; i < n; ++i) {
-      batch.push_back(std::move(waiting.front()));
-      waiting.pop_front();
+    woken.wait(lock, [this] { return stopping || !waiting.empty() || !bulk.empty(); });
+    const std::size_t kept = std::min(bulk.size(), std::max<std::size_t>(1, options.batch_texts / 4));
+    move(waiting, options.batch_texts - std::min(kept, options.batch_texts - 1), batch);
+    move(bulk, options.batch_texts - batch.size(), batch);
+    return !batch.empty();
+  }
+
+  static void move(std::deque<Job>& from, std::size_t most, std::vector<Job>& batch) {
+    for (; most > 0 && !from.empty(); --most) {
+      batch.push_back(std::move(from.front()));
+      from.pop_front();
     }
-    return n > 0;
   }
 
   void note(std::size_t texts, const Result<void>& computed) {
@@ -82,19 +87,21 @@ EncoderPool::~EncoderPool() {
   for (std::thread& thread : impl_->threads) thread.join();
 }
 
-bool EncoderPool::embed(std::string text, std::move_only_function<void(std::span<const float>)> done) {
+bool EncoderPool::embed(std::string text, std::move_only_function<void(std::span<const float>)> done, Lane lane) {
   {
     const std::lock_guard lock(impl_->mutex);
-    if (impl_->stopping || impl_->waiting.size() >= impl_->options.most_waiting) {
+    auto& queue = lane == Lane::kBulk ? impl_->bulk : impl_->waiting;
+    if (impl_->stopping || queue.size() >= (lane == Lane::kBulk ? impl_->options.most_bulk : impl_->options.most_waiting)) {
       ++impl_->turned_away;
       return false;
     }
-    impl_->waiting.push_back({std::move(text), std::move(done)});
+    queue.push_back({std::move(text), std::move(done)});
   }
   impl_->woken.notify_one();
   return true;
 }
 
+const TextEncoder& EncoderPool::encoder() const { return *impl_->encoder; }
 const EncoderIdentity& EncoderPool::identity() const { return impl_->encoder->identity(); }
 
 std::size_t EncoderPool::embedded() const {

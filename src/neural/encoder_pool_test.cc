@@ -41,6 +41,43 @@ class Lengths final : public TextEncoder {
   EncoderIdentity identity_{"lengths", "w", "t", "s", "fp32", "avx2", "none"};
 };
 
+TEST(EncoderPool, TextsInBulkLetRequestsPassButDoNotWaitForEver) {
+  auto owned = std::make_unique<Lengths>();
+  Lengths& encoder = *owned;
+  encoder.held = true;
+  std::mutex mutex;
+  std::vector<std::size_t> order;
+  {
+    EncoderPool pool(std::move(owned), {.threads = 1, .most_waiting = 20, .most_bulk = 30, .batch_texts = 8});
+    const auto ask = [&](std::size_t size, Lane lane) {
+      return pool.embed(
+          std::string(size, 'x'),
+          [&, size](std::span<const float>) {
+            const std::lock_guard lock(mutex);
+            order.push_back(size);
+          },
+          lane);
+    };
+    ASSERT_TRUE(ask(1, Lane::kRequest));
+    {
+      std::unique_lock lock(encoder.mutex);
+      encoder.changed.wait(lock, [&] { return encoder.begun == 1; });
+    }
+    for (int i = 0; i < 30; ++i) EXPECT_TRUE(ask(1'000, Lane::kBulk));
+    EXPECT_FALSE(ask(1'000, Lane::kBulk)) << "a limit of its own";
+    for (int i = 0; i < 12; ++i) EXPECT_TRUE(ask(2, Lane::kRequest));
+    {
+      const std::lock_guard lock(encoder.mutex);
+      encoder.held = false;
+    }
+    encoder.changed.notify_all();
+  }
+  ASSERT_EQ(order.size(), 43u);
+  EXPECT_EQ(std::count(order.begin() + 1, order.begin() + 9, 2u), 6) << "six of the first batch of eight";
+  EXPECT_EQ(std::count(order.begin() + 9, order.begin() + 17, 2u), 6);
+  EXPECT_EQ(std::count(order.begin() + 17, order.end(), 1'000u), 26);
+}
+
 TEST(EncoderPool, AnswersEachOnceInBatchesAndTurnsAwayWhatIsTooMuch) {
   auto owned = std::make_unique<Lengths>();
   Lengths& encoder = *owned;

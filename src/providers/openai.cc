@@ -126,7 +126,7 @@ class OpenaiProvider final : public Provider {
     add("x-request-id", call.request_id);
     add("traceparent", call.traceparent);
 
-    net::ClientRequest request("POST", "/chat/completions", std::span(fields.data(), count), call.body);
+    net::ClientRequest request("POST", call.path, std::span(fields.data(), count), call.body);
     request.deadline = earlier(call.deadline, net::Deadline::after_ms(pool_.reactor().now(), timeout_ms_));
     request.connect_timeout_ms = connect_timeout_ms_;
     request.idle_timeout_ms = idle_timeout_ms_;

@@ -17,8 +17,9 @@ namespace understudy::providers {
 
 using net::Task;
 
-/// One chat completion. All views must stay valid until `chat` has returned.
+/// One chat completion, or another call of the same API (embeddings). All views must stay valid until `chat` has returned.
 struct ChatCall {
+  std::string_view path = "/chat/completions";   ///< below the model's URL; another one is answered by HTTP upstreams only, else kUnsupported
   std::span<const std::string_view> body;    ///< request JSON as a gather list
   bool stream = false;
   std::string_view client_key;               ///< bearer token to forward where the model says `key = "client"`

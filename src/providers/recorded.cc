@@ -24,6 +24,7 @@ class RecordedProvider final : public Provider {
       : reactor_(reactor), recording_(std::move(recording)), model_(std::move(model)), latency_scale_(latency_scale) {}
 
   Task<std::unique_ptr<ChatReply>> chat(const ChatCall& call) override {
+    if (call.path != ChatCall().path) co_return fail(ErrorKind::kUnsupported, "this upstream is a file of chat completions and answers nothing else");
     std::string body;
     for (const std::string_view piece : call.body) body += piece;
     RecordedReply reply = answer_from(*recording_, body, model_, reactor_.clock().wall().us / 1'000'000);

@@ -19,6 +19,7 @@ class ScriptedProvider final : public Provider {
   ScriptedProvider(net::Reactor& reactor, Script script) : reactor_(reactor), script_(std::move(script)) {}
 
   Task<std::unique_ptr<ChatReply>> chat(const ChatCall& call) override {
+    if (call.path != ChatCall().path) co_return fail(ErrorKind::kUnsupported, "this upstream is a file of chat completions and answers nothing else");
     std::string body;
     for (const std::string_view piece : call.body) body += piece;
     ScriptedAnswer answer = script_(body, call.stream);

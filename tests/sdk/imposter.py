@@ -49,6 +49,7 @@ class Imposter:
         self.default = Script(text=f"default answer of {name}")
         self.requests = []          # (path, headers, parsed body) of every POST
         self.cancelled = 0          # answers whose reader went away
+        self.embedding = [1.0, 0.0]   # of every text
         self._lock = threading.Lock()
         outer = self
 
@@ -152,6 +153,11 @@ class _Handler(BaseHTTPRequestHandler):
         raw = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         body = json.loads(raw)
         self.imposter.note(self.path, dict(self.headers.items()), body)
+        if self.path.endswith("/embeddings"):
+            texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
+            data = [{"object": "embedding", "index": i, "embedding": self.imposter.embedding} for i in range(len(texts))]
+            answer = {"object": "list", "data": data, "model": body["model"], "usage": {"prompt_tokens": len(texts), "total_tokens": len(texts)}}
+            return self.send_body(200, json.dumps(answer).encode())
         if not self.path.endswith("/chat/completions"):
             return self.send_body(404, b'{"error":{"message":"no such route","type":"invalid_request_error","param":null,"code":null}}')
         script = self.imposter.scripts.get(last_user_message(body), self.imposter.default)

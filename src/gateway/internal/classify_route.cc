@@ -2,19 +2,18 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
+#include <functional>
 
-#include "gateway/internal/aside.h"
 #include "gateway/internal/callers.h"
 #include "gateway/internal/inference_json.h"
 #include "gateway/internal/service.h"
+#include "specialists/intent_specialist.h"
 
 namespace understudy::gateway::internal {
 namespace {
 
 /// More text than this (about half a millisecond of work) is read on a thread of its own, while the reactor serves others.
 constexpr std::size_t kMostHere = 4'096;
-constexpr int kMostAside = 8;   ///< threads for that at once, of all reactors
 
 std::size_t total_bytes(const std::vector<std::string>& texts) {
   std::size_t bytes = 0;
@@ -36,23 +35,15 @@ net::Task<void> ReactorService::classify(net::Exchange& exchange, std::span<cons
   if (auto caller = authenticate(exchange.head(), *keys, reactor_.clock()); !caller) co_return co_await exchange.respond_error(caller.error(), id_field);
   const auto request = chat::parse_classify_request(exchange.body());
   if (!request) co_return co_await exchange.respond_error(request.error(), id_field);
-  const auto specialist = find_specialist(*policy->specialists, request->model, "/v1/classify");
+  const auto specialist = find_specialist(policy->registry(), request->model, "/v1/classify");
   if (!specialist) co_return co_await exchange.respond_error(specialist.error(), id_field);
   std::vector<specialists::IntentPrediction> predictions;
   const specialists::IntentSpecialist& intent = *(*specialist)->intent;
   if (total_bytes(request->texts) <= kMostHere) {
     predict_all(intent, request->texts, predictions);
   } else {
-    if (shared_->classify_aside.fetch_add(1) >= kMostAside) {
-      shared_->classify_aside.fetch_sub(1);
-      Error error(ErrorKind::kOverloaded, "Too many large classify requests are being answered; try again in a moment, or send fewer texts at once.");
-      error.retry_after_ms = 1'000;
-      co_return co_await exchange.respond_error(error, id_field);
-    }
-    Aside aside(reactor_, [&intent, &request, &predictions] { predict_all(intent, request->texts, predictions); });
-    [[maybe_unused]] const bool ended = co_await aside.done();
-    aside.join();
-    shared_->classify_aside.fetch_sub(1);
+    std::function<void()> work = [&intent, &request, &predictions] { predict_all(intent, request->texts, predictions); };
+    if (auto done = co_await run_aside(std::move(work)); !done) co_return co_await exchange.respond_error(done.error(), id_field);
   }
   const std::string body = classify_json(**specialist, *request, predictions);
   const std::string served_by = "specialist:" + (*specialist)->name;

@@ -3,10 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <bit>
+#include <charconv>
 #include <cmath>
 
+#include "base/base64.h"
 #include "base/json_writer.h"
 #include "chat/answer.h"
+#include "specialists/intent_specialist.h"
 
 namespace understudy::gateway::internal {
 namespace {
@@ -36,6 +41,45 @@ Result<specialists::SpecialistPtr> find_specialist(const specialists::Registry& 
   }
   if (auto found = registry.find(model)) return found;
   return fail(ErrorKind::kModelNotFound, fmt::format("There is no specialist '{}'{}.", model.substr(0, 200), registry.hint(model)), "model");
+}
+
+std::string embeddings_json(std::string_view model, std::span<const float> vectors, std::size_t dimension, bool base64, std::int64_t tokens) {
+  static_assert(std::endian::native == std::endian::little);
+  std::string out;
+  out.reserve(vectors.size() * (base64 ? 6 : 12) + 256);
+  JsonWriter w(out);
+  w.begin_object().field("object", "list").key("data").begin_array();
+  for (std::size_t i = 0; i * dimension < vectors.size(); ++i) {
+    const std::span<const float> row = vectors.subspan(i * dimension, dimension);
+    w.begin_object().field("object", "embedding").field("index", i).key("embedding");
+    if (base64) {
+      w.string(understudy::base64(std::string_view(reinterpret_cast<const char*>(row.data()), row.size_bytes())));
+    } else {
+      w.begin_array();
+      for (const float x : row) {
+        std::array<char, 32> digits;   // as few as tell the float
+        const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), x).ptr;
+        w.raw(std::string_view(digits.data(), static_cast<std::size_t>(end - digits.data())));
+      }
+      w.end_array();
+    }
+    w.end_object();
+  }
+  w.end_array().field("model", model);
+  write_usage(w, tokens);
+  w.end_object();
+  return out;
+}
+
+std::string cosines_json(std::string_view model, std::span<const double> cosines, std::int64_t tokens) {
+  std::string out;
+  JsonWriter w(out);
+  w.begin_object().field("object", "list").field("model", model).key("data").begin_array();
+  for (std::size_t i = 0; i < cosines.size(); ++i) w.begin_object().field("index", i).field("object", "score").key("score").fixed(cosines[i], 6).end_object();
+  w.end_array();
+  write_usage(w, tokens);
+  w.key("calibration").null().end_object();
+  return out;
 }
 
 std::string classify_json(const specialists::NamedSpecialist& specialist, const chat::ClassifyRequest& request, std::span<const specialists::IntentPrediction> predictions) {

@@ -9,6 +9,10 @@
 #include "chat/inference_request.h"
 #include "specialists/registry.h"
 
+namespace understudy::specialists {
+struct IntentPrediction;
+}
+
 namespace understudy::gateway::internal {
 
 /// The specialist that a request for `route` means: by its name, or the only one where none is named. kModelNotFound with what there is;
@@ -17,5 +21,11 @@ Result<specialists::SpecialistPtr> find_specialist(const specialists::Registry& 
 
 /// The reply of POST /v1/classify. `predictions` are parallel to the request's texts.
 std::string classify_json(const specialists::NamedSpecialist& specialist, const chat::ClassifyRequest& request, std::span<const specialists::IntentPrediction> predictions);
+
+/// The reply of POST /v1/embeddings by our own encoder: `vectors` row by row, as numbers or as base64 of little-endian floats.
+std::string embeddings_json(std::string_view model, std::span<const float> vectors, std::size_t dimension, bool base64, std::int64_t tokens);
+
+/// The reply of POST /v1/score for cosines, which are no probabilities: `calibration` is null.
+std::string cosines_json(std::string_view model, std::span<const double> cosines, std::int64_t tokens);
 
 }  // namespace understudy::gateway::internal

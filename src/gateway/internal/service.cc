@@ -12,6 +12,7 @@
 #include "net/url.h"
 #include "providers/factory.h"
 #include "providers/probe.h"
+#include "specialists/registry.h"
 
 namespace understudy::gateway::internal {
 namespace {
@@ -30,6 +31,8 @@ Matched match(std::string_view path, std::string_view method) {
   if (path == "/chat/completions") return {RouteName::kChat, {}, "POST"};
   if (path == "/feedback") return {RouteName::kFeedback, {}, "POST"};
   if (path == "/classify") return {RouteName::kClassify, {}, "POST"};
+  if (path == "/embeddings") return {RouteName::kEmbeddings, {}, "POST"};
+  if (path == "/score") return {RouteName::kScore, {}, "POST"};
   if (path == "/models") return {RouteName::kModels, {}, "GET"};
   if (path.starts_with("/models/")) return {RouteName::kModel, path.substr(8), "GET"};
   return {};
@@ -49,11 +52,12 @@ void write_model(JsonWriter& w, std::string_view id, std::int64_t created) {
   w.begin_object().field("id", id).field("object", "model").field("created", created).field("owned_by", "understudy").end_object();
 }
 
-std::vector<std::string_view> model_names(const cascade::Policy& policy) {
+std::vector<std::string_view> model_names(const cascade::Policy& policy, const neural::EncoderPool* encoder) {
   std::vector<std::string_view> names{"understudy/auto", "understudy/student", "understudy/teacher"};
   for (const auto& cascade : policy.cascades) names.push_back(cascade.name);
   for (const auto& model : policy.models) names.push_back(model.config.name);
-  for (const auto& specialist : policy.specialists->all()) names.push_back(specialist->name);
+  for (const auto& specialist : policy.registry().all()) names.push_back(specialist->name);
+  if (encoder != nullptr) names.insert(names.end(), {"understudy/encoder", encoder->identity().model});
   return names;
 }
 
@@ -148,7 +152,7 @@ net::Awaitable<void> ReactorService::handle_other(net::Exchange& exchange, Match
   std::array<net::Field, 2> json_fields{net::Field("x-request-id", request_id), net::Field("content-type", "application/json")};
   const std::span<const net::Field> id_field = std::span<const net::Field>(json_fields).first(1);
   if (matched.route == RouteName::kUnknown) {
-    const Error error(ErrorKind::kNotFound, fmt::format("There is no route {} {}. Served here: POST /v1/chat/completions, /v1/classify, /v1/feedback, GET /v1/models, /health, /health/ready, /metrics, / (status page), /admin/api/... (listed by /admin/api/openapi.json).",
+    const Error error(ErrorKind::kNotFound, fmt::format("There is no route {} {}. Served here: POST /v1/chat/completions, /v1/embeddings, /v1/classify, /v1/score, /v1/feedback, GET /v1/models, /health, /health/ready, /metrics, / (status page), /admin/api/... (listed by /admin/api/openapi.json).",
                                                         method, exchange.head().path.substr(0, 200)));
     [[maybe_unused]] auto sent = co_await exchange.respond_error(error, id_field);
     co_return;
@@ -171,6 +175,14 @@ net::Awaitable<void> ReactorService::handle_other(net::Exchange& exchange, Match
     }
     case RouteName::kClassify: {
       [[maybe_unused]] auto sent = co_await classify(exchange, json_fields);
+      break;
+    }
+    case RouteName::kEmbeddings: {
+      [[maybe_unused]] auto sent = co_await embeddings(exchange, json_fields);
+      break;
+    }
+    case RouteName::kScore: {
+      [[maybe_unused]] auto sent = co_await score(exchange, json_fields);
       break;
     }
     case RouteName::kHealth: {
@@ -246,7 +258,7 @@ net::Task<void> ReactorService::models(net::Exchange& exchange, std::string_view
   const std::string id = net::percent_decoded(raw_id);
   const auto keys = snapshot_.keys;
   if (auto caller = authenticate(exchange.head(), *keys, reactor_.clock()); !caller) co_return co_await exchange.respond_error(caller.error(), id_field);
-  const auto names = model_names(*snapshot_.policy);
+  const auto names = model_names(*snapshot_.policy, shared_->options.encoder.get());
   const std::int64_t created = shared_->started.us / 1'000'000;
   std::string body;
   JsonWriter w(body);

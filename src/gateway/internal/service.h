@@ -6,7 +6,7 @@
 
 namespace understudy::gateway::internal {
 
-enum class RouteName { kChat, kFeedback, kClassify, kModels, kModel, kHealth, kReady, kMetrics, kAdmin, kUnknown };
+enum class RouteName { kChat, kFeedback, kClassify, kEmbeddings, kScore, kModels, kModel, kHealth, kReady, kMetrics, kAdmin, kUnknown };
 
 /// The route that a path names.
 struct Matched {
@@ -43,6 +43,13 @@ class ReactorService final : public net::Service {
   net::Task<void> feedback(net::Exchange& exchange, std::span<const net::Field> json_fields);
   /// POST /v1/classify (classify_route.cc).
   net::Task<void> classify(net::Exchange& exchange, std::span<const net::Field> json_fields);
+  /// POST /v1/embeddings (embeddings_route.cc): our own encoder's, or an upstream's.
+  net::Task<void> embeddings(net::Exchange& exchange, std::span<const net::Field> json_fields);
+  net::Task<void> forward_embeddings(net::Exchange& exchange, std::string_view model, std::string_view client_key, std::span<const net::Field> json_fields);
+  /// POST /v1/score (score_route.cc).
+  net::Task<void> score(net::Exchange& exchange, std::span<const net::Field> json_fields);
+  /// Runs `work` on a thread of its own while others are served. kOverloaded where too many do so.
+  net::Task<void> run_aside(std::function<void()> work);
   net::Awaitable<void> hourly_probe();
   /// GET /admin/api/calls (admin_calls.cc).
   net::Task<void> admin_calls(net::Exchange& exchange, std::span<const net::Field> id_field);

@@ -26,7 +26,7 @@ struct Shared {
   std::atomic<bool> draining{false};
   std::atomic<bool> exporting{false};
   std::atomic<int> admin_running{0};                          ///< questions being answered on threads of their own
-  std::atomic<int> classify_aside{0};                         ///< large classify requests, the same
+  std::atomic<int> work_aside{0};                             ///< large requests about texts, the same
   std::atomic<const net::Server*> server{nullptr};            ///< set once it is up
   WallTime started;
 
