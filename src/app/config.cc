@@ -12,6 +12,7 @@
 #include "app/config_sections.h"
 #include "app/model_spec.h"
 #include "base/hash.h"
+#include "cascade/bound_specialist.h"
 #include "net/url.h"
 
 namespace understudy::app {
@@ -159,9 +160,10 @@ std::string policy_version(const cascade::Policy& policy) {
   for (const auto& t : policy.tasks) {
     text += fmt::format("t {} {} {} {} {} {} {} {} {}|", t.name, t.pin_teacher, t.match_header, t.match_model, t.escalate_below.value_or(-1), t.spot_check.value_or(-1),
                         t.alpha.value_or(-1), t.delta.value_or(-1), t.compare ? calibration::comparator_name(t.compare->comparator) : "");
+    if (t.bound) text += fmt::format("b {} {} {}|", t.bound->specialist->name, t.bound->specialist->id(), t.bound->render);
     if (t.few_shots || t.few_shots_stable || t.few_shot_tokens) text += fmt::format("e {} {} {}|", t.few_shots.value_or(-2), t.few_shots_stable.value_or(-2), t.few_shot_tokens.value_or(0));
   }
-  for (const auto& s : policy.specialists->all()) text += fmt::format("b {} {}|", s->name, s->id());
+  for (const auto& s : policy.registry().all()) text += fmt::format("b {} {}|", s->name, s->id());
   return fmt::format("p{:012x}", hash64(text) >> 16);
 }
 

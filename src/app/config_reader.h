@@ -32,6 +32,8 @@ class TableReader {
   bool has(std::string_view key) const { return table_ != nullptr && table_->contains(key); }
   /// Whether it is there as a string, for keys that may be something else.
   bool is_text(std::string_view key) const { return has(key) && table_->get(key)->is_string(); }
+  /// A reader of a table in this one.
+  TableReader below(const toml::table* table, std::string_view key) const { return {table, fmt::format("{}.{}", path_, key), file_, origins_}; }
   /// All keys of the table, sorted.
   std::vector<std::string> names() const;
   /// Marks a key as known although nothing reads it.

@@ -79,7 +79,7 @@ Result<void> read_server(TableReader table, SectionContext& context) {
   APP_TRY(cache, table.integer("cache_bytes", 0, std::int64_t{1} << 40));
   if (cache) config.cache_bytes = static_cast<std::size_t>(*cache);
   APP_TRY(encoder, table.string("encoder"));
-  if (encoder && encoder->empty()) return table.wrong("encoder", "must be \"auto\", \"off\" or a model's folder");
+  if (encoder && encoder->empty()) return table.wrong("encoder", "must be \"auto\", \"on\", \"off\" or a model's folder");
   if (encoder) config.encoder = *encoder;
   APP_TRY(drain, table.duration_ms("drain"));
   if (drain) config.drain_ms = *drain;
@@ -354,7 +354,7 @@ Result<void> read_task(TableReader table, const std::string& name, SectionContex
     APP_CHECK(refuse_future(reader, {"template"}));
     APP_CHECK(reader.finish());
   }
-  APP_CHECK(refuse_future(table, {"specialist", "render"}));
+  APP_CHECK(read_bound_specialist(table, task, context));
   APP_CHECK(table.finish());
   context.policy.tasks.push_back(std::move(task));
   return {};

@@ -31,6 +31,8 @@ Result<cascade::PricedModel> read_model(TableReader table, const std::string& na
 Result<void> read_cascade(TableReader table, const std::string& name, SectionContext& context);
 /// [specialists]: loads all that the directory (default: DATA/specialists) and the tables name.
 Result<void> read_specialists(TableReader table, const std::filesystem::path& data, SectionContext& context);
+/// `specialist` and `render` of a task.
+Result<void> read_bound_specialist(TableReader& table, cascade::TaskConfig& task, SectionContext& context);
 Result<void> read_task(TableReader table, const std::string& name, SectionContext& context);
 /// `signals` of a cascade whose models, stages and threshold have been read.
 Result<void> read_signals(TableReader& table, cascade::CascadeConfig& cascade, SectionContext& context);

@@ -1,11 +1,14 @@
+#include "app/config_specialists.h"
+
 #include <algorithm>
 
 #include "app/config_sections.h"
+#include "cascade/bound_specialist.h"
 #include "specialists/registry.h"
 
 namespace understudy::app {
 
-Result<void> read_specialists(TableReader table, const std::filesystem::path& data, SectionContext& context) {
+Result<specialists::SpecialistPlaces> read_specialist_places(TableReader& table, const std::filesystem::path& data) {
   specialists::SpecialistPlaces places;
   APP_TRY(directory, table.string("directory"));
   if (directory && directory->empty()) return table.wrong("directory", "is empty: name a directory, or leave it out for specialists/ in the data directory");
@@ -15,13 +18,39 @@ Result<void> read_specialists(TableReader table, const std::filesystem::path& da
     if (name == "directory") continue;
     const toml::table* own = table.table(name);
     if (own == nullptr) return table.wrong(name, "must be a table with a folder: [specialists.NAME] folder = \"...\"");
-    TableReader reader(own, fmt::format("specialists.{}", name), table.file(), context.config.origins);
+    TableReader reader = table.below(own, name);
     APP_TRY(folder, reader.string("folder"));
     if (!folder || folder->empty()) return reader.wrong("folder", "is missing: the folder that `understudy train intent --out` made");
     APP_CHECK(reader.finish());
     places.folders.emplace_back(name, *folder);
   }
   APP_CHECK(table.finish());
+  return places;
+}
+
+Result<ConfiguredSpecialists> configured_specialists(const std::string& file, const std::string& data) {
+  toml::table document;
+  try {
+    document = toml::parse_file(file);
+  } catch (const toml::parse_error& e) {
+    return fail(ErrorKind::kConfig, fmt::format("{}:{}: {}", file, e.source().begin.line, e.description()));
+  }
+  ConfiguredSpecialists out;
+  std::vector<Origin> origins;
+  TableReader reader(document.get_as<toml::table>("specialists"), "specialists", file, origins);
+  const std::string path = document["store"]["path"].value_or(std::string("understudy-data"));
+  APP_TRY(places, read_specialist_places(reader, data.empty() ? path : data));
+  out.places = std::move(places);
+  if (const toml::table* tasks = document.get_as<toml::table>("tasks")) {
+    for (const auto& [task, node] : *tasks) {
+      if (const toml::table* own = node.as_table(); own != nullptr && own->contains("specialist")) out.bound.emplace_back(task.str(), (*own)["specialist"].value_or(std::string()));
+    }
+  }
+  return out;
+}
+
+Result<void> read_specialists(TableReader table, const std::filesystem::path& data, SectionContext& context) {
+  APP_TRY(places, read_specialist_places(table, data));
   auto registry = specialists::Registry::load(places);
   if (!registry) return fail(ErrorKind::kConfig, fmt::format("{}[specialists]: {}", table.file().empty() ? "" : table.file() + ": ", registry.error().message));
   for (const specialists::SpecialistPtr& specialist : (*registry)->all()) {
@@ -34,6 +63,18 @@ Result<void> read_specialists(TableReader table, const std::filesystem::path& da
     }
   }
   context.policy.specialists = std::move(*registry);
+  return {};
+}
+
+Result<void> read_bound_specialist(TableReader& table, cascade::TaskConfig& task, SectionContext& context) {
+  APP_TRY(name, table.string("specialist"));
+  APP_TRY(render, table.string("render"));
+  if (!name) return render ? Result<void>(table.wrong("render", "says how a specialist's answer is written, but no specialist is bound: add specialist = \"NAME\"")) : Result<void>();
+  auto specialist = context.policy.registry().find(*name);
+  if (!specialist) return table.wrong("specialist", fmt::format("names '{}', which is not there{}", *name, context.policy.registry().hint(*name)));
+  auto bound = cascade::bind_specialist(std::move(specialist), render.value_or(std::string(cascade::kPlainRender)));
+  if (!bound) return table.wrong("render", bound.error().message);
+  task.bound = std::move(*bound);
   return {};
 }
 

@@ -8,6 +8,8 @@
 #include <map>
 
 #include "app/model_spec.h"
+#include "cascade/bound_specialist.h"
+#include "specialists/registry.h"
 #include "specialists/small_specialist_test_util.h"
 
 namespace understudy::app {
@@ -181,8 +183,7 @@ TEST_F(ConfigTest, SecretsComeFromTheEnvironmentOnly) {
 }
 
 TEST_F(ConfigTest, WhatWouldNotBeEnforcedIsRefused) {
-  for (const char* section : {"[limits]\nmax_usd_per_day = 100.0\n", "[server]\ntls_cert = \"x\"\n", "[alarms]\nwebhook = \"http://x\"\n",
-                              "[tasks.t]\nspecialist = \"s\"\n"}) {
+  for (const char* section : {"[limits]\nmax_usd_per_day = 100.0\n", "[server]\ntls_cert = \"x\"\n", "[alarms]\nwebhook = \"http://x\"\n"}) {
     EXPECT_NE(error(with_models(section)).find("not available"), std::string::npos) << section;
   }
   const auto config = load(with_models("", "", "retrain = \"daily\"\nhedge_above = 0.9\n"));
@@ -293,6 +294,23 @@ TEST_F(ConfigTest, SpecialistsComeFromADirectoryAndByName) {
   const auto named = load(with_models(fmt::format("[specialists.mine]\nfolder = \"{}\"\n", (folder_ / "other" / "intent-v2").string())), flags);
   ASSERT_TRUE(named) << named.error().message;
   EXPECT_EQ(names(*named), "intent-v1 mine ");
+}
+
+TEST_F(ConfigTest, ATaskBindsASpecialistAndSaysHowItsAnswersAreWritten) {
+  specialists::testing::write_small_specialist(folder_ / "all" / "intent-v1");
+  const std::string all = fmt::format("[specialists]\ndirectory = \"{}\"\n", (folder_ / "all").string());
+  const auto task = [&](const std::string& keys) { return with_models(all + "[tasks.t]\n" + keys); };
+  const auto plain = load(task("specialist = \"intent-v1\"\n")), json = load(task("specialist = \"intent-v1\"\nrender = '{\"intent\": \"{label}\"}'\n"));
+  ASSERT_TRUE(plain && json);
+  const auto& bound = json->snapshot.policy->tasks[0].bound;
+  ASSERT_TRUE(bound);
+  EXPECT_EQ(bound->specialist->name, "intent-v1");
+  EXPECT_TRUE(bound->json);
+  EXPECT_EQ(plain->snapshot.policy->tasks[0].bound->render, "{label}");
+  EXPECT_NE(plain->snapshot.policy->version, json->snapshot.policy->version);
+  EXPECT_NE(error(task("specialist = \"intent-v2\"\n")).find("did you mean \"intent-v1\"?"), std::string::npos);
+  EXPECT_NE(error(task("render = \"{label}\"\n")).find("no specialist is bound"), std::string::npos);
+  EXPECT_NE(error(task("specialist = \"intent-v1\"\nrender = \"yes\"\n")).find("tasks.t.render has no {label}"), std::string::npos);
 }
 
 TEST_F(ConfigTest, SpecialistsThatCannotBeLoadedAreErrors) {

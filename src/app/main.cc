@@ -19,6 +19,7 @@
 #include "app/requests_command.h"
 #include "app/serve_command.h"
 #include "app/specialist_command.h"
+#include "app/specialists_command.h"
 #include "app/status_command.h"
 #include "app/store_command.h"
 #include "app/tasks_command.h"
@@ -76,6 +77,10 @@ constexpr Command kCommands[] = {
     {"train intent", kTrain, "A small local model for a task with closed answers, from labelled texts", run_train_intent_command},
     {"predict", kTrain, "A specialist's answers, one line out a line in", run_predict_command},
     {"evaluate", kTrain, "How good a specialist is: accuracy, calibration, share it may serve", run_evaluate_command},
+    {"specialists list", kTrain, "What a gateway loads, and how good each is", run_specialists_list_command},
+    {"specialists show", kTrain, "One of them: its training, and how far its probabilities can be believed", run_specialists_show_command},
+    {"specialists compare", kTrain, "Two of them, also on the same labelled rows", run_specialists_compare_command},
+    {"specialists remove", kTrain, "Take one out of the directory", run_specialists_remove_command},
     {"keys create", kKeep, "Make a key for an application, an operator or an audit", run_keys_create_command},
     {"keys list", kKeep, "The keys of a configuration, what they may, and until when", run_keys_list_command},
     {"keys rotate", kKeep, "Give a key a new secret; the old one may stay good for a while", run_keys_rotate_command},

@@ -14,9 +14,9 @@
 #include "app/command.h"
 #include "app/command_line.h"
 #include "app/human.h"
+#include "app/labelled_rows.h"
 #include "app/output.h"
 #include "audit/input.h"
-#include "base/hash.h"
 #include "base/json_writer.h"
 #include "calibration/metrics.h"
 #include "calibration/risk_control.h"
@@ -28,40 +28,6 @@ namespace {
 using specialists::IntentPrediction;
 using specialists::IntentRows;
 using specialists::IntentSpecialist;
-
-constexpr std::size_t kMostDataBytes = std::size_t{4} << 30;
-
-/// Plain, gzip or zstd; "-" is standard input.
-Result<std::string> read_all(const std::string& path) {
-  auto source = audit::open_source(path);
-  if (!source) return fail(source.error());
-  std::string text;
-  for (;;) {
-    const std::size_t at = text.size(), step = 1 << 20;
-    text.resize(at + step);
-    const auto n = (*source)->read(text.data() + at, step);
-    if (!n) return fail(n.error());
-    text.resize(at + *n);
-    if (*n == 0) return text;
-    if (text.size() > kMostDataBytes) return fail(ErrorKind::kTooLarge, path + " has more than 4 GiB of text: take a part of it");
-  }
-}
-
-struct Labelled {
-  IntentRows rows;
-  std::string hash;
-};
-
-/// @param split  nullopt: `usual` where the file has splits, else all rows
-Result<Labelled> read_rows(const std::string& path, std::optional<std::string> split, const std::string& usual, const std::string& only) {
-  auto text = read_all(path);
-  if (!text) return fail(text.error());
-  if (!split && !specialists::splits_of(*text).empty()) split = usual;
-  auto rows = specialists::parse_intent_rows(*text, path, {split, only, true});
-  if (!rows) return fail(rows.error());
-  const Hash128 h = hash128(*text);
-  return Labelled{std::move(*rows), fmt::format("{:016x}{:016x}", h.high, h.low)};
-}
 
 struct TrainArguments {
   std::string data, calibration, only, out;
@@ -75,11 +41,11 @@ Result<std::string> train(const TrainArguments& a, const std::string& command) {
   if (std::filesystem::exists(a.out, ignored) && !std::filesystem::is_empty(a.out, ignored)) {
     return fail(ErrorKind::kConflict, fmt::format("{} exists: name another folder with --out, or remove it first", a.out));  // before the work
   }
-  auto data = read_rows(a.data, a.split, "train", a.only);
+  auto data = read_labelled_rows(a.data, a.split, "train", a.only);
   if (!data) return fail(data.error());
-  std::optional<Labelled> calibration;
+  std::optional<LabelledFile> calibration;
   if (!a.calibration.empty()) {
-    auto read = read_rows(a.calibration, a.calibration_split, "dev", "");
+    auto read = read_labelled_rows(a.calibration, a.calibration_split, "dev", "");
     if (!read) return fail(read.error());
     calibration = std::move(*read);
   }
@@ -287,7 +253,7 @@ int run_predict_command(int argc, char** argv) {
   if (!specialist) return report_error(argv[0], specialist.error(), false);
   if (data.empty() && split) return report_error(argv[0], Error(ErrorKind::kUsage, "--split needs --data: from standard input all rows are answered"), false);
   if (data.empty()) return predict_stream(*specialist, argv[0]);
-  auto text = read_all(data);
+  auto text = read_whole(data);
   if (!text) return report_error(argv[0], text.error(), false);
   const auto rows = specialists::parse_intent_rows(*text, data, {split, "", false});
   if (!rows) return report_error(argv[0], rows.error(), false);
@@ -309,7 +275,7 @@ int run_evaluate_command(int argc, char** argv) {
   if (const auto status = parse_arguments(cli, argc, argv)) return *status;
   const auto specialist = IntentSpecialist::load(folder);
   if (!specialist) return report_error(argv[0], specialist.error(), json);
-  const auto rows = read_rows(data, split, "test", "");
+  const auto rows = read_labelled_rows(data, split, "test", "");
   if (!rows) return report_error(argv[0], rows.error(), json);
   auto done = evaluate(*specialist, rows->rows);
   if (!done) return report_error(argv[0], done.error(), json);

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "cascade/bound_specialist.h"
 #include "cascade/internal/learned.h"
 #include "store/rung_name.h"
 
@@ -27,8 +28,10 @@ std::vector<Rung> make_ladder(const Policy& policy, const CascadeConfig& cascade
     ladder.push_back(std::move(rung));
   };
   if (cascade.cache) add({"cache", Stage::kCache, 0, {}, 0});
+  const auto bound = task != nullptr ? task->bound : nullptr;
+  if (bound) add({fmt::format("specialist:{}", bound->specialist->name), Stage::kSpecialist, 0, {}, 0, {}, bound});
   if (cascade.knn) add({"knn", Stage::kKnn, 0, {}, 0});
-  if (cascade.specialist) add({"specialist", Stage::kSpecialist, 0, {}, 0});
+  if (cascade.specialist && !bound) add({"specialist", Stage::kSpecialist, 0, {}, 0});
   if (!cascade.student) return ladder;
   const std::size_t first = ladder.size();
   add({"student", Stage::kStudent, *cascade.student, {}, 0});
@@ -53,13 +56,14 @@ std::vector<Rung> make_ladder(const Policy& policy, const CascadeConfig& cascade
 
 std::size_t feature_count(const Rung& rung) {
   if (rung.stage == Stage::kCache) return 0;
-  if (internal::is_learned(rung.stage)) return specialists::kLearnedFeatures;
+  if (rung.bound) return kBoundFeatures;
+  if (rung.learns()) return specialists::kLearnedFeatures;
   return kStudentFeatures + (rung.signal ? 1 : 0);
 }
 
 std::vector<calibration::RungSpec> rung_specs(std::span<const Rung> ladder) {
   std::vector<calibration::RungSpec> specs;
-  for (const Rung& rung : ladder) specs.push_back({rung.name, feature_count(rung), internal::is_learned(rung.stage)});
+  for (const Rung& rung : ladder) specs.push_back({rung.name, feature_count(rung), rung.learns()});
   return specs;
 }
 
@@ -78,7 +82,11 @@ std::string ladder_id(const Policy& policy, const CascadeConfig& cascade, const 
   };
   std::string context = fmt::format("teacher {}\ntop_logprobs {}\n", model(cascade.teacher), policy.top_logprobs);
   for (const Rung& rung : ladder) {
-    if (rung.stage == Stage::kCache || internal::is_learned(rung.stage)) continue;
+    if (rung.stage == Stage::kCache || rung.learns()) continue;
+    if (rung.bound) {
+      context += fmt::format("{} {} {}\n", rung.name, rung.bound->specialist->id(), rung.bound->render);
+      continue;
+    }
     context += fmt::format("{} {}\n", rung.name, model(rung.model));
     if (rung.examples) context += fmt::format("examples {}{}\n", rung.trial ? "trial " : "", lessons::policy_text(*rung.examples));
     if (rung.signal && rung.signal->kind == SignalKind::kPeer) context += model(rung.signal->peer);

@@ -17,13 +17,17 @@ namespace understudy::cascade {
 
 /// One cheap stage. Rungs stand in the order in which they are asked.
 struct Rung {
-  std::string name;                   ///< "cache", "knn", "specialist"; "student" or the model's name; "student+self_check", ...: unique
+  std::string name;                   ///< "cache", "specialist:NAME", "knn", "specialist"; "student" or the model's name; "student+self_check", ...: unique
   Stage stage = Stage::kStudent;
   std::size_t model = 0;              ///< who answers; not meant for the cache and the rungs that learn
   std::optional<SignalSpec> signal;   ///< looks at the answer of rung `of` again
   std::size_t of = 0;                 ///< itself where there is no signal
   std::optional<lessons::FewShotPolicy> examples = {};   ///< it is shown lessons with the request; unusable where none are like it
+  std::shared_ptr<const BoundSpecialist> bound = {};   ///< trained before, named by the task
   bool trial = false;                 ///< how many are shown is still being found out: it is asked for labels, and never serves
+
+  /// What it says is a function of what the teacher answered before.
+  bool learns() const { return stage == Stage::kKnn || (stage == Stage::kSpecialist && !bound); }
 };
 
 std::vector<Rung> make_ladder(const Policy& policy, const CascadeConfig& cascade, const TaskConfig* task);

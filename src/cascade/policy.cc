@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "specialists/registry.h"
+
 namespace understudy::cascade {
 
 std::string_view mode_name(Mode mode) {
@@ -33,6 +35,8 @@ std::optional<Picousd> PricedModel::cost(const PriceBook& book, const Usage& usa
   return book.cost(usage, query);
 }
 
+bool learns(const CascadeConfig& cascade, const TaskConfig* task) { return cascade.knn || (cascade.specialist && (task == nullptr || !task->bound)); }
+
 FewShotConfig few_shots_of(const CascadeConfig& cascade, const TaskConfig* task) {
   FewShotConfig few_shots = cascade.few_shots;
   if (task == nullptr) return few_shots;
@@ -41,6 +45,11 @@ FewShotConfig few_shots_of(const CascadeConfig& cascade, const TaskConfig* task)
   if (few_shots.k >= 0) few_shots.stable = std::min(few_shots.stable, few_shots.k);
   few_shots.tokens = task->few_shot_tokens.value_or(few_shots.tokens);
   return few_shots;
+}
+
+const specialists::Registry& Policy::registry() const {
+  static const specialists::Registry none;
+  return specialists ? *specialists : none;
 }
 
 const TaskConfig* Policy::find_task(std::string_view named, std::string_view requested_model) const {

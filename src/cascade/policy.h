@@ -18,9 +18,14 @@
 #include "chat/price_book.h"
 #include "chat/stage.h"
 #include "providers/model.h"
-#include "specialists/registry.h"
+
+namespace understudy::specialists {
+class Registry;
+}
 
 namespace understudy::cascade {
+
+struct BoundSpecialist;
 
 enum class Mode : std::uint8_t {
   kLive,     ///< cheap stages serve where their confidence reaches the threshold
@@ -90,7 +95,7 @@ struct CascadeConfig {
   std::int64_t cache_max_age_ms = std::int64_t{30} * 24 * 3600 * 1000;
   OnTeacherFailure on_teacher_failure = OnTeacherFailure::kError;
 
-  bool learns() const { return knn || specialist; }
+  bool learns() const { return knn || specialist; }   ///< for tasks without a bound specialist
 };
 
 /// What is known of a task by name; absent tasks use the cascade's values.
@@ -105,8 +110,12 @@ struct TaskConfig {
   std::optional<bool> forgive_harmless;
   std::optional<int> few_shots, few_shots_stable;
   std::optional<std::uint32_t> few_shot_tokens;
+  std::shared_ptr<const BoundSpecialist> bound;   ///< asked before every other stage but the cache; null: none is bound
   std::optional<double> alpha, delta;   ///< with one of them the promise decides, also where the cascade has a threshold by hand
 };
+
+/// Whether rungs of the task learn from the teacher's answers. A bound specialist stands in the place of the one that learns online.
+bool learns(const CascadeConfig& cascade, const TaskConfig* task);
 
 /// The task's own values where it has some, else the cascade's.
 FewShotConfig few_shots_of(const CascadeConfig& cascade, const TaskConfig* task);
@@ -122,7 +131,7 @@ struct Policy {
   int top_logprobs = 5;                  ///< asked of students when the client did not ask
   bool keep_bodies = true;
   Redactor redact;                       ///< of every text before it is stored
-  std::shared_ptr<const specialists::Registry> specialists = std::make_shared<const specialists::Registry>();   ///< never null
+  std::shared_ptr<const specialists::Registry> specialists;   ///< null: there are none
   std::string version;                   ///< hash of all of the above
 
   /// The threshold by hand that a task's cheap stages serve at; nullopt: the promise decides.
@@ -131,6 +140,9 @@ struct Policy {
     if (task != nullptr && (task->alpha || task->delta)) return std::nullopt;
     return cascade.escalate_below;
   }
+
+  /// What `specialists` holds; an empty registry where it is null.
+  const specialists::Registry& registry() const;
 
   /// Name of the task: the header or metadata's word, through the rules; else the rule for the requested model; else "".
   const TaskConfig* find_task(std::string_view named, std::string_view requested_model) const;

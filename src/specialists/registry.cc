@@ -6,10 +6,13 @@
 #include <algorithm>
 
 #include "base/nearest.h"
+#include "specialists/intent_specialist.h"
 
 namespace understudy::specialists {
 
 namespace fs = std::filesystem;
+
+const std::string& NamedSpecialist::id() const { return intent->calibration().id; }
 
 bool is_specialist_name(std::string_view name) {
   const auto fits = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-'; };
@@ -35,7 +38,7 @@ Result<SpecialistPtr> load_specialist(std::string name, const fs::path& folder) 
   return SpecialistPtr(std::move(specialist));
 }
 
-Result<std::shared_ptr<const Registry>> Registry::load(const SpecialistPlaces& places) {
+Result<std::vector<std::pair<std::string, fs::path>>> specialist_folders(const SpecialistPlaces& places) {
   std::vector<std::pair<std::string, fs::path>> folders = places.folders;
   std::error_code code;
   if (!places.directory.empty()) {
@@ -44,20 +47,29 @@ Result<std::shared_ptr<const Registry>> Registry::load(const SpecialistPlaces& p
     // A training that runs beside has its folder elsewhere until it is whole.
     for (fs::directory_iterator it(places.directory, code), end; !code && it != end; it.increment(code)) {
       const std::string name = it->path().filename();
-      if (name.find(".part-") != std::string::npos || !fs::exists(it->path() / "specialist.json", code)) continue;
-      folders.emplace_back(name, it->path());
+      std::error_code ignored;
+      if (name.find(".part-") == std::string::npos && fs::exists(it->path() / "specialist.json", ignored)) folders.emplace_back(name, it->path());
     }
     if (there && code) return fail(ErrorKind::kIo, fmt::format("The directory {} cannot be read: {}.", places.directory.string(), code.message()));
   }
   std::sort(folders.begin(), folders.end());
-  auto registry = std::make_shared<Registry>();
-  for (const auto& [name, folder] : folders) {
+  for (std::size_t i = 0; i < folders.size(); ++i) {
+    const auto& [name, folder] = folders[i];
     if (!is_specialist_name(name)) {
       return fail(ErrorKind::kConfig, fmt::format("'{}' ({}) cannot be a specialist's name: letters, digits, '.', '_' and '-' can, at most 100, not '.' first.", name, folder.string()));
     }
-    if (!registry->all_.empty() && registry->all_.back()->name == name) {
-      return fail(ErrorKind::kConfig, fmt::format("There are two specialists '{}': {} and {}; give one another name.", name, registry->all_.back()->folder.string(), folder.string()));
+    if (i > 0 && folders[i - 1].first == name) {
+      return fail(ErrorKind::kConfig, fmt::format("There are two specialists '{}': {} and {}; give one another name.", name, folders[i - 1].second.string(), folder.string()));
     }
+  }
+  return folders;
+}
+
+Result<std::shared_ptr<const Registry>> Registry::load(const SpecialistPlaces& places) {
+  const auto folders = specialist_folders(places);
+  if (!folders) return fail(folders.error());
+  auto registry = std::make_shared<Registry>();
+  for (const auto& [name, folder] : *folders) {
     auto loaded = load_specialist(name, folder);
     if (!loaded) return fail(std::move(loaded.error()));
     registry->all_.push_back(std::move(*loaded));

@@ -11,9 +11,10 @@
 #include <vector>
 
 #include "base/error.h"
-#include "specialists/intent_specialist.h"
 
 namespace understudy::specialists {
+
+class IntentSpecialist;
 
 /// A specialist under the name that requests and tasks know it by. Immutable.
 struct NamedSpecialist {
@@ -24,7 +25,7 @@ struct NamedSpecialist {
   std::shared_ptr<const IntentSpecialist> intent;   ///< null where it is of another kind
 
   /// Names its weights and calibration: equal for specialists that answer alike.
-  const std::string& id() const { return intent->calibration().id; }
+  const std::string& id() const;
 };
 using SpecialistPtr = std::shared_ptr<const NamedSpecialist>;
 
@@ -34,6 +35,9 @@ struct SpecialistPlaces {
   bool required = false;             ///< a directory that is not there is an error
   std::vector<std::pair<std::string, std::filesystem::path>> folders;   ///< others, by name
 };
+
+/// The folders of all of them, by name, before any is read. kConfig: a name twice, or that cannot be one; kNotFound: no directory; kIo.
+Result<std::vector<std::pair<std::string, std::filesystem::path>>> specialist_folders(const SpecialistPlaces& places);
 
 /// One folder, under a name. kNotFound, kCorrupt, kUnsupported, kInvalidRequest, kIo; the message names the folder.
 Result<SpecialistPtr> load_specialist(std::string name, const std::filesystem::path& folder);
@@ -45,7 +49,7 @@ bool is_specialist_name(std::string_view name);
 class Registry {
  public:
   Registry() = default;
-  /// All of them or none. Errors of load_specialist; kConfig: a name twice, or that cannot be one; kNotFound: no directory.
+  /// All of them or none. Errors of specialist_folders and load_specialist.
   static Result<std::shared_ptr<const Registry>> load(const SpecialistPlaces& places);
 
   std::span<const SpecialistPtr> all() const { return all_; }   ///< by name

@@ -44,7 +44,7 @@ net::Awaitable<void> Flow::run() {
 
   const CascadeConfig& cascade = *route_.cascade;
   // What is learnt of one tenant's requests never answers another's.
-  const bool apart = cascade.learns() && !context_.tenant.empty();
+  const bool apart = learns(cascade, task_) && !context_.tenant.empty();
   promise_ = apart ? engine_.promise_of(policy_, cascade, task_, tenant_task(task_name_, context_.tenant)) : engine_.promise_of(policy_, cascade, task_, task_name_);
   view_ = promise_->view();
   const bool pinned = (task_ != nullptr && task_->pin_teacher) || promise_->pinned();
@@ -57,7 +57,7 @@ net::Awaitable<void> Flow::run() {
     co_await single(cascade.teacher, Stage::kTeacher, chat::bypass_reason(request_.bypass));
   } else if (pinned) {
     co_await single(cascade.teacher, Stage::kTeacher, reason::kPinned);
-  } else if (!cascade.student && (!cascade.learns() || mode_ == Mode::kStudent)) {
+  } else if (!cascade.student && (!has_cheap_stage() || mode_ == Mode::kStudent)) {
     co_await single(cascade.teacher, Stage::kTeacher, reason::kNoStudent);
   } else if (mode_ == Mode::kStudent) {
     co_await student_only();
@@ -65,11 +65,14 @@ net::Awaitable<void> Flow::run() {
     toss_coin();
     co_await single(cascade.teacher, Stage::kTeacher, reason::kShadow);
     if (decision_.served_by) co_await read_learned();
+    if (decision_.served_by) co_await read_bound();
     start_labels();
   } else {
     toss_coin();
     co_await live();
-    if (decision_.served_by && (coin_heads_ || decision_.escalated)) co_await read_learned();
+    const bool teaches = decision_.served_by && (coin_heads_ || decision_.escalated);
+    if (teaches) co_await read_learned();
+    if (teaches) co_await read_bound();
     start_labels();
     offer_escalation();
     offer_lesson();
@@ -114,7 +117,14 @@ net::Awaitable<bool> Flow::climb() {
       co_await serve_cached(*cached_);
       co_return true;
     }
-    if (internal::is_learned(ladder[i].stage)) {
+    if (ladder[i].bound) {
+      co_await read_bound();
+      if (client_left()) co_return true;
+      if (!try_bound(i, *threshold)) continue;
+      co_await serve_cached(*cached_);
+      co_return true;
+    }
+    if (ladder[i].learns()) {
       co_await read_learned();
       if (client_left()) co_return true;
       if (!try_learned(i, *threshold)) continue;
@@ -128,7 +138,7 @@ net::Awaitable<bool> Flow::climb() {
 }
 
 net::Awaitable<void> Flow::read_learned() {
-  if (learned_ || !route_.cascade->learns() || promise_->by_hand()) co_return;
+  if (learned_ || !learns(*route_.cascade, task_) || promise_->by_hand()) co_return;
   if (!engine_.learned_) engine_.learned_ = std::make_shared<internal::LearnedReader>();
   internal::LearnedText read = engine_.learned_->text_of(request_, context_.body);
   if (deps_.encoder != nullptr && !read.input.terms.empty()) {
@@ -146,13 +156,15 @@ bool Flow::try_learned(std::size_t rung, double threshold) {
   decision_.threshold = threshold;
   if (*confidence < threshold) return false;
   const std::string& answer = learned_->fit->answer(learned_->says.of(internal::kind_of(spec.stage)).label);
-  cached_ = std::make_shared<const CachedAnswer>(internal::learned_completion(answer, decision_.request_id, context_.body, spec.stage, deps_.reactor.clock().wall()));
+  cached_ = std::make_shared<const CachedAnswer>(internal::learned_completion(answer, decision_.request_id, context_.body, spec.stage, spec.stage == Stage::kKnn ? "neighbours" : "online", deps_.reactor.clock().wall()));
   decision_.served_by = spec.stage;
   decision_.rung = spec.name;
   decision_.model = cached_->model;
   decision_.reason = reason::kConfident;
   return true;
 }
+
+bool Flow::has_cheap_stage() const { return route_.cascade->student || learns(*route_.cascade, task_) || (task_ != nullptr && task_->bound); }
 
 net::Awaitable<Attempt*> Flow::ask_student(std::size_t rung) {
   const Rung& spec = promise_->ladder()[rung];
@@ -349,7 +361,7 @@ void Flow::toss_coin() {
 std::optional<double> Flow::threshold_of(std::size_t rung) const {
   if (promise_->ladder()[rung].trial) return std::nullopt;
   if (view_->policy) return view_->policy->rungs[rung].threshold;
-  if (!promise_->by_hand() || promise_->ladder()[rung].signal || promise_->ladder()[rung].examples || internal::is_learned(promise_->ladder()[rung].stage)) return std::nullopt;
+  if (!promise_->by_hand() || promise_->ladder()[rung].signal || promise_->ladder()[rung].examples || promise_->ladder()[rung].learns()) return std::nullopt;
   return promise_->ladder()[rung].stage == Stage::kCache ? 0 : *promise_->by_hand();
 }
 
@@ -380,7 +392,11 @@ void Flow::observe() {
   if (!calibration::covers_prompt(*view_->policy, request_.prompt_hash)) one(counts.unknown_prompts);
   const std::size_t rung = view_->baseline->rung;
   const Rung& spec = promise_->ladder()[rung];
-  if (internal::is_learned(spec.stage)) {
+  if (spec.bound) {
+    if (bound_) one(counts.confidence[view_->baseline->confidence.bin(view_->policy->rungs[rung].model.probability(bound_->raw, bound_->features))]);
+    return;
+  }
+  if (spec.learns()) {
     const auto confidence = learned_ ? internal::learned_confidence(*view_->policy, rung, spec.stage, *learned_) : std::nullopt;
     if (confidence) one(counts.confidence[view_->baseline->confidence.bin(*confidence)]);
     return;

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "cascade/attempt.h"
+#include "cascade/bound_specialist.h"
 #include "cascade/engine.h"
 #include "cascade/internal/call_model.h"
 #include "cascade/internal/examples.h"
@@ -53,6 +54,11 @@ class Flow {
   /// Reads the request for the rungs that learn, where the ladder has any; once. Waits for the text's vector where there is an encoder.
   net::Awaitable<void> read_learned();
   bool try_learned(std::size_t rung, double threshold);
+  /// Asks the task's bound specialist, where there is one; once. The encoder is waited for only where the specialist is unsure without.
+  net::Awaitable<void> read_bound();
+  bool try_bound(std::size_t rung, double threshold);
+  /// Whether anyone but the cache and the teacher may answer the task.
+  bool has_cheap_stage() const;
   void observe();
   internal::CallSubject subject();
   Attempt& new_attempt(Stage stage, std::size_t model);
@@ -110,6 +116,8 @@ class Flow {
   std::shared_ptr<const CachedAnswer> cached_;     ///< the same where it is what is served
   std::map<std::size_t, SignalReading> signals_;   ///< by rung
   std::optional<internal::LearnedReading> learned_;
+  bool bound_read_ = false;
+  std::optional<BoundReading> bound_;   ///< nullopt: the request is none that it may answer
   std::map<std::size_t, internal::ShownExamples> examples_;   ///< by rung that was asked with them
   std::string_view label_source_;
   std::optional<bool> agrees_;

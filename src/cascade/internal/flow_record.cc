@@ -159,7 +159,17 @@ std::vector<internal::RungTrace> Flow::traces() const {
   const std::vector<Rung>& ladder = promise_->ladder();
   auto traces = internal::trace_rungs(ladder, attempts_, in_cache_.get(), signals_);
   for (std::size_t i = 0; i < ladder.size(); ++i) {
-    if (!internal::is_learned(ladder[i].stage)) continue;
+    if (ladder[i].bound) {
+      traces[i].asked = true;   // asked for nothing, so at once (Flow::read_bound)
+      if (!bound_) continue;
+      traces[i].raw = bound_->raw;
+      traces[i].bound = bound_->features;
+      chat::Answer& answer = traces[i].answer.emplace();
+      answer.content = ladder[i].bound->answers[bound_->label];
+      answer.finish_reason = "stop";
+      continue;
+    }
+    if (!ladder[i].learns()) continue;
     traces[i].asked = true;   // there is nobody to ask: the keeper judges the row by any fit
     if (!learned_ || !learned_->fit) continue;
     const auto& said = learned_->says.of(internal::kind_of(ladder[i].stage));
@@ -180,7 +190,7 @@ std::optional<Usage> Flow::decision_usage() const {
 }
 
 void Flow::start_labels() {
-  if (!coin_heads_ || !decision_.served_by || (!route_.cascade->student && !route_.cascade->learns())) return;
+  if (!coin_heads_ || !decision_.served_by || !has_cheap_stage()) return;
   constexpr double kTeacherTwice = 0.05;   // of labelled requests: the teacher's own noise
   auto job = std::make_unique<internal::LabelJob>();
   job->rungs = traces();

@@ -53,7 +53,7 @@ std::string Flow::attempts_json() const {
   JsonWriter w(out);
   w.begin_array();
   if (cached_) {
-    w.begin_object().field("stage", "cache").field("model", cached_->model).field("prompt_tokens", 0).field("completion_tokens", 0);
+    w.begin_object().field("stage", stage_name(decision_.served_by.value_or(Stage::kCache))).field("model", cached_->model).field("prompt_tokens", 0).field("completion_tokens", 0);
     w.key("cost_usd").raw("0").end_object();
   }
   for (const Attempt& attempt : attempts_) {

@@ -173,7 +173,7 @@ std::vector<RungTrace> trace_rungs(const std::vector<Rung>& ladder, const std::l
   std::vector<RungTrace> traces(ladder.size());
   for (std::size_t i = 0; i < ladder.size(); ++i) {
     RungTrace& trace = traces[i];
-    if (is_learned(ladder[i].stage)) continue;   // Flow::traces
+    if (ladder[i].stage == Stage::kKnn || ladder[i].stage == Stage::kSpecialist) continue;   // Flow::traces
     if (ladder[i].stage == Stage::kCache) {
       trace.asked = true;
       if (in_cache == nullptr) continue;
@@ -210,7 +210,15 @@ std::vector<calibration::RungOutcome> judge_rungs(const std::vector<Rung>& ladde
     const RungTrace& trace = traces[i];
     calibration::RungOutcome& outcome = outcomes[i];
     outcome.cost_usd = trace.cost_usd;
-    if (is_learned(ladder[i].stage)) continue;   // the keeper's to judge, by whatever fit it wants
+    if (ladder[i].learns()) continue;   // the keeper's to judge, by whatever fit it wants
+    if (ladder[i].bound) {
+      outcome.features.assign(trace.bound.begin(), trace.bound.end());
+      if (!trace.answer || !trace.raw) continue;
+      outcome.usable = true;
+      outcome.raw = *trace.raw;
+      outcome.bad = !compare_answers(task, *trace.answer, teacher).agrees;
+      continue;
+    }
     if (ladder[i].signal) outcome.of = ladder[i].of;
     if (ladder[i].stage == Stage::kCache) {
       if (!trace.answer) continue;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cascade/attempt.h"
+#include "cascade/bound_specialist.h"
 #include "cascade/engine.h"
 #include "cascade/internal/examples.h"
 #include "cascade/internal/signals.h"
@@ -24,6 +25,7 @@ struct RungTrace {
   std::optional<double> raw;             ///< raw confidence; nullopt: no signal came
   std::optional<calibration::LogprobFeatures> features;
   SignalReading signal;                  ///< of a rung with a signal
+  std::array<float, kBoundFeatures> bound{};   ///< of a bound specialist's rung, where it answered
   double cost_usd = 0;
 };
 

@@ -64,9 +64,13 @@ class Files final : public specialists::FitFiles {
 
 }  // namespace
 
+bool may_answer_closed(const chat::ChatRequest& request) {
+  return !request.has_tools && request.bypass == chat::Bypass::kNone && request.n == 1 && !request.logprobs;
+}
+
 LearnedText LearnedReader::text_of(const chat::ChatRequest& request, std::string_view body) {
   LearnedText read;
-  if (request.has_tools || request.bypass != chat::Bypass::kNone || request.n != 1 || request.logprobs) return read;
+  if (!may_answer_closed(request)) return read;
   read.text = chat::last_user_text(body);
   extractor_.extract(read.text, read.input.terms);
   retrieval::sort_terms(read.input.terms);
@@ -108,7 +112,7 @@ std::optional<double> learned_confidence(const calibration::LadderPolicy& policy
   return policy.rungs[index].model.probability(static_cast<double>(said.raw), said.features);
 }
 
-CachedAnswer learned_completion(const std::string& answer, std::string_view request_id, std::string_view body, Stage stage, WallTime now) {
+CachedAnswer learned_completion(const std::string& answer, std::string_view request_id, std::string_view body, Stage stage, std::string_view model, WallTime now) {
   chat::Answer whole;
   whole.id = fmt::format("chatcmpl-{}", request_id);
   whole.created = now.us / 1'000'000;
@@ -122,7 +126,7 @@ CachedAnswer learned_completion(const std::string& answer, std::string_view requ
   CachedAnswer out;
   out.completion = chat::render_completion(whole, {});
   out.stage = stage;
-  out.model = stage == Stage::kKnn ? "neighbours" : "online";
+  out.model = model;
   out.usage = usage;
   return out;
 }
@@ -142,7 +146,7 @@ std::shared_ptr<const calibration::RungLearner> make_learner(std::span<const Run
                                                              const std::filesystem::path& data, std::string_view key) {
   std::vector<specialists::LearnedRung> rungs;
   for (std::size_t i = 0; i < ladder.size(); ++i) {
-    if (is_learned(ladder[i].stage)) rungs.push_back({i, kind_of(ladder[i].stage)});
+    if (ladder[i].learns()) rungs.push_back({i, kind_of(ladder[i].stage)});
   }
   if (rungs.empty()) return nullptr;
   auto agrees = [compare](std::string_view a, std::string_view b) {

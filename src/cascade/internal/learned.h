@@ -21,8 +21,10 @@
 
 namespace understudy::cascade::internal {
 
-inline bool is_learned(Stage stage) { return stage == Stage::kKnn || stage == Stage::kSpecialist; }
 inline specialists::LearnedKind kind_of(Stage stage) { return stage == Stage::kKnn ? specialists::LearnedKind::kNeighbours : specialists::LearnedKind::kText; }
+
+/// Whether a stage with closed answers may answer the request: tools, media, several choices and log-probabilities are not its to give.
+bool may_answer_closed(const chat::ChatRequest& request);
 
 /// What they read: the last user message. Empty where they may not answer the request.
 struct LearnedText {
@@ -40,7 +42,6 @@ struct LearnedReading {
 /// Memory of a reactor that reads requests; grows once. Not thread-safe.
 class LearnedReader {
  public:
-  /// Tools, media, several choices and log-probabilities are not theirs to give.
   LearnedText text_of(const chat::ChatRequest& request, std::string_view body);
   LearnedReading read(const specialists::RowInput& input, std::shared_ptr<const specialists::TextFit> fit);
 
@@ -56,7 +57,8 @@ net::Awaitable<retrieval::PackedVector> embed(neural::EncoderPool& pool, std::st
 std::optional<double> learned_confidence(const calibration::LadderPolicy& policy, std::size_t index, Stage stage, const LearnedReading& reading);
 
 /// An answer in the API's form. Its tokens are estimated: nobody counted any.
-CachedAnswer learned_completion(const std::string& answer, std::string_view request_id, std::string_view body, Stage stage, WallTime now);
+/// @param model  "neighbours", "online", or a bound specialist's name
+CachedAnswer learned_completion(const std::string& answer, std::string_view request_id, std::string_view body, Stage stage, std::string_view model, WallTime now);
 
 /// Puts the teacher's answer into a row, or takes the terms out of it where the answer is not one that can be learnt: tool calls, a cut or
 /// refused answer, a long text.

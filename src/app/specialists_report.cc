@@ -1,0 +1,164 @@
+#include "app/specialists_report.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "app/human.h"
+#include "app/section.h"
+#include "app/table.h"
+#include "base/json_writer.h"
+#include "calibration/binomial.h"
+#include "specialists/intent_specialist.h"
+
+namespace understudy::app {
+namespace {
+
+using specialists::IntentCalibration;
+using specialists::IntentFacts;
+using specialists::ReliabilityBin;
+
+void write_one(JsonWriter& w, const ListedSpecialist& one, bool whole) {
+  w.field("name", one.name).field("folder", one.folder);
+  if (!one.specialist) {
+    w.field("error", one.error);
+    return;
+  }
+  const auto& intent = *one.specialist->intent;
+  const IntentCalibration& c = intent.calibration();
+  w.field("kind", one.specialist->kind).field("id", one.specialist->id()).field("labels", intent.labels().size()).field("rows", intent.facts().rows);
+  w.field("size_bytes", one.specialist->bytes).key("tasks").begin_array();
+  for (const std::string& task : one.tasks) w.string(task);
+  w.end_array().key("calibration").begin_object().field("source", c.source).field("rows", c.rows);
+  w.field("accuracy", c.accuracy).field("ece15", c.ece15).field("brier", c.brier);
+  if (whole) {
+    w.key("bins").begin_array();
+    for (const ReliabilityBin& bin : c.bins) w.begin_object().field("rows", bin.rows).field("probability", bin.probability).field("accuracy", bin.accuracy).end_object();
+    w.end_array();
+  }
+  w.end_object();
+  if (!whole) return;
+  const IntentFacts& f = intent.facts();
+  w.field("seed", f.seed).field("command", f.command).key("data").begin_object().field("file", f.data_file).field("xxh3_128", f.data_hash).end_object();
+  w.key("label_names").begin_array();
+  for (const std::string& label : intent.labels()) w.string(label);
+  w.end_array();
+}
+
+}  // namespace
+
+std::string specialists_json(const std::vector<ListedSpecialist>& all, const std::string& directory) {
+  std::string out;
+  JsonWriter w(out);
+  w.begin_object().field("schema", "understudy.specialists/1").field("directory", directory).key("specialists").begin_array();
+  for (const ListedSpecialist& one : all) {
+    w.begin_object();
+    write_one(w, one, false);
+    w.end_object();
+  }
+  w.end_array().end_object();
+  return out + "\n";
+}
+
+std::string specialists_text(const std::vector<ListedSpecialist>& all, const std::string& directory, const TextStyle& style) {
+  if (all.empty()) return fmt::format("No specialists in {}. Train one: understudy train intent --data ROWS --out {}/NAME\n", printable(directory), printable(directory));
+  Table table({{"NAME"}, {"KIND"}, {"LABELS", Table::Align::kRight}, {"ROWS", Table::Align::kRight}, {"ACCURACY", Table::Align::kRight}, {"ECE", Table::Align::kRight},
+               {"SIZE", Table::Align::kRight}, {"TASKS", Table::Align::kLeft, true}});
+  std::string errors;
+  for (const ListedSpecialist& one : all) {
+    if (!one.specialist) {
+      errors += fmt::format("{}: {}\n", printable(one.name), printable(one.error));
+      continue;
+    }
+    const auto& intent = *one.specialist->intent;
+    table.add({one.name, one.specialist->kind, human_count(static_cast<std::int64_t>(intent.labels().size())), human_count(static_cast<std::int64_t>(intent.facts().rows)),
+               fmt::format("{:.3f}", intent.calibration().accuracy), fmt::format("{:.3f}", intent.calibration().ece15), human_bytes(one.specialist->bytes),
+               one.tasks.empty() ? std::string("-") : printable(fmt::format("{}", fmt::join(one.tasks, ", ")))});
+  }
+  return (table.empty() ? std::string() : table.render(style) + "Accuracy and ECE: on rows held back from its training.\n") + errors;
+}
+
+std::string specialist_json(const ListedSpecialist& one) {
+  std::string out;
+  JsonWriter w(out);
+  w.begin_object().field("schema", "understudy.specialist-shown/1");
+  write_one(w, one, true);
+  w.end_object();
+  return out + "\n";
+}
+
+std::string specialist_text(const ListedSpecialist& one, const TextStyle& style) {
+  const auto& intent = *one.specialist->intent;
+  const IntentCalibration& c = intent.calibration();
+  const IntentFacts& f = intent.facts();
+  Section section(style);
+  section.line("folder", printable(one.folder));
+  section.line("kind", fmt::format("{}, {} labels, {}", one.specialist->kind, human_count(static_cast<std::int64_t>(intent.labels().size())), human_bytes(one.specialist->bytes)));
+  section.line("trained on", fmt::format("{} of {}", counted(static_cast<std::int64_t>(f.rows), "row"), printable(f.data_file)));
+  section.line("command", printable(f.command));
+  section.line("right", fmt::format("{:.2f} % of {}", 100 * c.accuracy, c.source == "file" ? counted(static_cast<std::int64_t>(c.rows), "row") + " given for calibration" : counted(static_cast<std::int64_t>(c.rows), "row") + " held back"));
+  section.line("calibrated", fmt::format("ECE-15 {:.4f}, Brier {:.4f}, id {}", c.ece15, c.brier, c.id));
+  if (!one.tasks.empty()) section.line("tasks", printable(fmt::format("{}", fmt::join(one.tasks, ", "))));
+  std::string out = fmt::format("{}\n", paint(style, Ink::kBold, one.name)) + section.take();
+  Table bins({{"SAID", Table::Align::kRight}, {"RIGHT", Table::Align::kRight}, {"ROWS", Table::Align::kRight}});
+  for (const ReliabilityBin& bin : c.bins) {
+    if (bin.rows > 0) bins.add({fmt::format("{:.3f}", bin.probability), fmt::format("{:.3f}", bin.accuracy), human_count(static_cast<std::int64_t>(bin.rows))});
+  }
+  return out + "\nProbability said, and share that was right:\n" + bins.render(style, 2);
+}
+
+double Comparison::p_value() const {
+  const std::size_t differ = only_first + only_second;
+  return std::min(1.0, 2 * calibration::binomial_cdf(std::min(only_first, only_second), differ, 0.5));
+}
+
+std::string comparison_json(const ListedSpecialist& first, const ListedSpecialist& second, const std::optional<Comparison>& rows) {
+  std::string out;
+  JsonWriter w(out);
+  w.begin_object().field("schema", "understudy.specialists-compared/1").key("specialists").begin_array();
+  for (const ListedSpecialist* one : {&first, &second}) {
+    w.begin_object();
+    write_one(w, *one, false);
+    w.end_object();
+  }
+  w.end_array().key("on_rows");
+  if (rows) {
+    w.begin_object().field("file", rows->file).field("rows", rows->rows).field("same", rows->same);
+    w.field("only_first_right", rows->only_first).field("only_second_right", rows->only_second).field("p_value", rows->p_value()).key("specialists").begin_array();
+    for (const Comparison::Side* side : {&rows->first, &rows->second}) w.begin_object().field("accuracy", side->accuracy).field("ece15", side->ece15).field("served_at_0.05", side->served_at_5).end_object();
+    w.end_array().end_object();
+  } else {
+    w.null();
+  }
+  w.end_object();
+  return out + "\n";
+}
+
+std::string comparison_text(const ListedSpecialist& first, const ListedSpecialist& second, const std::optional<Comparison>& rows, const TextStyle& style) {
+  const IntentCalibration &a = first.specialist->intent->calibration(), &b = second.specialist->intent->calibration();
+  Table table({{""}, {first.name, Table::Align::kRight}, {second.name, Table::Align::kRight}});
+  const auto add = [&](const char* name, double x, double y) { table.add({name, fmt::format("{:.4f}", x), fmt::format("{:.4f}", y)}); };
+  const auto count = [](std::size_t n) { return human_count(static_cast<std::int64_t>(n)); };
+  table.add({"labels", count(first.specialist->intent->labels().size()), count(second.specialist->intent->labels().size())});
+  table.add({"trained on", count(first.specialist->intent->facts().rows), count(second.specialist->intent->facts().rows)});
+  table.add({"size", human_bytes(first.specialist->bytes), human_bytes(second.specialist->bytes)});
+  add("own accuracy", a.accuracy, b.accuracy);
+  add("own ECE-15", a.ece15, b.ece15);
+  if (rows) {
+    add("accuracy", rows->first.accuracy, rows->second.accuracy);
+    add("ECE-15", rows->first.ece15, rows->second.ece15);
+    add("served at 5 %", rows->first.served_at_5, rows->second.served_at_5);
+  }
+  std::string out = table.render(style);
+  out += wrap("\"own\": each on the rows held back from its own training, so not comparable where these differ.", style.width) + "\n";
+  if (!rows) return out + "On the same rows: --rows FILE --split test\n";
+  out += wrap(fmt::format("On {} of {}: {} answered alike; only {} was right on {}, only {} on {} ({}).", counted(static_cast<std::int64_t>(rows->rows), "row"), printable(rows->file), count(rows->same),
+                          first.name, count(rows->only_first), second.name, count(rows->only_second),
+                          rows->p_value() < 0.05 ? fmt::format("a real difference, p = {:.3g}", rows->p_value()) : fmt::format("no difference is shown, p = {:.2f}", rows->p_value())),
+              style.width) +
+         "\n";
+  return out;
+}
+
+}  // namespace understudy::app
