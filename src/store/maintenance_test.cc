@@ -277,7 +277,7 @@ TEST(Retention, ManyRowsOfTheFutureAreSteppedOver) {
   EXPECT_EQ(open_reader(kept.dir.data(), &clock).check()->requests, 0u);
 }
 
-TEST(Retention, RowOfTheFarPastIsAsYoungAsItsElders) {
+TEST(Retention, RowOfTheFarPastStaysWithYoungOnesBeforeIt) {
   SetClock clock;
   Kept kept(clock);
   kept.append(1);

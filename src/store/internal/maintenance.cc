@@ -35,18 +35,15 @@ Result<void> set_meta(Database& db, const char* key, std::string_view value_sql)
 
 /// Which rows of a table (in order of arrival) are older than `cutoff_us`: the highest id to remove, 0 for none; at most `limit` rows.
 /// A row's time is only what the clock said. One that lies after `now` says nothing: it goes when one that came after it is old.
-/// One that lies before its elders' is as young as they are.
+/// One of the far past behind young ones stays with them.
 Result<std::int64_t> last_old_row(Database& db, std::string_view table, std::string_view time, std::int64_t cutoff_us, WallTime now,
                                   std::uint64_t limit) {
   STORE_TRY_ASSIGN(Statement rows, db.prepare(fmt::format("SELECT id, {0} FROM {1} WHERE {0} <= ?1 ORDER BY id LIMIT ?2", time, table)));
   rows.bind(1, now.us).bind(2, static_cast<std::int64_t>(limit));
   std::int64_t last = 0;
-  std::int64_t latest_us = 0;
   for (;;) {
     STORE_TRY_ASSIGN(const bool row, rows.step());
-    if (!row) break;
-    latest_us = std::max(latest_us, rows.integer(1));
-    if (latest_us >= cutoff_us) break;
+    if (!row || rows.integer(1) >= cutoff_us) break;
     last = rows.integer(0);
   }
   rows.reset();
