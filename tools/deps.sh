@@ -33,6 +33,10 @@ test  python3-venv         python-venv
 encoder python3            python3
 encoder python3-venv       python-venv
 test  chromium             chromium
+test  openssl              openssl
+test  curl                 curl
+test  nodejs               node
+test  npm                  npm
 bench libbenchmark-dev     benchmark/benchmark.h
 bench nginx                nginx
 fuzz  clang-14             clang++-14

@@ -56,6 +56,20 @@ Result<CallPrices> make_prices(std::string_view in, std::string_view out) {
   return prices;
 }
 
+/// `tls_cert` and `tls_key`, read anew at each (re)load.
+Result<void> read_tls(TableReader& table, Config& config) {
+  APP_TRY(cert, table.string("tls_cert"));
+  APP_TRY(key, table.string("tls_key"));
+  if (!cert && !key) return {};
+  if (!cert) return table.wrong("tls_key", "needs tls_cert beside it: the file of the certificate, in PEM form");
+  if (!key) return table.wrong("tls_cert", "needs tls_key beside it: the file of its private key, in PEM form");
+  auto tls = net::TlsServerContext::create(*cert, *key, system_clock().wall());
+  if (!tls) return table.wrong("tls_cert", "and tls_key: " + tls.error().message);
+  for (const std::string& warning : (*tls)->warnings()) config.warnings.push_back(warning);
+  config.snapshot.tls = std::move(*tls);
+  return {};
+}
+
 Result<void> read_server(TableReader table, SectionContext& context) {
   Config& config = context.config;
   APP_TRY(listen, table.string("listen"));
@@ -85,7 +99,7 @@ Result<void> read_server(TableReader table, SectionContext& context) {
   if (drain) config.drain_ms = *drain;
   APP_TRY(top, table.integer("top_logprobs", 0, 20));
   if (top) context.policy.top_logprobs = static_cast<int>(*top);
-  APP_CHECK(refuse_future(table, {"tls_cert", "tls_key"}));
+  APP_CHECK(read_tls(table, config));
   warn_future(table, context, {"timezone"});
   return table.finish();
 }

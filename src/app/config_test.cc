@@ -183,12 +183,19 @@ TEST_F(ConfigTest, SecretsComeFromTheEnvironmentOnly) {
 }
 
 TEST_F(ConfigTest, WhatWouldNotBeEnforcedIsRefused) {
-  for (const char* section : {"[limits]\nmax_usd_per_day = 100.0\n", "[server]\ntls_cert = \"x\"\n", "[alarms]\nwebhook = \"http://x\"\n"}) {
+  for (const char* section : {"[limits]\nmax_usd_per_day = 100.0\n", "[alarms]\nwebhook = \"http://x\"\n"}) {
     EXPECT_NE(error(with_models(section)).find("not available"), std::string::npos) << section;
   }
   const auto config = load(with_models("", "", "retrain = \"daily\"\nhedge_above = 0.9\n"));
   ASSERT_TRUE(config);
   EXPECT_EQ(config->warnings.size(), 2u);
+}
+
+TEST_F(ConfigTest, ACertificateNeedsItsKeyAndBothMustBeThere) {
+  EXPECT_NE(error(with_models("[server]\ntls_cert = \"c.pem\"\n")).find("tls_key"), std::string::npos);
+  EXPECT_NE(error(with_models("[server]\ntls_key = \"k.pem\"\n")).find("tls_cert"), std::string::npos);
+  const std::string missing = error(with_models("[server]\ntls_cert = \"/nonexistent/c.pem\"\ntls_key = \"/nonexistent/k.pem\"\n"));
+  EXPECT_NE(missing.find("/nonexistent/c.pem cannot be used: No such file"), std::string::npos) << missing;
 }
 
 TEST_F(ConfigTest, WithoutKeysOnlyLoopbackIsAllowed) {

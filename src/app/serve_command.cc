@@ -72,7 +72,7 @@ Result<void> check_not_itself(const Config& config, const std::string& listening
 void greet(const Config& config, const gateway::Gateway& gateway) {
   const cascade::Policy& policy = *config.snapshot.policy;
   const cascade::CascadeConfig& cascade = policy.cascades.front();
-  log::info("understudy {} serves http://{}/v1 with {} worker{}, data in {}", version(), gateway.address(), gateway.workers(), gateway.workers() == 1 ? "" : "s",
+  log::info("understudy {} serves {}://{}/v1 with {} worker{}, data in {}", version(), config.snapshot.tls ? "https" : "http", gateway.address(), gateway.workers(), gateway.workers() == 1 ? "" : "s",
             config.data.string());
   if (cascade.student) log::info("student: {}", model_line(policy, *cascade.student));
   log::info("teacher: {}", model_line(policy, cascade.teacher));
@@ -98,7 +98,7 @@ Result<std::string> try_reload(const ServeFlags& flags, gateway::Gateway& gatewa
   if (auto other = check_not_itself(*config, gateway.address()); !other) return fail(std::move(other.error()));
   for (const std::string& warning : config->warnings) log::warn("{}", warning);
   if (auto done = gateway.reload(config->snapshot); !done) return fail(std::move(done.error()));
-  return fmt::format("reloaded: models, cascades, tasks, specialists and keys are in force (policy {}); listen, workers, limits and store need a restart", config->snapshot.policy->version);
+  return fmt::format("reloaded: models, cascades, tasks, specialists, keys and TLS certificate are in force (policy {}); listen, workers, limits and store need a restart", config->snapshot.policy->version);
 }
 
 Result<std::string> reload(const ServeFlags& flags, gateway::Gateway& gateway) {

@@ -80,6 +80,7 @@ Result<std::unique_ptr<Gateway>> Gateway::start(GatewayOptions options, Snapshot
   if (auto learning = start_lessons(shared, shared.snapshot, workers); !learning) return fail(std::move(learning.error()));
   start_promises(shared, shared.snapshot, workers);
   Impl* raw = impl.get();
+  shared.options.server.tls = shared.snapshot.tls;
   auto server = net::Server::create(shared.options.server, [raw](net::Reactor& reactor) -> Result<std::unique_ptr<net::Service>> {
     auto service = ReactorService::create(reactor, raw->shared);
     if (!service) return fail(std::move(service.error()));
@@ -137,6 +138,7 @@ Result<void> Gateway::reload(Snapshot snapshot) {
   }
   for (auto& promise : installed) promise.get_future().wait();
   if (failed) return understudy::fail(std::move(*failed));
+  impl_->server->set_tls(snapshot.tls);
   {
     const std::lock_guard lock(impl_->shared->mutex);
     impl_->shared->snapshot = snapshot;

@@ -237,6 +237,18 @@ unsigned Server::workers() const { return static_cast<unsigned>(impl_->workers.s
 Reactor& Server::reactor(unsigned index) { return *impl_->reactors.at(index); }
 void Server::drain(std::int64_t deadline_ms) { impl_->drain(deadline_ms); }
 
+void Server::set_tls(std::shared_ptr<const TlsServerContext> tls) {
+  std::vector<std::promise<void>> done(impl_->workers.size());
+  for (std::size_t i = 0; i < done.size(); ++i) {
+    internal::ServerWorker* const worker = impl_->workers[i].get();
+    worker->reactor().post([worker, &tls, &set = done[i]] {
+      worker->set_tls(tls);
+      set.set_value();
+    });
+  }
+  for (std::promise<void>& set : done) set.get_future().wait();
+}
+
 ServerStats Server::stats() const {
   ServerStats stats;
   for (const internal::WorkerCounters& c : impl_->counters) {
@@ -245,6 +257,7 @@ ServerStats Server::stats() const {
     stats.refused_connections += static_cast<std::uint64_t>(c.refused_connections.get());
     stats.refused_requests += static_cast<std::uint64_t>(c.refused_requests.get());
     stats.bad_requests += static_cast<std::uint64_t>(c.bad_requests.get());
+    stats.failed_handshakes += static_cast<std::uint64_t>(c.failed_handshakes.get());
     stats.clients_gone += static_cast<std::uint64_t>(c.clients_gone.get());
     stats.connections += static_cast<std::size_t>(c.connections.get());
     stats.in_flight += static_cast<std::size_t>(c.in_flight.get());

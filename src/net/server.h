@@ -28,6 +28,7 @@
 #include "net/http.h"
 #include "net/reactor.h"
 #include "net/task.h"
+#include "net/tls_server.h"
 
 namespace understudy::net {
 
@@ -39,7 +40,7 @@ class ServerConnection;
 struct ServerLimits {
   HeadLimits head;                               ///< over it: 431
   std::uint64_t body_bytes = 32ull << 20;        ///< over it: 413
-  std::int64_t head_ms = 10'000;                 ///< first byte of a request until its head is complete: 408
+  std::int64_t head_ms = 10'000;                 ///< first byte of a request until its head is complete: 408; a TLS handshake: closed
   std::int64_t body_ms = 60'000;                 ///< head until the body is complete: 408
   std::int64_t idle_ms = 75'000;                 ///< between two requests, or before the first: closed silently
   std::int64_t write_stall_ms = 60'000;          ///< the client takes no byte of an answer: closed
@@ -50,6 +51,7 @@ struct ServerLimits {
 struct ServerOptions {
   std::string listen = "127.0.0.1:0";            ///< ADDRESS:PORT, [V6]:PORT or NAME:PORT; port 0: the system chooses
   unsigned workers = 0;                          ///< 0: one per processor we may use
+  std::shared_ptr<const TlsServerContext> tls;   ///< null: plain HTTP
   ServerLimits limits;
   const Clock* clock = &system_clock();          ///< thread-safe, or `workers == 1`
   int backlog = 4096;
@@ -140,6 +142,7 @@ struct ServerStats {
   std::uint64_t refused_connections = 0;
   std::uint64_t refused_requests = 0;   ///< over limits.requests, or while draining
   std::uint64_t bad_requests = 0;       ///< answered 400, 408, 413, 431 or 501 by the server itself
+  std::uint64_t failed_handshakes = 0;  ///< TLS: refused by either side, cut, too slow, or plain HTTP
   std::uint64_t clients_gone = 0;       ///< left while their request was in a handler
   std::size_t connections = 0;          ///< open now
   std::size_t in_flight = 0;            ///< in handlers now
@@ -160,6 +163,10 @@ class Server {
   unsigned workers() const;
   ServerStats stats() const;     ///< thread-safe, sums over the workers
   Reactor& reactor(unsigned index);
+
+  /// Connections accepted from now on speak TLS by this context, or plain HTTP where it is null; those that are open stay as
+  /// they are. Returns once it is so on every worker. Call from outside the reactors, not beside or after `drain`.
+  void set_tls(std::shared_ptr<const TlsServerContext> tls);
 
   /// Stops accepting, closes idle connections, lets requests in flight end with `connection: close`; after
   /// `deadline_ms` cancels those that are left (their `gone()`), and after one more second kills their connections.

@@ -3,17 +3,10 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
+#include "net/internal/openssl_reason.h"
+
 namespace understudy::net {
-namespace {
-
-std::string openssl_reason() {
-  const unsigned long code = ERR_peek_last_error();
-  const char* reason = code != 0 ? ERR_reason_error_string(code) : nullptr;
-  ERR_clear_error();
-  return reason != nullptr ? reason : "unknown failure";
-}
-
-}  // namespace
+using internal::openssl_reason;
 
 Result<std::shared_ptr<const TlsClientContext>> TlsClientContext::create(const TlsClientOptions& options) {
   ERR_clear_error();

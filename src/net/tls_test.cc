@@ -1,127 +1,26 @@
 #include "net/tls.h"
 
 #include <gtest/gtest.h>
-#include <openssl/err.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
-#include <openssl/ssl.h>
-#include <openssl/x509v3.h>
 
 #include <atomic>
 #include <csignal>
-#include <cstdio>
 #include <filesystem>
 
 #include "net/client.h"
-#include "net/internal/test_peer.h"
+#include "net/internal/test_tls.h"
 #include "net/timer.h"
 
 namespace understudy::net {
 namespace {
 
+using internal::FreeContext;
+using internal::Identity;
 using internal::Imposter;
+using internal::make_identity;
 using internal::Peer;
 using internal::PushedClock;
-
-struct FreeKey {
-  void operator()(EVP_PKEY* p) const { EVP_PKEY_free(p); }
-};
-struct FreeCert {
-  void operator()(X509* p) const { X509_free(p); }
-};
-struct FreeContext {
-  void operator()(SSL_CTX* p) const { SSL_CTX_free(p); }
-};
-struct FreeSsl {
-  void operator()(SSL* p) const { SSL_free(p); }
-};
-using Key = std::unique_ptr<EVP_PKEY, FreeKey>;
-using Cert = std::unique_ptr<X509, FreeCert>;
-
-struct Identity {
-  Key key;
-  Cert cert;
-};
-
-void add_extension(X509* cert, X509* issuer, int nid, const char* value) {
-  X509V3_CTX context;
-  X509V3_set_ctx_nodb(&context);
-  X509V3_set_ctx(&context, issuer, cert, nullptr, nullptr, 0);
-  X509_EXTENSION* extension = X509V3_EXT_conf_nid(nullptr, &context, nid, value);
-  ASSERT_NE(extension, nullptr) << value;
-  X509_add_ext(cert, extension, -1);
-  X509_EXTENSION_free(extension);
-}
-
-/// A certificate for `names` ("DNS:a,IP:127.0.0.1"), signed by `authority`; without one, an authority itself.
-Identity make_identity(const Identity* authority, const char* names, long valid_s = 3600) {
-  static std::atomic<long> serial{1};
-  Identity made;
-  made.key.reset(EVP_EC_gen("P-256"));
-  made.cert.reset(X509_new());
-  X509* cert = made.cert.get();
-  X509_set_version(cert, 2);
-  ASN1_INTEGER_set(X509_get_serialNumber(cert), serial++);
-  X509_gmtime_adj(X509_getm_notBefore(cert), -7200);
-  X509_gmtime_adj(X509_getm_notAfter(cert), valid_s);
-  X509_set_pubkey(cert, made.key.get());
-  X509_NAME_add_entry_by_txt(X509_get_subject_name(cert), "CN", MBSTRING_ASC,
-                             reinterpret_cast<const unsigned char*>(authority != nullptr ? "leaf" : "test authority"), -1, -1, 0);
-  X509* issuer = authority != nullptr ? authority->cert.get() : cert;
-  X509_set_issuer_name(cert, X509_get_subject_name(issuer));
-  add_extension(cert, issuer, NID_basic_constraints, authority != nullptr ? "CA:FALSE" : "critical,CA:TRUE");
-  if (names != nullptr) add_extension(cert, issuer, NID_subject_alt_name, names);
-  EXPECT_GT(X509_sign(cert, (authority != nullptr ? authority->key : made.key).get(), EVP_sha256()), 0);
-  return made;
-}
-
-std::string write_pem(const Identity& identity) {
-  const std::string path = testing::TempDir() + "understudy_tls_test_" + std::to_string(::getpid()) + ".pem";
-  std::FILE* file = std::fopen(path.c_str(), "w");
-  EXPECT_NE(file, nullptr);
-  PEM_write_X509(file, identity.cert.get());
-  std::fclose(file);
-  return path;
-}
-
-/// The server's end of TLS on a blocking socket.
-class TlsPeer {
- public:
-  TlsPeer(SSL_CTX* context, int fd) : ssl_(SSL_new(context)) {
-    SSL_set_fd(ssl_.get(), fd);
-    accepted_ = SSL_accept(ssl_.get()) == 1;
-    ERR_clear_error();
-  }
-  bool accepted() const { return accepted_; }
-  bool resumed() const { return SSL_session_reused(ssl_.get()) == 1; }
-  std::string server_name() const {
-    const char* name = SSL_get_servername(ssl_.get(), TLSEXT_NAMETYPE_host_name);
-    return name != nullptr ? name : "";
-  }
-  std::string read_until(std::string_view end) {
-    std::string out;
-    char c = 0;
-    while (!out.ends_with(end) && SSL_read(ssl_.get(), &c, 1) == 1) out.push_back(c);
-    return out.ends_with(end) ? out : std::string();
-  }
-  std::string read_bytes(std::size_t count) {
-    std::string out(count, '\0');
-    std::size_t got = 0;
-    while (got < count) {
-      const int n = SSL_read(ssl_.get(), out.data() + got, static_cast<int>(count - got));
-      if (n <= 0) break;
-      got += static_cast<std::size_t>(n);
-    }
-    out.resize(got);
-    return out;
-  }
-  void send(const std::string& bytes) { EXPECT_GT(SSL_write(ssl_.get(), bytes.data(), static_cast<int>(bytes.size())), 0); }
-  void say_goodbye() { SSL_shutdown(ssl_.get()); }
-
- private:
-  std::unique_ptr<SSL, FreeSsl> ssl_;
-  bool accepted_ = false;
-};
+using internal::TlsPeer;
+using internal::write_pem;
 
 class TlsTest : public testing::Test {
  protected:
@@ -132,7 +31,7 @@ class TlsTest : public testing::Test {
     options.clock = &clock_;
     options.tick_ms = 5;
     reactor_ = std::move(*Reactor::create(options));
-    pem_ = write_pem(authority_);
+    pem_ = write_pem("authority", authority_, false);
     use(make_identity(&authority_, "DNS:localhost,IP:127.0.0.1"));
     TlsClientOptions tls;
     tls.system_store = false;

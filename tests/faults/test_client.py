@@ -1,14 +1,17 @@
 """Clients that misbehave: smuggling, slowness, leaving, too much of everything."""
 
+import gzip
 import json
 import re
 import socket
+import ssl
 import threading
 import time
 
 import pytest
 
 import table
+from authority import Authority
 from conftest import metric
 from wire import Reply, chat_bytes, exchange, read_all, replies, until
 
@@ -208,6 +211,74 @@ def test_a_thousand_requests_on_one_connection(gateway):
         assert Reply(read_all(s)).status == 200
 
 
+# -- TLS ----------------------------------------------------------------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def secure(make_gateway, tmp_path_factory):
+    authority = Authority(tmp_path_factory.mktemp("authority"))
+    authority.sign("leaf")
+    authority.put("leaf")
+    return make_gateway(tls=authority, more='[limits]\nheader_timeout = "1s"\n')
+
+
+def read_until(s, enough):
+    got = b""
+    while not enough(got):
+        piece = s.recv(4096)
+        assert piece, got
+        got += piece
+
+
+def secure_connect(gateway):
+    return ssl.create_default_context(cafile=gateway.tls.ca).wrap_socket(connect(gateway), server_hostname="localhost")
+
+
+def test_handshakes_that_hang_are_closed_and_hold_nobody_up(secure):
+    before = metric(secure, "tls_handshakes_failed_total")
+    silent = [connect(secure) for _ in range(200)]
+    for i, s in enumerate(silent):
+        s.sendall(b"\x16\x03\x01\x02\x00\x01\x00"[:i % 8])
+    with secure_connect(secure) as s:
+        s.sendall(chat_bytes("meanwhile"))
+        assert Reply(read_all(s)).status == 200
+    for s in silent:
+        assert read_all(s) == b"", "closed without a word"
+        s.close()
+    assert until(lambda: metric(secure, "tls_handshakes_failed_total") == before + 200)
+
+
+def test_plain_http_on_a_port_with_tls_is_400(secure):
+    reply = Reply(exchange(secure.port, chat_bytes("in clear")))
+    assert reply.status == 400 and "https://" in reply.json()["error"]["message"] and reply.complete
+
+
+def test_an_encrypted_answer_to_a_client_that_is_gone_is_not_asked_for_any_more(secure, teacher, message):
+    teacher.on(message, text="w " * 400, chunk_delay_s=0.02)
+    before = teacher.cancelled
+    s = secure_connect(secure)
+    s.sendall(chat_bytes(message, stream=True))
+    read_until(s, lambda got: got.count(b"data: ") >= 3)
+    s.close()
+    assert until(lambda: teacher.cancelled == before + 1)
+
+
+# -- bodies -------------------------------------------------------------------------------------------------------------
+
+BODIES = {
+    "compressed": gzip.compress(b'{"model": "default", "messages": [{"role": "user", "content": "x"}]}'),
+    "nested too deeply": b'{"model": "default", "messages": [{"role": "user", "content": "x"}], "more": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    "not UTF-8": b'{"model": "default", "messages": [{"role": "user", "content": "\xc3("}]}',
+}
+
+
+@pytest.mark.parametrize("what", BODIES)
+def test_a_body_that_cannot_be_read_is_400(gateway, what):
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: {len(BODIES[what])}\r\nconnection: close\r\n\r\n"
+    reply = Reply(exchange(gateway.port, head.encode() + BODIES[what]))
+    assert reply.status == 400 and reply.json()["error"]["type"] == "invalid_request_error", reply.raw[:500]
+    assert Reply(exchange(gateway.port, chat_bytes("still there"))).status == 200
+
+
 # -- those that leave ---------------------------------------------------------------------------------------------------
 
 STAGES = {
@@ -224,6 +295,20 @@ def test_a_client_that_leaves_before_it_has_asked_costs_nothing(gateway, student
         time.sleep(0.1)
     time.sleep(0.2)
     assert metric(gateway, "requests_total") == before and not student.calls(message)
+
+
+def test_a_client_that_leaves_in_the_middle_of_the_teachers_stream_pays_for_what_had_come(gateway, teacher, message):
+    teacher.on(message, text="w " * 400, chunk_delay_s=0.02)
+    before = teacher.cancelled
+    with connect(gateway) as s:
+        s.sendall(chat_bytes(message, stream=True, headers=["x-request-id: left-midway"]))
+        read_until(s, lambda got: got.count(b"data: ") >= 10)
+    assert until(lambda: teacher.cancelled == before + 1)
+    assert until(lambda: gateway.cli("explain", "left-midway")[0] == 0), "it is recorded"
+    record = gateway.cli_json("explain", "left-midway")
+    last = record["attempts"][-1]
+    assert record["status"] == 499 and last["stage"] == "teacher"
+    assert 5 <= last["completion_tokens"] < 400 and float(last["cost_usd"]) > 0, last
 
 
 @pytest.mark.parametrize("how", ["closes", "resets"])

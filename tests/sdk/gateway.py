@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -16,6 +17,7 @@ CONFIG = """
 workers = {workers}
 unknown_model = "{unknown_model}"
 heartbeat_s = {heartbeat_s}
+{server_extra}
 [models.student]
 api = "openai"
 url = "{student}"
@@ -36,7 +38,7 @@ spot_check = {spot_check}
 {more}
 """
 
-DEFAULTS = {"workers": 1, "unknown_model": "auto", "heartbeat_s": 5, "student_extra": "", "teacher_extra": "", "mode": "live", "spot_check": 0.0,
+DEFAULTS = {"server_extra": "", "workers": 1, "unknown_model": "auto", "heartbeat_s": 5, "student_extra": "", "teacher_extra": "", "mode": "live", "spot_check": 0.0,
             "stages": '["cache", "student", "teacher"]', "by_hand": "escalate_below = 0.8", "cascade_extra": "", "more": ""}
 
 
@@ -47,7 +49,11 @@ def free_port():
 
 
 class Gateway:
-    def __init__(self, directory, student_url, teacher_url, environment=None, **config):
+    def __init__(self, directory, student_url, teacher_url, environment=None, tls=None, **config):
+        """`tls`: has `ca`, a file, and `path(name)`, where live.pem and live.key are."""
+        self.tls = tls
+        if tls:
+            config["server_extra"] = f'tls_cert = "{tls.path("live.pem")}"\ntls_key = "{tls.path("live.key")}"'
         self.directory = str(directory)
         self.data = os.path.join(self.directory, "data")
         self.config_path = os.path.join(self.directory, "understudy.toml")
@@ -60,7 +66,7 @@ class Gateway:
 
     def start(self):
         self.port = free_port()
-        self.base_url = f"http://127.0.0.1:{self.port}/v1"
+        self.base_url = f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}/v1"
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
                 [PROGRAM, "serve", "--config", self.config_path, "--listen", f"127.0.0.1:{self.port}", "--data", self.data],
@@ -95,7 +101,10 @@ class Gateway:
 
     def raw(self, method, path, body=None, headers=None, timeout=30):
         """(status, headers, bytes) over a plain connection: for what an SDK would hide."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        if self.tls:
+            connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=timeout, context=ssl.create_default_context(cafile=self.tls.ca))
+        else:
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:
             connection.request(method, path, body, headers or {})
             reply = connection.getresponse()

@@ -225,6 +225,7 @@ std::string metrics_text(const Shared& shared) {
     out.counter("bad_requests_total", "Requests that were not HTTP, too large or too slow.", stats.bad_requests);
     out.counter("refused_requests_total", "Requests refused because of a limit or a drain.", stats.refused_requests);
   }
+    out.counter("tls_handshakes_failed_total", "Connections that ended before their TLS handshake did.", stats.failed_handshakes);
   if (shared.store != nullptr) {
     const store::StoreStats stats = shared.store->stats();
     out.counter("events_appended_total", "Events written to the journal.", stats.events_appended);

@@ -32,6 +32,10 @@ ServerConnection::~ServerConnection() { worker_.remove(*this); }
 Awaitable<void> ServerConnection::serve(std::unique_ptr<ServerConnection> self) { co_await self->run(); }
 
 Awaitable<void> ServerConnection::run() {
+  if (const Io io = stream_->handshake(); io != Io::kDone) {
+    co_await shake_hands(io);
+    if (broken_) co_return;
+  }
   for (;;) {
     begin_request();
     if (worker_.draining() && phase_ == Phase::kIdle) co_return;
@@ -65,6 +69,23 @@ Awaitable<void> ServerConnection::run() {
   }
 }
 
+Awaitable<void> ServerConnection::shake_hands(Io io) {
+  read_deadline_ = core_.now().plus_ms(worker_.options().limits.head_ms);
+  Descriptor& descriptor = stream_->descriptor();
+  while (io == Io::kWaitRead || io == Io::kWaitWrite) {
+    WakeSlot& slot = io == Io::kWaitRead ? descriptor.read_slot() : descriptor.write_slot();
+    const Wake wake = co_await slot.wait();
+    if (wake != Wake::kReady) break;
+    io = stream_->handshake();
+  }
+  if (io == Io::kDone) co_return;
+  broken_ = true;
+  worker_.counters().failed_handshakes.add(1);
+  if (!stream_->peer_speaks_http()) co_return;
+  const Error error(ErrorKind::kInvalidRequest, "this port speaks TLS: use https:// in the address");
+  worker_.say_and_end(descriptor.fd(), error);
+}
+
 Awaitable<void> ServerConnection::handle() {
   phase_ = Phase::kHandler;
   started_ = worker_.reactor().clock().mono();
@@ -96,10 +117,7 @@ Awaitable<void> ServerConnection::handle() {
   }
   if (answer_ != Answer::kWhole && answer_ != Answer::kFinished) {  // cut short: the client must see that
     persistent_ = false;
-    if (http10_ && stream_->descriptor().is_open()) {  // there the end of the connection would read as the end of the body
-      const struct ::linger reset{.l_onoff = 1, .l_linger = 0};
-      ::setsockopt(stream_->descriptor().fd(), SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
-    }
+    if (http10_ && stream_->descriptor().is_open()) stream_->cut();  // there the end of the connection would read as the end of the body
   }
 }
 
@@ -144,7 +162,7 @@ void ServerConnection::on_watch(void* self) {
 }
 
 void ServerConnection::close_if_idle() {
-  if (phase_ == Phase::kIdle || phase_ == Phase::kLinger) stream_->descriptor().wake_all(Wake::kCancelled);
+  if (phase_ == Phase::kHandshake || phase_ == Phase::kIdle || phase_ == Phase::kLinger) stream_->descriptor().wake_all(Wake::kCancelled);
 }
 
 void ServerConnection::kill() {

@@ -34,7 +34,7 @@ class ServerConnection final : private Ticker {
  private:
   friend class net::Exchange;
 
-  enum class Phase : std::uint8_t { kIdle, kHead, kBody, kHandler, kLinger };
+  enum class Phase : std::uint8_t { kHandshake, kIdle, kHead, kBody, kHandler, kLinger };
   enum class Step : std::uint8_t { kWaitRead, kWaitWrite, kNeedMore, kRequest, kError, kClose };
   enum class Answer : std::uint8_t { kNone, kWhole, kStreaming, kFinished, kAborted };
 
@@ -64,6 +64,8 @@ class ServerConnection final : private Ticker {
 
   // The session (server_connection.cc).
   Awaitable<void> run();
+  /// Continues the handshake that said `io`; leaves `broken_` where it fails.
+  Awaitable<void> shake_hands(Io io);
   Awaitable<void> handle();
   Awaitable<void> linger();
   void on_tick(MonoTime now) override;
@@ -74,7 +76,7 @@ class ServerConnection final : private Ticker {
   std::unique_ptr<Stream> stream_;
   std::array<char, 46> peer_{};
 
-  Phase phase_ = Phase::kIdle;
+  Phase phase_ = Phase::kHandshake;
   Answer answer_ = Answer::kNone;
   bool persistent_ = true;       // another request may follow on this connection
   bool to_head_request_ = false;

@@ -12,6 +12,7 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "net/internal/server_connection.h"
+#include "net/internal/tls_stream.h"
 
 namespace understudy::net::internal {
 
@@ -21,6 +22,7 @@ ServerWorker::ServerWorker(const ServerOptions& options, Reactor& reactor, int l
       reactor_(reactor),
       all_(all),
       counters_(all[reactor.index()]),
+      tls_(options.tls),
       listen_fd_(listen_fd),
       listener_(reactor.core()),
       empty_(reactor),
@@ -79,29 +81,39 @@ void ServerWorker::accept_one(int fd, const void* address) {
   if (open >= static_cast<std::int64_t>(options_.limits.connections)) {
     counters_.refused_connections.add(1);
     Error error(ErrorKind::kOverloaded, "too many connections; try again later");
-    const std::string body = options_.format_error ? options_.format_error(error, {}) : openai_error_body(error);
-    std::string reply;
-    append_status_line(reply, 503);
-    append_field(reply, "content-type", "application/json");
-    append_field(reply, "retry-after", "1");
-    append_field(reply, "connection", "close");
-    append_field(reply, "content-length", std::to_string(body.size()));
-    reply.append("\r\n").append(body);
-    [[maybe_unused]] const auto sent = ::send(fd, reply.data(), reply.size(), MSG_NOSIGNAL);
-    ::shutdown(fd, SHUT_WR);
-    // What lies unread at the close makes it a reset, which may overtake the answer.
-    [[maybe_unused]] const auto dropped = ::recv(fd, core().scratch().data(), core().scratch().size(), 0);
+    error.retry_after_ms = 1'000;
+    if (tls_ == nullptr) say_and_end(fd, error);  // a handshake for the sake of an error would be work for those over the limit
     ::close(fd);
     return;
   }
   const int on = 1;
   ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  auto stream = std::make_unique<TcpStream>(core());
+  std::unique_ptr<Stream> stream;
+  if (tls_ != nullptr) {
+    stream = std::make_unique<TlsStream>(core(), *tls_);
+  } else {
+    stream = std::make_unique<TcpStream>(core());
+  }
   if (!stream->descriptor().open(fd, true)) return;
   auto connection = std::make_unique<ServerConnection>(*this, std::move(stream), *static_cast<const sockaddr_storage*>(address));
   core().spawn(ServerConnection::serve(std::move(connection)), [](std::exception_ptr thrown) {
     if (thrown) log::error("a connection ended with an exception; this is a bug");
   });
+}
+
+void ServerWorker::say_and_end(int fd, const Error& error) {
+  const std::string body = options_.format_error ? options_.format_error(error, {}) : openai_error_body(error);
+  std::string reply;
+  append_status_line(reply, error.http_status());
+  append_field(reply, "content-type", "application/json");
+  if (error.retry_after_ms) append_field(reply, "retry-after", std::to_string((*error.retry_after_ms + 999) / 1000));
+  append_field(reply, "connection", "close");
+  append_field(reply, "content-length", std::to_string(body.size()));
+  reply.append("\r\n").append(body);
+  [[maybe_unused]] const auto sent = ::send(fd, reply.data(), reply.size(), MSG_NOSIGNAL);
+  ::shutdown(fd, SHUT_WR);
+  // What lies unread at the close makes it a reset, which may overtake the answer.
+  [[maybe_unused]] const auto dropped = ::recv(fd, core().scratch().data(), core().scratch().size(), 0);
 }
 
 void ServerWorker::on_tick(MonoTime) {

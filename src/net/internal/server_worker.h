@@ -25,7 +25,7 @@ class Counter {
 };
 
 struct alignas(64) WorkerCounters {
-  Counter accepted, requests, refused_connections, refused_requests, bad_requests, clients_gone, connections, in_flight;
+  Counter accepted, requests, refused_connections, refused_requests, bad_requests, failed_handshakes, clients_gone, connections, in_flight;
 };
 
 class ServerWorker final : private Ticker {
@@ -39,6 +39,7 @@ class ServerWorker final : private Ticker {
   /// From the worker's own thread: starts accepting / starts the way down.
   void start_accepting();
   void start_drain(std::int64_t deadline_ms);
+  void set_tls(std::shared_ptr<const TlsServerContext> tls) { tls_ = std::move(tls); }
 
   const ServerOptions& options() const { return options_; }
   Reactor& reactor() { return reactor_; }
@@ -47,6 +48,8 @@ class ServerWorker final : private Ticker {
   WorkerCounters& counters() { return counters_; }
   bool draining() const { return draining_; }
   bool too_many_requests() const;
+  /// Sends the error in plain HTTP, as far as the socket takes it at once, and ends our side; `fd` is to be closed next.
+  void say_and_end(int fd, const Error& error);
 
   void add(ServerConnection& connection);
   void remove(ServerConnection& connection);
@@ -62,6 +65,7 @@ class ServerWorker final : private Ticker {
   std::span<WorkerCounters> all_;
   WorkerCounters& counters_;
   std::unique_ptr<Service> service_;
+  std::shared_ptr<const TlsServerContext> tls_;
   int listen_fd_;
   Descriptor listener_;
   bool accept_later_ = false;

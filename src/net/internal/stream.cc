@@ -47,6 +47,11 @@ IoResult transmit(Descriptor& descriptor, std::span<const iovec> pieces, int& er
   }
 }
 
+void Stream::cut() {
+  const struct ::linger reset{.l_onoff = 1, .l_linger = 0};
+  ::setsockopt(descriptor_.fd(), SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+}
+
 void TcpStream::end() { ::shutdown(descriptor_.fd(), SHUT_WR); }
 
 std::string TcpStream::failure() const { return std::strerror(error_); }

@@ -36,11 +36,17 @@ class Stream {
   Stream& operator=(const Stream&) = delete;
 
   Descriptor& descriptor() { return descriptor_; }
+  /// Moves on what must happen before bytes can be moved; kDone once it has. Nothing, for TCP.
+  virtual Io handshake() { return Io::kDone; }
+  /// Why the handshake failed: the peer speaks plain HTTP where TLS is expected.
+  virtual bool peer_speaks_http() const { return false; }
   virtual IoResult try_read(std::span<char> into) = 0;
   /// Gathers; may take a part. A repeated call must offer the same bytes again from where the last one stopped.
   virtual IoResult try_write(std::span<const iovec> pieces) = 0;
   /// Says that nothing more will be sent (FIN, close_notify), without waiting.
   virtual void end() = 0;
+  /// Makes the close that follows one that nobody can take for a proper end: a reset, without TLS's goodbye.
+  virtual void cut();
   /// Why the last call said kBroken, for a message.
   virtual std::string failure() const = 0;
 

@@ -61,7 +61,7 @@ class Peer {
     int fd;
   };
   explicit Peer(Adopt adopt) : fd_(adopt.fd), connected_(true) { prepare(); }
-  ~Peer() { close(); }
+  virtual ~Peer() { close(); }
   Peer(Peer&& other) noexcept
       : fd_(std::exchange(other.fd_, -1)), connected_(other.connected_), received_(std::move(other.received_)) {}
   Peer& operator=(Peer&&) = delete;
@@ -72,7 +72,7 @@ class Peer {
 
   bool send(std::string_view bytes) {
     while (!bytes.empty()) {
-      const ssize_t sent = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+      const ssize_t sent = transmit(bytes.data(), bytes.size());
       if (sent <= 0) return false;
       bytes.remove_prefix(static_cast<std::size_t>(sent));
     }
@@ -160,13 +160,15 @@ class Peer {
   }
   bool fill() {
     char buffer[16 * 1024];
-    const ssize_t got = ::recv(fd_, buffer, sizeof buffer, 0);
+    const ssize_t got = receive(buffer, sizeof buffer);
     if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) ADD_FAILURE() << "nothing came for 20 s";
     if (got < 0 && errno == ECONNRESET) reset_ = true;
     if (got <= 0) return false;
     received_.append(buffer, static_cast<std::size_t>(got));
     return true;
   }
+  virtual ssize_t receive(char* into, std::size_t size) { return ::recv(fd_, into, size, 0); }
+  virtual ssize_t transmit(const char* from, std::size_t size) { return ::send(fd_, from, size, MSG_NOSIGNAL); }
   std::string take(std::size_t count) {
     std::string out = received_.substr(0, count);
     received_.erase(0, count);

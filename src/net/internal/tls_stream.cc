@@ -66,11 +66,7 @@ void FreeSslSession::operator()(SSL_SESSION* session) const { SSL_SESSION_free(s
 
 TlsStream::TlsStream(ReactorCore& core, const TlsClientContext& context, const std::string& host, SSL_SESSION* session)
     : Stream(core), ssl_(SSL_new(static_cast<SSL_CTX*>(context.native()))) {
-  BIO* bio = BIO_new(TlsBio::method());
-  UNDERSTUDY_ASSERT(ssl_ != nullptr && bio != nullptr);
-  BIO_set_data(bio, this);
-  BIO_set_init(bio, 1);
-  SSL_set_bio(ssl_, bio, bio);
+  attach();
   SSL_set_connect_state(ssl_);
   in6_addr address{};
   const bool literal = ::inet_pton(AF_INET, host.c_str(), &address) == 1 || ::inet_pton(AF_INET6, host.c_str(), &address) == 1;
@@ -82,6 +78,19 @@ TlsStream::TlsStream(ReactorCore& core, const TlsClientContext& context, const s
     SSL_set_tlsext_host_name(ssl_, host.c_str());
   }
   if (session != nullptr) SSL_set_session(ssl_, session);
+}
+
+TlsStream::TlsStream(ReactorCore& core, const TlsServerContext& context) : Stream(core), ssl_(SSL_new(static_cast<SSL_CTX*>(context.native()))) {
+  attach();
+  SSL_set_accept_state(ssl_);
+}
+
+void TlsStream::attach() {
+  BIO* bio = BIO_new(TlsBio::method());
+  UNDERSTUDY_ASSERT(ssl_ != nullptr && bio != nullptr);
+  BIO_set_data(bio, this);
+  BIO_set_init(bio, 1);
+  SSL_set_bio(ssl_, bio, bio);
 }
 
 TlsStream::~TlsStream() {
@@ -100,6 +109,7 @@ Io TlsStream::classify(int returned) {
   }
   const long verified = SSL_get_verify_result(ssl_);
   const unsigned long code = ERR_peek_last_error();
+  peer_speaks_http_ = ERR_GET_LIB(code) == ERR_LIB_SSL && ERR_GET_REASON(code) == SSL_R_HTTP_REQUEST;
   if (verified != X509_V_OK && !SSL_is_init_finished(ssl_)) {
     failure_ = std::string("its certificate is not accepted: ") + X509_verify_cert_error_string(verified);
   } else if (error_ != 0) {
@@ -157,6 +167,11 @@ void TlsStream::end() {
   ERR_clear_error();
   if (SSL_is_init_finished(ssl_)) SSL_shutdown(ssl_);
   ::shutdown(descriptor_.fd(), SHUT_WR);
+}
+
+void TlsStream::cut() {
+  SSL_set_quiet_shutdown(ssl_, 1);
+  Stream::cut();
 }
 
 }  // namespace understudy::net::internal
