@@ -4,8 +4,7 @@ import os
 import resource
 import socket
 
-from gateway import PROGRAM
-from wire import until
+from wire import sanitized, until
 
 WANTED = int(os.environ.get("UNDERSTUDY_IDLE_CONNECTIONS", "10000"))
 # docs/operate/client-faults.md states it. Of the process itself, not of the kernel's sockets.
@@ -15,12 +14,6 @@ BYTES_EACH = 2048
 def resident_bytes(pid):
     with open(f"/proc/{pid}/status", encoding="ascii") as f:
         return next(int(line.split()[1]) * 1024 for line in f if line.startswith("VmRSS:"))
-
-
-def sanitized():
-    """Whether the program under test carries AddressSanitizer, which pads and keeps what is freed."""
-    with open(PROGRAM, "rb") as f:
-        return b"__asan_init" in f.read()
 
 
 def test_idle_connections(make_gateway, record_property):

@@ -4,6 +4,8 @@ import json
 import socket
 import time
 
+from gateway import PROGRAM
+
 
 class Reply:
     def __init__(self, raw):
@@ -98,6 +100,12 @@ def ask(gateway, message, **options):
     started = time.monotonic()
     raw = exchange(gateway.port, chat_bytes(message, **options))
     return Reply(raw), time.monotonic() - started
+
+
+def sanitized():
+    """Whether the program under test carries AddressSanitizer, which is slower, and pads and keeps what is freed."""
+    with open(PROGRAM, "rb") as f:
+        return b"__asan_init" in f.read()
 
 
 def until(condition, seconds=10):
