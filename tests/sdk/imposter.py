@@ -77,6 +77,13 @@ class Imposter:
         self.scripts[message] = Script(**script)
         return self.scripts[message]
 
+    def script_for(self, body):
+        """A conversation that ends with a tool's result is "MESSAGE, answered" where there is a script of that name."""
+        message = last_user_message(body)
+        if body.get("messages", [{}])[-1].get("role") == "tool" and f"{message}, answered" in self.scripts:
+            message += ", answered"
+        return self.scripts.get(message, self.default)
+
     def calls(self, message):
         """Bodies of the calls whose last user message was this."""
         with self._lock:
@@ -160,7 +167,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self.send_body(200, json.dumps(answer).encode())
         if not self.path.endswith("/chat/completions"):
             return self.send_body(404, b'{"error":{"message":"no such route","type":"invalid_request_error","param":null,"code":null}}')
-        script = self.imposter.scripts.get(last_user_message(body), self.imposter.default)
+        script = self.imposter.script_for(body)
         script.calls += 1
         if script.gate is not None:
             script.gate.wait(30)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# End-to-end tests with the official OpenAI SDK: run.sh [PROGRAM [PYTEST ARGUMENTS]]
-# Makes a virtual environment in .deps/venv where there is none with the pinned packages.
+# End-to-end tests with the official OpenAI SDKs: run.sh [PROGRAM [PYTEST ARGUMENTS]]
+# Puts the pinned packages into .deps/venv (Python) and, where there is node, into .deps/node.
 # Exit status 77: skipped, because no package registry can be reached (UNDERSTUDY_SDK_REQUIRED=1 makes that a failure).
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
@@ -17,7 +17,7 @@ if [[ ! -e $stamp ]]; then
   flock 9
 fi
 if [[ ! -e $stamp ]]; then
-  rm -rf "$venv"
+  rm -f "$venv"/complete-*
   python3 -m venv "$venv" || { echo "run.sh: python3 -m venv failed: install python3-venv" >&2; exit 2; }
   log=$root/.deps/venv.log
   if ! "$venv/bin/pip" install --disable-pip-version-check --retries 2 -r "$here/requirements.txt" > "$log" 2>&1; then
@@ -31,6 +31,25 @@ if [[ ! -e $stamp ]]; then
   fi
   touch "$stamp"
 fi
+
+install_node_packages() {
+  local node=$root/.deps/node stamp
+  stamp=$node/complete-$(node --version | cat - "$here"/node/package*.json | sha256sum | cut -c 1-16)
+  [[ ! -e $stamp ]] || return 0
+  mkdir -p "$node"
+  exec 8> "$root/.deps/node.lock"
+  flock 8
+  [[ ! -e $stamp ]] || return 0
+  rm -f "$node"/complete-*
+  cp "$here"/node/package*.json "$node"
+  (cd "$node" && npm ci --ignore-scripts --no-audit --no-fund > "$root/.deps/node.log" 2>&1) || {
+    tail -n 5 "$root/.deps/node.log" >&2
+    rm -rf "$node/node_modules"
+    return 0  # test_node.py then says what is missing
+  }
+  touch "$stamp"
+}
+if command -v node > /dev/null && command -v npm > /dev/null; then install_node_packages; fi
 program=$(realpath "$program")
 cd "${UNDERSTUDY_TESTS:-$here}"  # tests/faults runs in the same environment
 UNDERSTUDY_PROGRAM=$program PYTHONDONTWRITEBYTECODE=1 exec "$venv/bin/python" -m pytest -q -p no:cacheprovider "$@" .
