@@ -313,7 +313,9 @@ Result<void> read_cascade(TableReader table, const std::string& name, SectionCon
   APP_TRY(early, table.boolean("early_reject"));
   if (early && *early) return table.wrong("early_reject", "= true is not available in this version");
   APP_CHECK(refuse_future(table, {"escalate_between"}));
-  warn_future(table, context, {"retrain", "hedge_above"});
+  APP_TRY(hedge, table.number("hedge_above", 0, 1));
+  cascade.hedge_above = hedge;
+  warn_future(table, context, {"retrain"});
   APP_CHECK(table.finish());
   if (cascade.spot_check == 0 && !cascade.escalate_below) {
     return table.wrong("spot_check", "= 0 leaves a promise that nobody watches: give it at least 0.001, or set escalate_below by hand");

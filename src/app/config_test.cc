@@ -186,9 +186,9 @@ TEST_F(ConfigTest, WhatWouldNotBeEnforcedIsRefused) {
   for (const char* section : {"[limits]\nmax_usd_per_day = 100.0\n", "[alarms]\nwebhook = \"http://x\"\n"}) {
     EXPECT_NE(error(with_models(section)).find("not available"), std::string::npos) << section;
   }
-  const auto config = load(with_models("", "", "retrain = \"daily\"\nhedge_above = 0.9\n"));
+  const auto config = load(with_models("", "", "retrain = \"daily\"\n"));
   ASSERT_TRUE(config);
-  EXPECT_EQ(config->warnings.size(), 2u);
+  EXPECT_EQ(config->warnings.size(), 1u);
 }
 
 TEST_F(ConfigTest, ACertificateNeedsItsKeyAndBothMustBeThere) {
@@ -244,6 +244,7 @@ TEST_F(ConfigTest, EveryKeyChangesSomething) {
   changed("", "", "student = \"teacher\"", [&](const Config& c) { return cascade(c).student; });
   changed("", "", "teacher = \"student\"", [&](const Config& c) { return cascade(c).teacher; });
   changed("", "", "mode = \"shadow\"", [&](const Config& c) { return cascade(c).mode; });
+  changed("", "", "hedge_above = 0.9", [&](const Config& c) { return cascade(c).hedge_above; });
   changed("", "", "escalate_below = 0.5", [&](const Config& c) { return cascade(c).escalate_below; });
   changed("", "", "alpha = 0.03", [&](const Config& c) { return cascade(c).alpha; });
   changed("", "", "bad = \"worse\"", [&](const Config& c) { return cascade(c).forgive_harmless; });

@@ -25,6 +25,7 @@
 
 #include "base/clock.h"
 #include "calibration/promise/keeper.h"
+#include "cascade/escalation_share.h"
 #include "cascade/few_shot_trial.h"
 #include "cascade/ladder.h"
 #include "cascade/policy.h"
@@ -73,6 +74,7 @@ class TaskPromise {
   const std::optional<double>& by_hand() const { return by_hand_; }
 
   std::shared_ptr<const PromiseView> view() const;   ///< never null
+  EscalationShare& escalations() { return escalations_; }
   bool pinned() const { return pinned_.load(std::memory_order_relaxed); }   ///< `understudy tasks pin T teacher`
 
   /// Hands a labelled row to the service. False: its queue is full or the task was replaced; the row is lost and counted.
@@ -95,6 +97,7 @@ class TaskPromise {
   const std::vector<Rung> ladder_;
   const std::string ladder_id_;
   const std::optional<double> by_hand_;
+  EscalationShare escalations_;
   std::atomic<bool> pinned_{false};
   std::atomic<bool> closed_{false};
   std::atomic<std::uint64_t> lost_{0};

@@ -3,12 +3,14 @@
 import json
 import random
 import socket
+import threading
 import time
 
 import openai
 import pytest
 
 from conftest import ask, ask_stream, assemble, assembled_plain, client_of
+from gateway import in_background
 
 SECRET = ["zebra", "quartz", "violin", "mango", "tundra"]
 
@@ -141,3 +143,47 @@ def test_a_client_that_leaves_while_the_draft_is_held_is_no_case_for_the_teacher
     assert [a["stage"] for a in explained["attempts"]] == ["student"] and not teacher.calls(message)
     assert explained["escalated"] is False and float(explained["cost_usd"]) > 0
     assert b"understudy_clients_gone_total 1\n" in gateway.raw("GET", "/metrics")[2]
+
+
+@pytest.fixture(scope="module")
+def hedging(make_gateway, student, teacher):
+    """A gateway whose students have just been enough for nothing, so that it asks the teacher beside them."""
+    gateway = make_gateway(stages='["student", "teacher"]', cascade_extra="hedge_above = 0.5")
+    student.on("hedge: learn", p=0.3)
+    for _ in range(40):
+        gateway.post({"model": "support", "messages": [{"role": "user", "content": "hedge: learn"}]})
+    return gateway
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_hedged_teacher_is_asked_while_the_student_still_thinks_and_nothing_else_changes(hedging, student, teacher, message, stream):
+    gate = threading.Event()
+    student.on(message, text=" ".join(SECRET), p=0.3, gate=gate)
+    teacher.on(message, text="the right answer")
+    answer = in_background(lambda: hedging.post({"model": "support", "messages": [{"role": "user", "content": message}], "stream": stream}))
+    deadline = time.monotonic() + 10
+    while not teacher.calls(message) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    asked_early = len(teacher.calls(message))
+    gate.set()
+    status, headers, body = answer()
+    assert asked_early == 1 and len(teacher.calls(message)) == 1
+    assert status == 200 and headers["x-understudy-served-by"] == "teacher" and headers["x-understudy-reason"] == "below_threshold"
+    assert b"right" in body and not [word for word in SECRET if word.encode() in body]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_hedged_teacher_that_is_not_needed_is_cancelled_and_charged(hedging, student, teacher, message, stream):
+    student.on(message, text="sure enough", p=0.99, delay_s=0.3)
+    teacher.on(message, text="w " * 500, chunk_delay_s=0.02, delay_s=0 if stream else 3)
+    before = teacher.cancelled
+    status, headers, body = hedging.post({"model": "support", "messages": [{"role": "user", "content": message}], "stream": stream}, {"x-request-id": f"hedged-{stream}"})
+    assert status == 200 and headers["x-understudy-served-by"] == "student" and b"sure" in body and b"w w" not in body
+    explained = hedging.cli_json("explain", f"hedged-{stream}")
+    lost = [a for a in explained["attempts"] if a["stage"] == "teacher"]
+    assert len(lost) == 1 and not lost[0]["served"] and lost[0]["error"] and float(lost[0]["cost_usd"]) > 0 and lost[0]["usage"]["estimated"]
+    assert float(explained["cost_usd"]) == pytest.approx(sum(float(a["cost_usd"]) for a in explained["attempts"]))
+    deadline = time.monotonic() + 10
+    while stream and teacher.cancelled == before and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert teacher.cancelled == before + stream, "the stream went on for nobody"

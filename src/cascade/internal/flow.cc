@@ -93,6 +93,8 @@ net::Awaitable<void> Flow::live() {
   }
   decision_.reason = reason::kBelowThreshold;
   const bool served = co_await climb();
+  const bool asked = std::any_of(attempts_.begin(), attempts_.end(), [](const Attempt& a) { return a.stage == Stage::kStudent; });
+  if (asked && !sink_.client_gone()) promise_->escalations().add(!served);
   observe();
   if (!served) co_await escalate(decision_.reason);
 }
@@ -119,14 +121,14 @@ net::Awaitable<bool> Flow::climb() {
     }
     if (ladder[i].bound) {
       co_await read_bound();
-      if (client_left()) co_return true;
+      if (co_await left_while_climbing()) co_return true;
       if (!try_bound(i, *threshold)) continue;
       co_await serve_cached(*cached_);
       co_return true;
     }
     if (ladder[i].learns()) {
       co_await read_learned();
-      if (client_left()) co_return true;
+      if (co_await left_while_climbing()) co_return true;
       if (!try_learned(i, *threshold)) continue;
       co_await serve_cached(*cached_);
       co_return true;
@@ -176,6 +178,7 @@ net::Awaitable<Attempt*> Flow::ask_student(std::size_t rung) {
     examples = &(examples_[rung] = std::move(*shown));
     if (!coin_heads_) internal::record_examples(deps_, decision_.request_id, *examples, std::nullopt);
   }
+  if (!hedge_) start_hedge();
   Attempt& student = new_attempt(Stage::kStudent, spec.model);
   student.rung = rung;
   const auto calls = subject();
@@ -194,7 +197,7 @@ net::Awaitable<bool> Flow::try_student(std::size_t rung, double threshold) {
   Attempt& student = *asked;
   decision_.confidence = student.confidence;
   decision_.threshold = threshold;
-  if (client_left()) co_return true;  // nobody waits for the teacher
+  if (co_await left_while_climbing()) co_return true;  // nobody waits for the teacher
   if (!student.ok()) {
     decision_.reason = reason::kStudentError;
   } else if (!student.confidence) {
@@ -214,7 +217,7 @@ net::Awaitable<bool> Flow::try_signal(std::size_t rung, double threshold) {
   const Rung& spec = promise_->ladder()[rung];
   const auto asked = std::find_if(attempts_.begin(), attempts_.end(), [&](const Attempt& a) { return a.rung == spec.of; });
   Attempt* const judged = asked != attempts_.end() ? &*asked : co_await ask_student(spec.of);
-  if (client_left()) co_return true;
+  if (co_await left_while_climbing()) co_return true;
   if (!judged->ok()) {
     decision_.reason = reason::kStudentError;
     co_return false;
@@ -229,7 +232,7 @@ net::Awaitable<bool> Flow::try_signal(std::size_t rung, double threshold) {
   };
   const SignalReading reading = co_await internal::read_signal(calls, spec, *answer, task_, next);
   signals_[rung] = reading;
-  if (client_left()) co_return true;
+  if (co_await left_while_climbing()) co_return true;
   if (!reading.usable) co_return false;
   const double confidence = internal::signal_confidence(*view_->policy, rung, *judged, reading, context_.body.size());
   decision_.confidence = confidence;
@@ -316,8 +319,15 @@ net::Awaitable<void> Flow::ask_with_retries(Stage stage, std::size_t model) {
   auto calls = subject();
   calls.deadline = net::Deadline::after_ms(deps_.reactor.now(), policy_.models[model].config.timeout_ms);  // of all tries together
   for (int tries = 0;; ++tries) {
-    Attempt& attempt = new_attempt(stage, model);
-    co_await internal::call_model(calls, attempt, request_.stream ? Delivery::kOpen : Delivery::kPlain);
+    if (hedge_ && hedge_->running()) {
+      co_await hedge_->wait();
+      const auto begun = std::find_if(attempts_.begin(), attempts_.end(), [this](const Attempt& a) { return &a == &hedge_->attempt(); });
+      attempts_.splice(attempts_.end(), attempts_, begun);
+    } else {
+      Attempt& fresh = new_attempt(stage, model);
+      co_await internal::call_model(calls, fresh, request_.stream ? Delivery::kOpen : Delivery::kPlain);
+    }
+    Attempt& attempt = attempts_.back();
     if (attempt.ok() || sink_.client_gone()) co_return;
     const auto wait_ms = retry_wait_ms(attempt, tries, deps_.random);
     // Where this failure has opened the circuit, it says more than the refusal that a retry would get.
@@ -335,6 +345,22 @@ bool Flow::client_left() {
   decision_.reason = reason::kClientGone;
   record(error_info(ErrorKind::kCancelled).http_status, error_info(ErrorKind::kCancelled).label);
   return true;
+}
+
+net::Awaitable<bool> Flow::left_while_climbing() {
+  if (!sink_.client_gone()) co_return false;
+  if (hedge_ && hedge_->running()) co_await hedge_->drop();
+  co_return client_left();
+}
+
+void Flow::start_hedge() {
+  const auto chance = promise_->escalations().value();
+  if (!route_.cascade->hedge_above || !chance || *chance <= *route_.cascade->hedge_above) return;
+  const std::size_t model = route_.cascade->teacher;
+  auto calls = subject();
+  calls.deadline = net::Deadline::after_ms(deps_.reactor.now(), policy_.models[model].config.timeout_ms);
+  bump(deps_.counters.hedges);
+  hedge_ = std::make_unique<internal::Hedge>(calls, new_attempt(Stage::kTeacher, model), request_.stream ? Delivery::kOpen : Delivery::kPlain);
 }
 
 net::Awaitable<void> Flow::refuse(const Error& error) {

@@ -3,6 +3,7 @@
 
 #include <list>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -11,6 +12,7 @@
 #include "cascade/engine.h"
 #include "cascade/internal/call_model.h"
 #include "cascade/internal/examples.h"
+#include "cascade/internal/hedge.h"
 #include "cascade/internal/label_job.h"
 #include "cascade/internal/learned.h"
 #include "cascade/internal/signals.h"
@@ -42,6 +44,10 @@ class Flow {
   net::Awaitable<void> refuse(const Error& error);
   /// Where the client is gone: records that and what was spent until then. Nothing more is to be sent.
   bool client_left();
+  /// The same while the teacher may be asked beside the students: ends that first.
+  net::Awaitable<bool> left_while_climbing();
+  /// Starts the teacher beside the first student that is asked, where the task's students have lately been enough too rarely.
+  void start_hedge();
   void toss_coin();
   /// The threshold of one rung for this request: by hand, or the proven version's; nullopt: it may not serve.
   std::optional<double> threshold_of(std::size_t rung) const;
@@ -119,6 +125,7 @@ class Flow {
   bool bound_read_ = false;
   std::optional<BoundReading> bound_;   ///< nullopt: the request is none that it may answer
   std::map<std::size_t, internal::ShownExamples> examples_;   ///< by rung that was asked with them
+  std::unique_ptr<internal::Hedge> hedge_;   ///< null: the teacher is asked after the students, or was not needed yet
   std::string_view label_source_;
   std::optional<bool> agrees_;
   bool recorded_ = false;

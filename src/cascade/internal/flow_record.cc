@@ -14,7 +14,7 @@ void Flow::compare_with_teacher() {
     if (!attempt.ok()) continue;
     const bool answers = attempt.rung && !promise_->ladder()[*attempt.rung].signal;
     if (attempt.stage == Stage::kStudent && answers && student == nullptr) student = &attempt;
-    if (attempt.stage == Stage::kTeacher) teacher = &attempt;
+    if (attempt.stage == Stage::kTeacher && attempt.served) teacher = &attempt;
   }
   if (student == nullptr || teacher == nullptr) return;
   const auto cheap = answer_of(*student);

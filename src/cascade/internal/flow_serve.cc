@@ -178,6 +178,7 @@ net::Awaitable<void> Flow::serve_attempt(Attempt& attempt) {
 }
 
 net::Awaitable<void> Flow::serve_whole(Attempt& attempt) {
+  if (hedge_ && hedge_->running()) co_await hedge_->drop();
   attempt.served = true;
   settle_decision(&attempt);
   compare_with_teacher();
@@ -252,6 +253,7 @@ net::Awaitable<void> Flow::serve_whole(Attempt& attempt) {
 }
 
 net::Awaitable<void> Flow::serve_cached(const CachedAnswer& cached) {
+  if (hedge_ && hedge_->running()) co_await hedge_->drop();
   settle_decision(nullptr);
   decision_.cost = Picousd{0};
   decision_.cost_final = true;

@@ -196,6 +196,8 @@ std::string metrics_text(const Shared& shared) {
   out.counter("requests_failed_total", "Requests answered with an error.", sum(shared, &Counters::failed));
   out.counter("requests_escalated_total", "Requests that went past the student to the teacher.", sum(shared, &Counters::escalated));
   out.counter("requests_streamed_total", "Requests answered as event streams.", sum(shared, &Counters::streamed));
+  out.counter("hedges_total", "Teachers asked beside the students.", sum(shared, &Counters::hedges));
+  out.counter("hedges_lost_total", "Of these, not needed.", sum(shared, &Counters::hedges_lost));
   out.counter("clients_gone_total", "Clients that left before their answer was sent.", sum(shared, &Counters::clients_gone));
   per_stage(out, shared, "served_total", "Requests served, by stage.", &Counters::served);
   per_stage(out, shared, "attempts_total", "Upstream calls, by stage.", &Counters::attempts);
@@ -223,9 +225,9 @@ std::string metrics_text(const Shared& shared) {
     out.gauge("connections", "Open client connections.", stats.connections);
     out.gauge("requests_in_flight", "Requests in handlers.", stats.in_flight);
     out.counter("bad_requests_total", "Requests that were not HTTP, too large or too slow.", stats.bad_requests);
+    out.counter("tls_handshakes_failed_total", "Connections that ended before their TLS handshake did.", stats.failed_handshakes);
     out.counter("refused_requests_total", "Requests refused because of a limit or a drain.", stats.refused_requests);
   }
-    out.counter("tls_handshakes_failed_total", "Connections that ended before their TLS handshake did.", stats.failed_handshakes);
   if (shared.store != nullptr) {
     const store::StoreStats stats = shared.store->stats();
     out.counter("events_appended_total", "Events written to the journal.", stats.events_appended);
