@@ -182,6 +182,7 @@ GATEWAY_CONF = """
 [server]
 workers = 1
 unknown_model = "auto"
+{server}
 [models.student]
 api = "openai"
 url = "http://127.0.0.1:{student}/v1"
@@ -226,11 +227,12 @@ def start_nginx(upstream_port, log_dir):
     return Contestant("nginx", process, port, stream_port)
 
 
-def start_gateway(program, student_port, teacher_port, log_dir):
+def start_gateway(program, student_port, teacher_port, log_dir, server=""):
+    """`server`: more lines of that section."""
     port = free_port()
     conf = os.path.join(log_dir, "understudy.toml")
     with open(conf, "w") as f:
-        f.write(GATEWAY_CONF.format(student=student_port, teacher=teacher_port))
+        f.write(GATEWAY_CONF.format(student=student_port, teacher=teacher_port, server=server))
     data = os.path.join(log_dir, f"data-{port}")
     process = Process("understudy", [program, "serve", "--config", conf, "--listen", f"127.0.0.1:{port}", "--data", data],
                       PROXY_CORE, log_dir)
