@@ -165,4 +165,14 @@ struct LessonUseEvent {
   std::optional<bool> agrees;   ///< the student's answer agrees with the teacher's; nullopt: not judged
 };
 
+/// Money under budgets: set aside before a call, and after it the difference to what it cost. The sum of a subject's events is what it has spent,
+/// and where the second one is missing, what it may have spent at most.
+struct SpendEvent {
+  std::string_view key;         ///< name of the API key that pays; "" none
+  std::string_view task;
+  std::string_view model;       ///< configured name
+  std::int64_t at_us = 0;       ///< when it was set aside, in both events
+  Picousd amount;               ///< of the second: mostly less than 0
+};
+
 }  // namespace understudy::store

@@ -7,6 +7,7 @@
 #include "store/internal/schema.h"
 #include "store/internal/sqlite.h"
 #include "store/internal/test_support.h"
+#include "store/spend.h"
 
 namespace understudy::store {
 namespace {
@@ -173,8 +174,17 @@ void open_and_go_on(const fs::path& fixture) {
   lesson.tenant = "acme";
   lesson.detail = "{}";
   ASSERT_TRUE(store->journal(0).append(lesson));
+  SpendEvent spend;
+  spend.model = "teacher";
+  spend.at_us = clock.wall().us;
+  spend.amount = Picousd{7};
+  ASSERT_TRUE(store->journal(0).append(spend));
   ASSERT_TRUE(store->flush());
   StoreReader reader = open_reader(dir.data(), &clock);
+  const auto spent = read_spend(dir.data(), WallTime{0}, &clock);
+  ASSERT_TRUE(spent) << spent.error().message;
+  ASSERT_EQ(spent->size(), 1u);
+  EXPECT_EQ(spent->front().amount.value, 7);
   const auto first = reader.request(test_id(1));
   ASSERT_EQ(first->labels.size(), 1u);
   EXPECT_EQ(first->labels[0].rung, "student+self_check");
@@ -196,7 +206,7 @@ TEST(Fixtures, EveryEarlierVersionsDirectoryIsOpenedAndGoesOn) {
     open_and_go_on(entry.path());
     ++opened;
   }
-  EXPECT_GE(opened, 2);
+  EXPECT_GE(opened, 3);
 }
 
 TEST(Fixtures, WhatThisVersionWritesIsOpenedToo) {

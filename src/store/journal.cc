@@ -72,6 +72,7 @@ bool Journal::append(const PromiseRowEvent& event) { return write_or_count(event
 bool Journal::append(const PromiseEvent& event) { return write_or_count(event); }
 bool Journal::append(const LessonEvent& event) { return write_or_count(event); }
 bool Journal::append(const LessonUseEvent& event) { return write_or_count(event); }
+bool Journal::append(const SpendEvent& event) { return write_or_count(event); }
 
 bool Journal::reserve(const ReservationEvent& event) {
   if (write(event)) return true;

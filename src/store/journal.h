@@ -48,6 +48,7 @@ class Journal {
   bool append(const PromiseEvent& event);
   bool append(const LessonEvent& event);
   bool append(const LessonUseEvent& event);
+  bool append(const SpendEvent& event);
 
   /// Sets money aside before an upstream call. False: it could not be written; a call under a budget must then be
   /// refused (`reservations_refused` counts), one without may go ahead.

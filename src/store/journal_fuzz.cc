@@ -44,6 +44,7 @@ void decode_as(std::uint8_t type, std::string_view payload) {
     case EventType::kPromise: return round_trip<PromiseEvent>(payload);
     case EventType::kLesson: return round_trip<LessonEvent>(payload);
     case EventType::kLessonUse: return round_trip<LessonUseEvent>(payload);
+    case EventType::kSpend: return round_trip<SpendEvent>(payload);
     case EventType::kErased: return;
   }
 }

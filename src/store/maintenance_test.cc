@@ -335,18 +335,18 @@ TEST(Recovery, RequestsCutOffAreCountedWithTheirMoney) {
   }
 }
 
-TEST(Migrations, VersionThreeIsWhatTheFormatPageSays) {
+TEST(Migrations, VersionFourIsWhatTheFormatPageSays) {
   // A change of this version's tables needs a migration, not an edit: directories of it exist (tests/fixtures/store).
   TempDir dir;
   open_store(dir.data()).reset();
   auto db = Database::open(dir.data() / "store.sqlite", Database::Mode::kReadOnly);
-  EXPECT_EQ(*db->integer("PRAGMA user_version"), 3);
+  EXPECT_EQ(*db->integer("PRAGMA user_version"), 4);
   EXPECT_EQ(*db->integer("PRAGMA application_id"), kApplicationId);
   auto rows = db->prepare("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name");
   std::string tables;
   while (*rows->step()) tables += rows->text(0) + " ";
   EXPECT_EQ(tables, "alarms attempt_sums attempts body_blocks feedback label_sums labels lesson_uses lessons meta names progress promise_events promise_rows "
-                    "request_sums requests reservations ");
+                    "request_sums requests reservations spend ");
 }
 
 }  // namespace

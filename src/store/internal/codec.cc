@@ -367,6 +367,7 @@ UNDERSTUDY_CODEC(PromiseRowEvent)
 UNDERSTUDY_CODEC(PromiseEvent)
 UNDERSTUDY_CODEC(LessonEvent)
 UNDERSTUDY_CODEC(LessonUseEvent)
+UNDERSTUDY_CODEC(SpendEvent)
 #undef UNDERSTUDY_CODEC
 
 std::string_view peek_request_id(std::string_view payload) {

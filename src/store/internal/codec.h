@@ -24,6 +24,7 @@ enum class EventType : std::uint8_t {
   kPromise = 9,
   kLesson = 10,
   kLessonUse = 11,
+  kSpend = 12,
   kErased = 255,  ///< was moved to SQLite; its text was overwritten by a deletion
 };
 
@@ -55,6 +56,8 @@ template <>
 inline constexpr EventType kTypeOf<LessonEvent> = EventType::kLesson;
 template <>
 inline constexpr EventType kTypeOf<LessonUseEvent> = EventType::kLessonUse;
+template <>
+inline constexpr EventType kTypeOf<SpendEvent> = EventType::kSpend;
 
 /// Longest stored form of each kind of field, so that every event fits `max_record_bytes`.
 struct FieldLimits {

@@ -95,7 +95,7 @@ std::string encoded(const Event& event, const FieldLimits& limits = kLimits) {
 template <typename Event>
 class Codec : public testing::Test {};
 using Events = testing::Types<ReservationEvent, AttemptEvent, RequestEvent, LabelEvent, FeedbackEvent, AlarmEvent, GapEvent, PromiseRowEvent,
-                              PromiseEvent, LessonEvent, LessonUseEvent>;
+                              PromiseEvent, LessonEvent, LessonUseEvent, SpendEvent>;
 TYPED_TEST_SUITE(Codec, Events);
 
 TYPED_TEST(Codec, RandomEventsComeBackAsTheyWere) {

@@ -157,6 +157,15 @@ void visit_fields(EventOf<LessonUseEvent> auto& e, V& v) {
 }
 
 template <typename V>
+void visit_fields(EventOf<SpendEvent> auto& e, V& v) {
+  v.text(2, e.key);
+  v.text(3, e.task);
+  v.text(4, e.model);
+  v.integer(5, e.at_us);
+  v.integer(6, e.amount.value);
+}
+
+template <typename V>
 void visit_fields(EventOf<GapEvent> auto& e, V& v) {
   v.fixed(2, e.dropped);
 }

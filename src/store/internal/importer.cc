@@ -375,6 +375,15 @@ Result<void> ImporterImpl::on_other(const JournalRecord& record) {
     return on_lesson(record);
   } else if (record.type == EventType::kLessonUse) {
     return on_lesson_use(record);
+  } else if (record.type == EventType::kSpend) {
+    SpendEvent e;
+    if (decode(record.payload, e, features_)) {
+      STORE_TRY_ASSIGN(const auto key, rows_->names().id(e.key));
+      STORE_TRY_ASSIGN(const auto task, rows_->names().id(e.task));
+      STORE_TRY_ASSIGN(const auto model, rows_->names().id(e.model));
+      sums_->add_spend(e.at_us, key, task, model, e.amount);
+      return {};
+    }
   } else if (record.type == EventType::kGap) {
     GapEvent e;
     if (decode(record.payload, e, features_)) {

@@ -212,6 +212,7 @@ Result<void> remove_unused_names(Database& db) {
       "SELECT source FROM label_sums UNION SELECT rung FROM labels WHERE rung > 0 UNION SELECT task FROM promise_rows UNION "
       "SELECT tenant FROM lessons WHERE tenant > 0 UNION SELECT cascade FROM lessons WHERE cascade > 0 UNION SELECT task FROM lessons WHERE "
       "task > 0 UNION SELECT state FROM lessons UNION SELECT provenance FROM lessons UNION "
+      "SELECT key FROM spend UNION SELECT task FROM spend UNION SELECT model FROM spend UNION "
       "SELECT task FROM promise_events UNION SELECT kind FROM promise_events UNION SELECT version FROM promise_events";
   return db.exec(("DELETE FROM names WHERE id NOT IN (" + used + ")").c_str());
 }

@@ -13,6 +13,8 @@ constexpr std::array<const char*, kSchemaVersion> kMigrations{
 #include "store/migrations/0002_promise.inc"
     ,
 #include "store/migrations/0003_lessons.inc"
+    ,
+#include "store/migrations/0004_spend.inc"
 };
 
 }  // namespace

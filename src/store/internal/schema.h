@@ -5,7 +5,7 @@
 
 namespace understudy::store {
 
-inline constexpr int kSchemaVersion = 3;
+inline constexpr int kSchemaVersion = 4;
 inline constexpr int kApplicationId = 0x55445354;  ///< "UDST": SQLite's `PRAGMA application_id`
 
 /// Bits of requests.flags and attempts.flags; on disk: never change.

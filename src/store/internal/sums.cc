@@ -57,6 +57,9 @@ Result<Sums> Sums::create(Database& db) {
                                          "cache_write_1h", "output", "reasoning", "usage_unknown", "usage_estimated", "latency_us"})));
   STORE_TRY_ASSIGN(sums.label_upsert_, db.prepare("INSERT INTO label_sums VALUES(?1,?2,?3,?4,?5,?6) ON CONFLICT DO UPDATE SET "
                                                   "n = n + excluded.n, agree = agree + excluded.agree"));
+  STORE_TRY_ASSIGN(sums.spend_upsert_, db.prepare("INSERT INTO spend VALUES(?1,?2,?3,?4,?5,?6) ON CONFLICT DO UPDATE SET "
+                                                  "usd = usd + excluded.usd + (pico + excluded.pico) / 1000000000000, "
+                                                  "pico = (pico + excluded.pico) % 1000000000000"));
   return sums;
 }
 
@@ -133,6 +136,10 @@ void Sums::add_label(std::int64_t time_us, std::int64_t task, std::int64_t sourc
   sum.agree += agrees;
 }
 
+void Sums::add_spend(std::int64_t time_us, std::int64_t key, std::int64_t task, std::int64_t model, Picousd amount) {
+  spend_[{quarter_of(time_us), key, task, model, 0}] += amount.value;
+}
+
 Result<void> Sums::flush() {
   for (const auto& [key, s] : requests_) {
     const MoneyParts cost = MoneyParts::of(s.cost), teacher = MoneyParts::of(s.teacher), saved = MoneyParts::of(s.saved);
@@ -159,6 +166,11 @@ Result<void> Sums::flush() {
     label_upsert_.bind(1, key.hour).bind(2, key.task).bind(3, key.a).bind(4, key.b).bind(5, s.n).bind(6, s.agree);
     STORE_TRY(label_upsert_.run());
   }
+  for (const auto& [key, amount] : spend_) {
+    const MoneyParts parts = MoneyParts::of(amount);
+    spend_upsert_.bind(1, key.hour).bind(2, key.task).bind(3, key.a).bind(4, key.b).bind(5, parts.usd).bind(6, parts.pico);
+    STORE_TRY(spend_upsert_.run());
+  }
   clear();
   return {};
 }
@@ -167,6 +179,7 @@ void Sums::clear() {
   requests_.clear();
   attempts_.clear();
   labels_.clear();
+  spend_.clear();
 }
 
 }  // namespace understudy::store

@@ -22,6 +22,8 @@ struct MoneyParts {
 
 constexpr std::int64_t hour_of(std::int64_t time_us) { return time_us / 3'600'000'000; }
 
+constexpr std::int64_t quarter_of(std::int64_t time_us) { return time_us / 900'000'000; }
+
 /// What a finished request adds.
 struct RequestFacts {
   std::int64_t time_us = 0;
@@ -59,6 +61,9 @@ class Sums {
   /// `judged`: kJudgedOther, kJudgedServed or kJudgedTeacher.
   void add_label(std::int64_t time_us, std::int64_t task, std::int64_t source, std::int64_t judged, bool agrees);
 
+  /// Money under budgets, set aside at `time_us`.
+  void add_spend(std::int64_t time_us, std::int64_t key, std::int64_t task, std::int64_t model, Picousd amount);
+
   /// Adds what was gathered to the tables, inside a write transaction, and starts from nothing again.
   Result<void> flush();
   void clear();
@@ -87,10 +92,11 @@ class Sums {
     std::int64_t n = 0, agree = 0;
   };
 
-  Statement request_upsert_, attempt_upsert_, label_upsert_;
+  Statement request_upsert_, attempt_upsert_, label_upsert_, spend_upsert_;
   std::unordered_map<Key, RequestSum, Hash> requests_;
   std::unordered_map<Key, AttemptSum, Hash> attempts_;
   std::unordered_map<Key, LabelSum, Hash> labels_;
+  std::unordered_map<Key, Int128, Hash> spend_;
 };
 
 }  // namespace understudy::store
