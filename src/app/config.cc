@@ -158,6 +158,7 @@ std::string policy_version(const cascade::Policy& policy) {
     for (const auto& signal : c.signals) text += fmt::format("s {} {} {}|", static_cast<int>(signal.kind), signal.samples, signal.peer);
   }
   for (const auto& t : policy.tasks) {
+    if (t.on_teacher_failure) text += fmt::format("f {}|", static_cast<int>(*t.on_teacher_failure));
     text += fmt::format("t {} {} {} {} {} {} {} {} {}|", t.name, t.pin_teacher, t.match_header, t.match_model, t.escalate_below.value_or(-1), t.spot_check.value_or(-1),
                         t.alpha.value_or(-1), t.delta.value_or(-1), t.compare ? calibration::comparator_name(t.compare->comparator) : "");
     if (t.bound) text += fmt::format("b {} {} {}|", t.bound->specialist->name, t.bound->specialist->id(), t.bound->render);
@@ -242,6 +243,10 @@ Result<Config> load_config(const ServeFlags& flags, const Environment& environme
     return fail(ErrorKind::kConfig, fmt::format("Without [[keys]] the gateway listens on loopback only, not on '{}': add a key, or listen on 127.0.0.1:PORT.", config.server.listen));
   }
   bind_prices(context);
+  for (const gateway::ApiKey& key : keys) {
+    if (key.max_per_day || key.max_per_month) policy->budgets.push_back({BudgetScope::kKey, key.name, key.max_per_day, key.max_per_month});
+  }
+  APP_CHECK(check_budgets(*policy, file));
   policy->version = policy_version(*policy);
   config.snapshot.keys = std::make_shared<gateway::KeyRing>(std::move(keys));
   config.snapshot.policy = std::move(policy);

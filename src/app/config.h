@@ -47,6 +47,7 @@ struct Config {
   std::size_t cache_bytes = std::size_t{64} << 20;
   std::string encoder = "auto";   ///< auto (where stages learn), on, off, or a model's folder
   std::int64_t drain_ms = 30'000;
+  std::string timezone = "UTC";   ///< of budgets' days and months
   gateway::Snapshot snapshot;
   std::vector<std::string> warnings;   ///< sentences for the log: models without a price, keys without effect yet, ...
   std::vector<Origin> origins;         ///< for `config show --effective`

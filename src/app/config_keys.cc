@@ -35,13 +35,15 @@ Result<void> read_scopes(TableReader& table, gateway::ApiKey& key) {
   return {};
 }
 
-/// requests_per_second or requests_per_minute.
+/// requests_per_second or requests_per_minute, and tokens_per_minute.
 Result<void> read_rate(TableReader& table, gateway::ApiKey& key) {
   constexpr std::int64_t kMost = 1'000'000;
   APP_TRY(second, table.integer("requests_per_second", 1, kMost));
   APP_TRY(minute, table.integer("requests_per_minute", 1, kMost));
   if (second && minute) return table.wrong("requests_per_second", "and requests_per_minute exclude each other: a key has one limit");
   if (second || minute) key.requests = std::make_shared<gateway::RateMeter>(second ? gateway::RateLimit{*second, 1'000} : gateway::RateLimit{*minute, 60'000});
+  APP_TRY(tokens, table.integer("tokens_per_minute", 1, 1'000'000'000));
+  if (tokens) key.tokens = std::make_shared<gateway::RateMeter>(gateway::RateLimit{*tokens, 60'000});
   return {};
 }
 
@@ -69,7 +71,10 @@ Result<gateway::ApiKey> read_key(TableReader table) {
   key.trusted = trusted.value_or(false);
   APP_CHECK(read_scopes(table, key));
   APP_CHECK(read_rate(table, key));
-  APP_CHECK(refuse_future(table, {"max_usd_per_month", "max_usd_per_day", "tokens_per_minute"}));
+  APP_TRY(day, read_usd(table, "max_usd_per_day"));
+  APP_TRY(month, read_usd(table, "max_usd_per_month"));
+  key.max_per_day = day;
+  key.max_per_month = month;
   APP_CHECK(table.finish());
   return key;
 }

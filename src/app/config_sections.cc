@@ -34,6 +34,13 @@ Result<std::optional<bool>> read_bad(TableReader& table) {
   return std::optional<bool>(*bad == "worse");
 }
 
+Result<std::optional<cascade::OnTeacherFailure>> read_failure(TableReader& table) {
+  APP_TRY(failure, table.string("on_teacher_failure"));
+  if (!failure) return std::optional<cascade::OnTeacherFailure>();
+  if (*failure != "error" && *failure != "student") return table.wrong("on_teacher_failure", "must be \"error\" or \"student\"");
+  return std::optional(*failure == "student" ? cascade::OnTeacherFailure::kStudent : cascade::OnTeacherFailure::kError);
+}
+
 }  // namespace
 
 Result<void> refuse_future(const TableReader& table, std::initializer_list<std::string_view> keys) {
@@ -99,8 +106,12 @@ Result<void> read_server(TableReader table, SectionContext& context) {
   if (drain) config.drain_ms = *drain;
   APP_TRY(top, table.integer("top_logprobs", 0, 20));
   if (top) context.policy.top_logprobs = static_cast<int>(*top);
+  APP_TRY(timezone, table.string("timezone"));
+  if (timezone) {
+    if (auto known = check_zone(*timezone); !known) return table.wrong("timezone", "is wrong: " + known.error().message);
+    config.timezone = *timezone;
+  }
   APP_CHECK(read_tls(table, config));
-  warn_future(table, context, {"timezone"});
   return table.finish();
 }
 
@@ -156,7 +167,7 @@ Result<void> read_limits(TableReader table, SectionContext& context) {
   if (idle_time) limits.idle_ms = *idle_time;
   APP_TRY(write_time, table.duration_ms("write_timeout"));
   if (write_time) limits.write_stall_ms = *write_time;
-  APP_CHECK(refuse_future(table, {"max_usd_per_day", "max_usd_per_month"}));
+  APP_CHECK(read_budget(table, {BudgetScope::kAll, "", {}, {}}, context.policy.budgets));
   return table.finish();
 }
 
@@ -224,6 +235,9 @@ Result<cascade::PricedModel> read_model(TableReader table, const std::string& na
   } else if (table.has("price")) {
     return table.wrong("price", "must be { input = \"0.10\", output = \"0.40\" } in USD per 1M tokens");
   }
+  APP_TRY(most, table.integer("max_output_tokens", 1, 10'000'000));
+  if (most) model.max_output_tokens = *most;
+  APP_CHECK(read_budget(table, {BudgetScope::kModel, name, {}, {}}, context.policy.budgets));
   APP_TRY(timeout, table.duration_ms("timeout"));
   if (timeout) config.timeout_ms = *timeout;
   APP_TRY(connect_timeout, table.duration_ms("connect_timeout"));
@@ -301,11 +315,8 @@ Result<void> read_cascade(TableReader table, const std::string& name, SectionCon
   cascade.lesson_budget_per_day = Picousd{static_cast<std::int64_t>(lesson_budget.value_or(5.0) * static_cast<double>(kPicousdPerUsd))};
   APP_TRY(cache_age, table.duration_ms("cache_max_age"));
   if (cache_age) cascade.cache_max_age_ms = *cache_age;
-  APP_TRY(failure, table.string("on_teacher_failure"));
-  if (failure) {
-    if (*failure != "error" && *failure != "student") return table.wrong("on_teacher_failure", "must be \"error\" or \"student\"");
-    cascade.on_teacher_failure = *failure == "student" ? cascade::OnTeacherFailure::kStudent : cascade::OnTeacherFailure::kError;
-  }
+  APP_TRY(failure, read_failure(table));
+  if (failure) cascade.on_teacher_failure = *failure;
   APP_CHECK(read_signals(table, cascade, context));
   APP_TRY(few_shots, read_few_shots(table));
   cascade.few_shots = {few_shots.k.value_or(0), few_shots.stable.value_or(0), few_shots.tokens.value_or(1'500)};
@@ -356,6 +367,9 @@ Result<void> read_task(TableReader table, const std::string& name, SectionContex
   task.alpha = alpha;
   APP_TRY(delta, table.number("delta", 0.0001, 0.9999));
   task.delta = delta;
+  APP_TRY(failure, read_failure(table));
+  task.on_teacher_failure = failure;
+  APP_CHECK(read_budget(table, {BudgetScope::kTask, name, {}, {}}, context.policy.budgets));
   if (below && (alpha || delta)) return table.wrong("escalate_below", "is a threshold by hand, outside the promise: it and alpha or delta exclude each other");
   APP_TRY(few_shots, read_few_shots(table));
   task.few_shots = few_shots.k;

@@ -5,6 +5,7 @@
 
 #include "app/config.h"
 #include "app/config_reader.h"
+#include "base/budget.h"
 #include "cascade/policy.h"
 
 namespace understudy::app {
@@ -46,6 +47,12 @@ struct FewShotKeys {
 Result<FewShotKeys> read_few_shots(TableReader& table);
 /// As the file says it: "5", "auto".
 std::string few_shots_text(const cascade::FewShotConfig& few_shots);
+/// An amount in USD; nullopt where it is not given.
+Result<std::optional<Picousd>> read_usd(TableReader& table, std::string_view key);
+/// max_usd_per_day and max_usd_per_month of what `budget` names; added to `budgets` where there is one.
+Result<void> read_budget(TableReader& table, Budget budget, std::vector<Budget>& budgets);
+/// kConfig where a budget covers a model whose price is not known. Prices have been bound.
+Result<void> check_budgets(const cascade::Policy& policy, const std::string& file);
 /// All of [[keys]]; kConfig also where two have one name or one secret.
 Result<std::vector<gateway::ApiKey>> read_keys(TableReader& root, const std::string& file, std::vector<Origin>& origins);
 

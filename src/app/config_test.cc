@@ -183,7 +183,7 @@ TEST_F(ConfigTest, SecretsComeFromTheEnvironmentOnly) {
 }
 
 TEST_F(ConfigTest, WhatWouldNotBeEnforcedIsRefused) {
-  for (const char* section : {"[limits]\nmax_usd_per_day = 100.0\n", "[alarms]\nwebhook = \"http://x\"\n"}) {
+  for (const char* section : {"[alarms]\nwebhook = \"http://x\"\n"}) {
     EXPECT_NE(error(with_models(section)).find("not available"), std::string::npos) << section;
   }
   const auto config = load(with_models("", "", "retrain = \"daily\"\n"));
@@ -196,6 +196,35 @@ TEST_F(ConfigTest, ACertificateNeedsItsKeyAndBothMustBeThere) {
   EXPECT_NE(error(with_models("[server]\ntls_key = \"k.pem\"\n")).find("tls_cert"), std::string::npos);
   const std::string missing = error(with_models("[server]\ntls_cert = \"/nonexistent/c.pem\"\ntls_key = \"/nonexistent/k.pem\"\n"));
   EXPECT_NE(missing.find("/nonexistent/c.pem cannot be used: No such file"), std::string::npos) << missing;
+}
+
+TEST_F(ConfigTest, BudgetsOfTheGatewayKeysTasksAndModels) {
+  const auto config = load(with_models("[limits]\nmax_usd_per_day = 100.0\nmax_usd_per_month = 0.29\n[[keys]]\nname = \"bot\"\nhash = \"" + std::string(64, 'a') +
+                                           "\"\nmax_usd_per_month = 200\n[tasks.t]\nmax_usd_per_day = 2\n",
+                                       "max_usd_per_day = 0.1\n"));
+  ASSERT_TRUE(config) << config.error().message;
+  std::vector<std::string> seen;
+  for (const Budget& budget : config->snapshot.policy->budgets) {
+    const auto usd = [](const std::optional<Picousd>& amount) { return amount ? format_usd(*amount, 12) : std::string("-"); };
+    seen.push_back(fmt::format("{} {} {} {}", budget_scope_name(budget.scope), budget.name, usd(budget.per_day), usd(budget.per_month)));
+  }
+  std::sort(seen.begin(), seen.end());
+  EXPECT_EQ(seen, (std::vector<std::string>{"all  100.000000000000 0.290000000000", "key bot - 200.000000000000", "model student 0.100000000000 -", "task t 2.000000000000 -"}));
+}
+
+TEST_F(ConfigTest, ABudgetOverAModelWithoutAPriceIsRefusedWithTheLineToAdd) {
+  const std::string models = "[models.student]\nurl = \"http://127.0.0.1:1/v1\"\nmodel = \"nobody-knows-it\"\n[models.teacher]\nurl = \"http://127.0.0.1:2/v1\"\nmodel = \"t\"\nprice = { input = \"1\", output = \"2\" }\n";
+  EXPECT_TRUE(load(models));
+  EXPECT_TRUE(load(models + "max_usd_per_day = 1\n")) << "the teacher's own, whose price is known";
+  for (const std::string budget : {"[limits]\nmax_usd_per_day = 1\n", "[tasks.t]\nmax_usd_per_month = 1\n"}) {
+    const std::string said = error(models + budget);
+    EXPECT_NE(said.find("[models.student]"), std::string::npos) << said;
+    EXPECT_NE(said.find("price = { input ="), std::string::npos) << said;
+  }
+}
+
+TEST_F(ConfigTest, AWrongTimeZoneIsNamed) {
+  EXPECT_NE(error(with_models("[server]\ntimezone = \"Mars/Olympus\"\n")).find("Mars/Olympus"), std::string::npos);
 }
 
 TEST_F(ConfigTest, WithoutKeysOnlyLoopbackIsAllowed) {
@@ -260,6 +289,13 @@ TEST_F(ConfigTest, EveryKeyChangesSomething) {
   changed("", "", "few_shots_stable = 5", [&](const Config& c) { return cascade(c).few_shots.stable; });
   changed("", "", "few_shot_tokens = 5", [&](const Config& c) { return cascade(c).few_shots.tokens; });
   changed("", "", "on_teacher_failure = \"student\"", [&](const Config& c) { return cascade(c).on_teacher_failure; });
+  changed("[limits]\nmax_usd_per_day = 1.5\n", "", "", [](const Config& c) { return c.snapshot.policy->budgets.size(); });
+  changed("[limits]\nmax_usd_per_month = 1.5\n", "", "", [](const Config& c) { return c.snapshot.policy->budgets.size(); });
+  changed("[tasks.t]\nmax_usd_per_day = 1\n", "", "", [](const Config& c) { return c.snapshot.policy->budgets.size(); });
+  changed("[tasks.t]\non_teacher_failure = \"student\"\n", "", "", [](const Config& c) { return c.snapshot.policy->version; });
+  changed("", "max_usd_per_month = 1\n", "", [](const Config& c) { return c.snapshot.policy->budgets.size(); });
+  changed("", "max_output_tokens = 100\n", "", [](const Config& c) { return c.snapshot.policy->models[0].max_output_tokens; });
+  if (check_zone("Europe/Berlin")) changed("[server]\ntimezone = \"Europe/Berlin\"\n", "", "", [](const Config& c) { return c.timezone; });
   changed("", "", "escalate_below = 0.79", [](const Config& c) { return c.snapshot.policy->version; });
 }
 

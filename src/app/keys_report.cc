@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "app/human.h"
+#include "app/record_json.h"
 #include "app/table.h"
 #include "base/json_writer.h"
 #include "base/time_format.h"
@@ -46,12 +47,35 @@ void write_key(JsonWriter& w, const gateway::ApiKey& key) {
   };
   limit("requests_per_second", 1'000);
   limit("requests_per_minute", 60'000);
+  w.key("tokens_per_minute");
+  if (key.tokens) {
+    w.integer(key.tokens->limit().count);
+  } else {
+    w.null();
+  }
+  const auto budget = [&](std::string_view name, const std::optional<Picousd>& usd) {
+    w.key(name);
+    usd ? w.string(exact_usd(usd->value)) : w.null();
+  };
+  budget("max_usd_per_day", key.max_per_day);
+  budget("max_usd_per_month", key.max_per_month);
 }
 
 std::string limit_text(const gateway::ApiKey& key) {
-  if (!key.requests) return "-";
-  const gateway::RateLimit limit = key.requests->limit();
-  return fmt::format("{}/{}", human_count(limit.count), limit.window_ms == 1'000 ? "s" : "min");
+  std::string out;
+  if (key.requests) {
+    const gateway::RateLimit limit = key.requests->limit();
+    out = fmt::format("{}/{}", human_count(limit.count), limit.window_ms == 1'000 ? "s" : "min");
+  }
+  if (key.tokens) out += fmt::format("{}{} tokens/min", out.empty() ? "" : ", ", human_count(key.tokens->limit().count));
+  return out.empty() ? "-" : out;
+}
+
+std::string budget_text(const gateway::ApiKey& key) {
+  std::string out;
+  if (key.max_per_day) out += human_usd(key.max_per_day->value) + "/day";
+  if (key.max_per_month) out += (out.empty() ? "" : ", ") + human_usd(key.max_per_month->value) + "/month";
+  return out.empty() ? "-" : out;
 }
 
 }  // namespace
@@ -94,11 +118,11 @@ std::string keys_text(const std::vector<gateway::ApiKey>& keys, const std::strin
   if (keys.empty()) {
     return fmt::format("{} has no keys: everyone on the gateway's machine may call, nobody else. `understudy keys create NAME --config {}` makes one.\n", printable(config), printable(config));
   }
-  Table table({{"NAME", Table::Align::kLeft, true}, {"TENANT", Table::Align::kLeft, true}, {"SCOPES"}, {"TRUSTED"}, {"REQUESTS"}, {"SHA-256"}, {"OLD SECRET"}});
+  Table table({{"NAME", Table::Align::kLeft, true}, {"TENANT", Table::Align::kLeft, true}, {"SCOPES"}, {"TRUSTED"}, {"LIMIT"}, {"BUDGET"}, {"SHA-256"}, {"OLD SECRET"}});
   for (const gateway::ApiKey& key : keys) {
     std::string old = "-";
     if (key.previous) old = key.previous->until.us > now.us ? "good until " + human_time(key.previous->until) : "ended";
-    table.add({printable(key.name), printable(key.tenant), fmt::format("{}", fmt::join(scopes(key), ", ")), key.trusted ? "yes" : "-", limit_text(key), hex(key.hash).substr(0, 12), old});
+    table.add({printable(key.name), printable(key.tenant), fmt::format("{}", fmt::join(scopes(key), ", ")), key.trusted ? "yes" : "-", limit_text(key), budget_text(key), hex(key.hash).substr(0, 12), old});
   }
   return table.render(style);
 }

@@ -16,6 +16,7 @@
 #include "base/ids.h"
 #include "base/json_writer.h"
 #include "base/nearest.h"
+#include "store/spend.h"
 #include "store/store.h"
 
 namespace understudy::app {
@@ -195,6 +196,10 @@ Result<std::string> answer_status(const Source& source, const std::optional<std:
   auto lessons = read_lesson_figures(*reader, source, report.status.now);
   if (!lessons) return fail(lessons.error());
   report.lessons = std::move(*lessons);
+  auto spent = store::read_spend(source.data, Calendar::utc().month_of(report.status.now).begin);
+  if (!spent) return fail(spent.error());
+  report.budgets.month = std::move(*spent);
+  if (source.live != nullptr) report.budgets.live = source.live->budgets;
   if (task) {
     std::vector<std::string_view> names;
     for (const store::TaskTotals& seen : report.status.tasks) names.push_back(seen.task);

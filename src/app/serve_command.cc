@@ -164,6 +164,8 @@ int serve(const ServeFlags& flags, const std::string& port_file) {
   if (!config) return report_error("understudy serve", config.error(), false);
   for (const std::string& warning : config->warnings) log::warn("{}", warning);
   if (auto other = check_not_itself(*config, config->server.listen); !other) return report_error("understudy serve", other.error(), false);
+  const auto calendar = Calendar::open(config->timezone);   // while there is one thread
+  if (!calendar) return report_error("understudy serve", calendar.error(), false);
   const sigset_t signals = block_signals();
   raise_descriptor_limit();
 
@@ -175,6 +177,7 @@ int serve(const ServeFlags& flags, const std::string& port_file) {
   options.server = config->server;
   options.cache_bytes = config->cache_bytes;
   options.await_durability = config->store.durability == store::Durability::kGroup;
+  options.calendar = *calendar;
   options.version = std::string(version());
   options.data = config->data;
   options.export_calls = [data = config->data](const std::function<Result<void>(std::string_view)>& write) { return audit::export_calls(data, write); };

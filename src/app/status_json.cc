@@ -141,6 +141,7 @@ std::string status_json(const StatusReport& report) {
   w.field("unsettled_usd", exact_usd(s.unsettled.value)).field("unsettled_picousd", to_string(s.unsettled.value));
   w.field("unfinished_requests", s.unfinished_requests).field("records_dropped", s.records_dropped);
   write_lessons(w, report.lessons);
+  write_budgets(w, report.budgets);
   w.key("alarms").begin_array();
   for (const store::AlarmRecord& alarm : s.alarms) {
     w.begin_object().field("time", format_rfc3339(alarm.time)).field("name", alarm.name);

@@ -3,6 +3,7 @@
 #include <string>
 #include <string_view>
 
+#include "app/budgets_report.h"
 #include "app/curve.h"
 #include "app/terminal.h"
 #include "lessons/service.h"
@@ -23,6 +24,7 @@ struct StatusReport {
   store::Status status;
   std::optional<std::string> task;  ///< only this one, which must be among status.tasks
   LessonFigures lessons = {};
+  BudgetFigures budgets = {};
   std::optional<Curve> curve = {};  ///< of that task, over a period of its own
 };
 

@@ -305,7 +305,7 @@ std::string status_text(const StatusReport& report, const TextStyle& style) {
     return report.curve && !report.curve->points.empty() ? out + "\n" + curve_text(*report.curve, style) : out;
   }
   out += "\n\n" + totals_table(s.last_24h, s.all, s.models, style) + notes(s.all, s, style) + shadow_section(s, report.task, style) + labels_table(s.all, style);
-  out += tasks_table(s, style) + models_table(s, style) + lessons_section(report.lessons, style) + attention(s, style);
+  out += tasks_table(s, style) + models_table(s, style) + lessons_section(report.lessons, style) + budgets_section(report.budgets, style) + attention(s, style);
   out += fmt::format("\nStore: {} on disk, {} of it texts", human_bytes(s.database_bytes), human_bytes(s.bodies_bytes));
   if (s.journal_events > 0)
     out += fmt::format("; {} still in the journal", counted(static_cast<std::int64_t>(s.journal_events), "event"));

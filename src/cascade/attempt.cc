@@ -33,6 +33,7 @@ bool passes_through(const Attempt& attempt, bool passes_key) {
 Error client_error(const Attempt& attempt, std::string_view model_name, bool passes_key) {
   if (attempt.error) {
     Error error = *attempt.error;
+    if (error.kind == ErrorKind::kBudgetExceeded || error.kind == ErrorKind::kOverloaded) return error;   // ours; nobody was asked
     error.message = fmt::format("The upstream of model '{}' failed: {}", model_name, error.message);
     return error;
   }

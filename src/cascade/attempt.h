@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/budget.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/money.h"
@@ -40,9 +41,12 @@ struct Attempt {
   MonoTime started;
   MonoTime finished;
   std::int64_t first_byte_us = 0;
+  std::optional<BudgetHold> hold;        ///< money set aside for it that has not been settled yet
   std::optional<providers::Breaker::Pass> pass;   ///< where its outcome has not been told to the model's breaker yet
 
   bool ok() const { return !error && status == 200; }
+  /// It was not asked, because a budget or the request's own limit forbade what it may cost.
+  bool forbidden() const { return error && error->kind == ErrorKind::kBudgetExceeded; }
   std::string_view finish_reason() const { return answer ? std::string_view(answer->finish_reason) : std::string_view(completion.finish_reason); }
   std::string_view usage_text() const {
     return answer ? std::string_view(usage_raw) : completion.usage.present() ? completion.usage.in(body) : std::string_view{};

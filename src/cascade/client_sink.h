@@ -33,6 +33,9 @@ class ClientSink {
   /// Ends a begun stream so that the client sees that it is not complete.
   virtual void abort_stream() = 0;
 
+  /// All is known that ever will be, before the last bytes go out. Once.
+  virtual void settled(const Decision&) {}
+
   virtual bool stream_begun() const = 0;
   virtual bool client_gone() const = 0;
   /// Cancelled when the client goes away.

@@ -23,6 +23,7 @@ inline constexpr std::string_view kShadow = "shadow";
 inline constexpr std::string_view kPinned = "pinned";                    ///< the task is pinned to the teacher
 inline constexpr std::string_view kNoStudent = "no_student";
 inline constexpr std::string_view kTeacherError = "teacher_error";       ///< on_teacher_failure = "student"
+inline constexpr std::string_view kBudget = "budget";                    ///< a budget, or the request's own limit, forbade the teacher
 inline constexpr std::string_view kClientGone = "client_gone";           ///< the client left before there was an answer
 inline constexpr std::string_view kDirect = "direct";                    ///< the client named a configured model
 }  // namespace reason
@@ -44,6 +45,7 @@ struct Decision {
   bool cost_estimated = false;         ///< an upstream sent no usage: tokens were counted by us
   std::optional<Picousd> teacher_cost;
   bool teacher_cost_estimated = false;
+  std::int64_t tokens = 0;             ///< of the answer that was served, in and out, as its `usage` says
   std::int64_t overhead_us = 0;
   std::optional<std::int64_t> retry_after_ms;   ///< of an upstream's refusal that is passed on
   bool retry_is_useless = false;       ///< the same request would be refused again

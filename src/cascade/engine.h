@@ -32,6 +32,7 @@
 #include "net/timer.h"
 #include "providers/provider.h"
 #include "store/journal.h"
+#include "store/purse.h"
 
 namespace understudy::cascade {
 
@@ -56,6 +57,7 @@ struct RequestContext {
   std::string_view body;
   MonoTime started;
   net::Deadline deadline;           ///< x-understudy-max-latency-ms; no call is made or goes on after it
+  std::optional<Picousd> max_cost;  ///< x-understudy-max-cost-usd
 };
 
 /// A policy with one provider per model on one reactor; requests in flight keep theirs over a reload.
@@ -78,6 +80,7 @@ struct EngineDeps {
   std::size_t max_off_path = kMaxOffPath;      ///< calls for labels at once; beyond that a label is skipped and counted
   const lessons::FewShots* few_shots = nullptr;   ///< null: no examples are shown
   neural::EncoderPool* encoder = nullptr;         ///< null: the rungs that learn see words only. Must outlive every request
+  store::Purse* purse = nullptr;                  ///< of this reactor; null: no budgets (tests)
 };
 
 class Engine {

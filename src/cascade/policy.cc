@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "specialists/registry.h"
 
 namespace understudy::cascade {
@@ -36,6 +38,17 @@ std::optional<Picousd> PricedModel::cost(const PriceBook& book, const Usage& usa
 }
 
 bool learns(const CascadeConfig& cascade, const TaskConfig* task) { return cascade.knn || (cascade.specialist && (task == nullptr || !task->bound)); }
+
+std::optional<Picousd> PricedModel::most(const PriceBook& book, std::int64_t input, std::int64_t output, WallTime at) const {
+  Usage usage;
+  usage.input = input;
+  usage.output = output;
+  const auto plain = cost(book, usage, at);
+  usage.cache_write_1h = input;
+  usage.reasoning = output;
+  const auto dear = cost(book, usage, at);
+  return plain && dear ? std::optional(std::max(*plain, *dear)) : std::nullopt;
+}
 
 FewShotConfig few_shots_of(const CascadeConfig& cascade, const TaskConfig* task) {
   FewShotConfig few_shots = cascade.few_shots;

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/budget.h"
 #include "base/error.h"
 #include "base/redact.h"
 #include "calibration/compare.h"
@@ -46,9 +47,12 @@ struct PricedModel {
   std::optional<CallPrices> override_prices;    ///< from `price = {...}`
   std::optional<CallPrices> fixed_prices;       ///< the book's, looked up once, where they depend on neither date nor size
   bool unpriced = false;                        ///< the book was asked once and does not know the model
+  std::int64_t max_output_tokens = 16'384;      ///< of a request that does not limit them itself, for what is set aside
 
   /// nullopt where neither the override nor the book knows the model.
   std::optional<Picousd> cost(const PriceBook& book, const Usage& usage, WallTime at) const;
+  /// What so many tokens cost at most: also where all of them go into the provider's cache, or are reasoning.
+  std::optional<Picousd> most(const PriceBook& book, std::int64_t input, std::int64_t output, WallTime at) const;
 };
 
 /// A paid look at a student's answer that may make one servable which its logprobs alone leave in doubt.
@@ -113,6 +117,7 @@ struct TaskConfig {
   std::optional<std::uint32_t> few_shot_tokens;
   std::shared_ptr<const BoundSpecialist> bound;   ///< asked before every other stage but the cache; null: none is bound
   std::optional<double> alpha, delta;   ///< with one of them the promise decides, also where the cascade has a threshold by hand
+  std::optional<OnTeacherFailure> on_teacher_failure;
 };
 
 /// Whether rungs of the task learn from the teacher's answers. A bound specialist stands in the place of the one that learns online.
@@ -133,6 +138,7 @@ struct Policy {
   bool keep_bodies = true;
   Redactor redact;                       ///< of every text before it is stored
   std::shared_ptr<const specialists::Registry> specialists;   ///< null: there are none
+  std::vector<Budget> budgets;           ///< hard limits; they change who may be asked, never what is right, so they are not in `version`
   std::string version;                   ///< hash of all of the above
 
   /// The threshold by hand that a task's cheap stages serve at; nullopt: the promise decides.
@@ -144,6 +150,11 @@ struct Policy {
 
   /// What `specialists` holds; an empty registry where it is null.
   const specialists::Registry& registry() const;
+
+  /// What is served where the teacher fails, or may not be asked.
+  static OnTeacherFailure on_teacher_failure(const CascadeConfig& cascade, const TaskConfig* task) {
+    return task != nullptr && task->on_teacher_failure ? *task->on_teacher_failure : cascade.on_teacher_failure;
+  }
 
   /// Name of the task: the header or metadata's word, through the rules; else the rule for the requested model; else "".
   const TaskConfig* find_task(std::string_view named, std::string_view requested_model) const;

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/budget.h"
 #include "base/error.h"
 #include "base/money.h"
 #include "cascade/policy.h"
@@ -35,6 +36,7 @@ struct LiveGateway {
   std::vector<cascade::TaskReport> tasks;
   Picousd label_spent_today;
   std::optional<lessons::LessonReport> lessons;   ///< nullopt: nothing is recorded
+  std::vector<BudgetReport> budgets;
   /// LessonService::retire; empty where there is none.
   std::function<Result<void>(const std::string& id, const std::optional<std::string>& tenant, const std::string& why)> retire_lesson;
   /// Takes a task off the cheap stages, or back (PromiseService::pin).

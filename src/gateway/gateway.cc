@@ -8,6 +8,7 @@
 #include "gateway/internal/service.h"
 #include "gateway/internal/shared.h"
 #include "store/queries.h"
+#include "store/spend.h"
 
 namespace understudy::gateway {
 
@@ -45,6 +46,22 @@ void start_promises(Shared& shared, const Snapshot& snapshot, unsigned workers) 
   }
 }
 
+/// Puts the policy's budgets in force, with what was spent until now. kIo or kCorrupt where that cannot be read: then they would not be kept.
+Result<void> configure_budgets(Shared& shared, const cascade::Policy& policy) {
+  const WallTime now = shared.options.server.clock->wall();
+  if (!shared.budgets.configure(policy.budgets, now)) return {};
+  std::vector<SpendSum> month, day;
+  if (!shared.options.data.empty()) {
+    auto this_month = store::read_spend(shared.options.data, shared.budgets.month_of(now).begin, shared.options.server.clock);
+    auto today = store::read_spend(shared.options.data, shared.budgets.day_of(now).begin, shared.options.server.clock);
+    if (!this_month || !today) return fail(std::move(!this_month ? this_month.error() : today.error()));
+    month = std::move(*this_month);
+    day = std::move(*today);
+  }
+  shared.budgets.restore(month, day, now);
+  return {};
+}
+
 /// What was learned, and the thread that goes on learning. Nothing to learn from where nothing is recorded.
 Result<void> start_lessons(Shared& shared, const Snapshot& snapshot, unsigned workers) {
   if (shared.store == nullptr || shared.options.data.empty()) return {};
@@ -53,6 +70,7 @@ Result<void> start_lessons(Shared& shared, const Snapshot& snapshot, unsigned wo
   options.data = shared.options.data;
   options.clock = shared.options.server.clock;
   options.client = shared.options.client;
+  options.budgets = &shared.budgets;
   auto service = lessons::LessonService::start(std::move(options), internal::lesson_plan(snapshot.policy));
   if (!service) return fail(std::move(service.error()));
   shared.lessons = std::move(*service);
@@ -77,6 +95,7 @@ Result<std::unique_ptr<Gateway>> Gateway::start(GatewayOptions options, Snapshot
   const unsigned workers = shared.options.server.workers;
   for (unsigned i = 0; i < workers; ++i) shared.counters.push_back(std::make_unique<cascade::Counters>());
   impl->services.resize(workers);
+  if (auto budgets = configure_budgets(shared, *shared.snapshot.policy); !budgets) return fail(std::move(budgets.error()));
   if (auto learning = start_lessons(shared, shared.snapshot, workers); !learning) return fail(std::move(learning.error()));
   start_promises(shared, shared.snapshot, workers);
   Impl* raw = impl.get();
@@ -109,6 +128,17 @@ Result<void> Gateway::reload(Snapshot snapshot) {
       runtimes[i] = std::move(*runtime);
     } else {
       failed = std::move(runtime.error());
+    }
+  }
+  if (!failed) {
+    if (auto budgets = configure_budgets(*impl_->shared, *snapshot.policy); !budgets) {
+      failed = std::move(budgets.error());
+      std::shared_ptr<const cascade::Policy> old;
+      {
+        const std::lock_guard lock(impl_->shared->mutex);
+        old = impl_->shared->snapshot.policy;
+      }
+      impl_->shared->budgets.configure(old->budgets, impl_->shared->options.server.clock->wall());
     }
   }
   // From here on requests under the old policy get no version that the new one would not have.
@@ -157,9 +187,12 @@ std::string Gateway::address() const { return impl_->server->address(); }
 unsigned Gateway::workers() const { return impl_->server->workers(); }
 
 void Gateway::drain(std::int64_t deadline_ms) {
-  impl_->shared->draining.store(true, std::memory_order_relaxed);
+  const bool first = !impl_->shared->draining.exchange(true, std::memory_order_relaxed);
   if (impl_->server) {
     impl_->shared->server.store(nullptr, std::memory_order_release);
+    for (unsigned i = 0; first && i < impl_->server->workers(); ++i) {
+      impl_->server->reactor(i).post([this, i, deadline_ms] { impl_->services[i]->stop_keyed_in(deadline_ms); });
+    }
     impl_->server->drain(deadline_ms);
     impl_->shared->options.encoder.reset();   // posts to the reactors, which are still there
   }

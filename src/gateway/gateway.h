@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/calendar.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "cascade/answer_cache.h"
@@ -36,6 +37,7 @@ struct GatewayOptions {
   net::ClientOptions client;
   std::size_t cache_bytes = std::size_t{64} << 20;
   bool await_durability = false;           ///< `durability = "group"`
+  Calendar calendar = Calendar::utc();     ///< of budgets' days and months
   std::uint64_t seed = 0;                  ///< of coins and request ids; 0: from the kernel
   std::int64_t label_grace_ms = 5'000;     ///< at shut-down, for calls off the path
   std::string version = "0";

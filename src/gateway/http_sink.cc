@@ -10,7 +10,6 @@
 namespace understudy::gateway {
 namespace {
 
-constexpr std::string_view kEventStream = "text/event-stream; charset=utf-8";
 constexpr std::string_view kJson = "application/json";
 
 std::string four_decimals(std::optional<double> value) {
@@ -34,18 +33,22 @@ void DecisionFields::add(std::string_view name, std::string_view value) {
   places_[count_++] = {name, begin, static_cast<std::uint32_t>(text_.size())};
 }
 
-void DecisionFields::render(const cascade::Decision& decision, bool decided, std::string_view content_type, const std::optional<RateState>& rate) {
+void DecisionFields::add_limit(const std::optional<RateState>& state, std::string_view limit, std::string_view remaining, std::string_view reset) {
+  if (!state) return;
+  add(limit, std::to_string(state->limit));
+  add(remaining, std::to_string(state->remaining));
+  add(reset, rate_reset_text(state->reset_ms));
+}
+
+void DecisionFields::render(const cascade::Decision& decision, bool decided, std::string_view content_type, const CallerLimits& limits) {
   text_.clear();
   text_.reserve(512);
   count_ = 0;
   add("content-type", content_type);
   if (content_type == kEventStream) add("cache-control", "no-cache");
   add("x-request-id", decision.request_id);
-  if (rate) {
-    add("x-ratelimit-limit-requests", std::to_string(rate->limit));
-    add("x-ratelimit-remaining-requests", std::to_string(rate->remaining));
-    add("x-ratelimit-reset-requests", rate_reset_text(rate->reset_ms));
-  }
+  add_limit(limits.requests, "x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests");
+  add_limit(limits.tokens, "x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens");
   if (!decision.task.empty()) add("x-understudy-task", decision.task);
   if (decided) {
     if (decision.served_by == Stage::kSpecialist) {
@@ -69,16 +72,16 @@ void DecisionFields::render(const cascade::Decision& decision, bool decided, std
       add("retry-after-ms", std::to_string(*decision.retry_after_ms));
       add("retry-after", std::to_string((*decision.retry_after_ms + 999) / 1000));
     }
-    if (decision.retry_is_useless) add("x-should-retry", "false");
     if (!decision.debug.empty()) add("x-understudy-debug", decision.debug);
   }
+  if (decision.retry_is_useless) add("x-should-retry", "false");
   const std::string_view text = text_;
   for (std::size_t i = 0; i < count_; ++i) fields_[i] = {places_[i].name, text.substr(places_[i].begin, places_[i].end - places_[i].begin)};
 }
 
 net::Task<void> HttpSink::reply(const cascade::Decision& decision, int status, std::span<const std::string_view> body) {
   DecisionFields fields;
-  fields.render(decision, true, kJson, rate_);
+  fields.render(decision, true, kJson, limits_);
   co_return co_await exchange_.respond(status, fields.fields(), body);
 }
 
@@ -87,9 +90,13 @@ net::Task<void> HttpSink::fail(const cascade::Decision& decision, const Error& e
   told.retry_is_useless = error.kind == ErrorKind::kInvalidRequest || error.kind == ErrorKind::kBudgetExceeded;
   told.retry_after_ms.reset();  // the server writes the error's own
   DecisionFields fields;
-  fields.render(told, true, kJson, rate_);
+  fields.render(told, true, kJson, limits_);
   // The server states the type of its own error bodies.
   co_return co_await exchange_.respond_error(error, fields.fields().subspan(1));
+}
+
+void HttpSink::settled(const cascade::Decision& decision) {
+  if (limits_.token_meter) limits_.token_meter->charge(exchange_.reactor().now(), decision.tokens - limits_.tokens_taken);
 }
 
 void HttpSink::expect_stream(const cascade::Decision& undecided) {
@@ -97,7 +104,7 @@ void HttpSink::expect_stream(const cascade::Decision& undecided) {
     if (!begun_) {
       begun_ = true;
       DecisionFields fields;
-      fields.render(undecided, false, kEventStream, rate_);
+      fields.render(undecided, false, kEventStream, limits_);
       exchange_.start_stream(200, fields.fields());
     }
     return net::kSseHeartbeat;
@@ -108,7 +115,7 @@ void HttpSink::begin_stream(const cascade::Decision& decision) {
   if (begun_) return;
   begun_ = true;
   DecisionFields fields;
-  fields.render(decision, true, kEventStream, rate_);
+  fields.render(decision, true, kEventStream, limits_);
   exchange_.start_stream(200, fields.fields());
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 #include <array>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -10,13 +11,22 @@
 
 namespace understudy::gateway {
 
+inline constexpr std::string_view kEventStream = "text/event-stream; charset=utf-8";
+
+/// What is left of the limits of the caller's key, where it has any.
+struct CallerLimits {
+  std::optional<RateState> requests, tokens;
+  std::shared_ptr<RateMeter> token_meter;   ///< that `tokens` was taken from ...
+  std::int64_t tokens_taken = 0;            ///< ... so many, before anyone knew how many there would be
+};
+
 /// The x-understudy headers of one reply, rendered into one buffer. Views stay valid as long as this object.
 class DecisionFields {
  public:
-  static constexpr std::size_t kMaxFields = 24;
+  static constexpr std::size_t kMaxFields = 28;
 
-  /// `decided` false: only what is known before the decision (request id, task, what is left of the key's limit).
-  void render(const cascade::Decision& decision, bool decided, std::string_view content_type, const std::optional<RateState>& rate);
+  /// `decided` false: only what is known before the decision (request id, task, what is left of the key's limits).
+  void render(const cascade::Decision& decision, bool decided, std::string_view content_type, const CallerLimits& limits);
   std::span<const net::Field> fields() const { return {fields_.data(), count_}; }
 
  private:
@@ -26,6 +36,7 @@ class DecisionFields {
     std::uint32_t end;
   };
   void add(std::string_view name, std::string_view value);
+  void add_limit(const std::optional<RateState>& state, std::string_view limit, std::string_view remaining, std::string_view reset);
 
   std::string text_;
   std::array<Place, kMaxFields> places_;
@@ -36,9 +47,7 @@ class DecisionFields {
 /// A cascade's answer over one HTTP exchange.
 class HttpSink final : public cascade::ClientSink {
  public:
-  /// `rate`: where the caller's key has a limit, what is left of it.
-  HttpSink(net::Exchange& exchange, std::int64_t heartbeat_ms, std::optional<RateState> rate = std::nullopt)
-      : exchange_(exchange), heartbeat_ms_(heartbeat_ms), rate_(rate) {}
+  HttpSink(net::Exchange& exchange, std::int64_t heartbeat_ms, CallerLimits limits = {}) : exchange_(exchange), heartbeat_ms_(heartbeat_ms), limits_(std::move(limits)) {}
   ~HttpSink() override { exchange_.heartbeat(0, {}); }
 
   net::Task<void> reply(const cascade::Decision& decision, int status, std::span<const std::string_view> body) override;
@@ -49,6 +58,7 @@ class HttpSink final : public cascade::ClientSink {
   net::Task<void> write(std::span<const std::string_view> events) override { return exchange_.write(events); }
   net::Task<void> end_stream(std::span<const std::string_view> events) override { return exchange_.finish(events); }
   void abort_stream() override { exchange_.abort(); }
+  void settled(const cascade::Decision& decision) override;
   bool stream_begun() const override { return begun_; }
   bool client_gone() const override { return exchange_.client_gone(); }
   net::CancelToken cancel_token() override { return exchange_.gone(); }
@@ -56,7 +66,7 @@ class HttpSink final : public cascade::ClientSink {
  private:
   net::Exchange& exchange_;
   std::int64_t heartbeat_ms_;
-  std::optional<RateState> rate_;
+  CallerLimits limits_;
   bool begun_ = false;
 };
 

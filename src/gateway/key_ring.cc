@@ -46,11 +46,16 @@ const ApiKey* KeyRing::find(std::string_view presented, const Clock& clock) cons
 
 KeyRing KeyRing::with_meters_of(const KeyRing& before, MonoTime now) const {
   std::vector<ApiKey> keys = keys_;
+  const auto go_on = [now](const std::shared_ptr<RateMeter>& old, std::shared_ptr<RateMeter>& meter) {
+    if (!old || !meter) return;
+    old->set_limit(meter->limit(), now);
+    meter = old;
+  };
   for (ApiKey& key : keys) {
     for (const ApiKey& old : before.keys_) {
-      if (old.name != key.name || !old.requests || !key.requests) continue;
-      old.requests->set_limit(key.requests->limit(), now);
-      key.requests = old.requests;
+      if (old.name != key.name) continue;
+      go_on(old.requests, key.requests);
+      go_on(old.tokens, key.tokens);
     }
   }
   return KeyRing(std::move(keys));

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/money.h"
 #include "gateway/rate_meter.h"
 
 namespace understudy::gateway {
@@ -29,7 +30,9 @@ struct ApiKey {
   bool inference = true;                 ///< scopes: the API under /v1
   bool admin = false;                    ///< /admin/api/... and the status page
   bool audit = false;                    ///< GET /admin/api/calls and /metrics
+  std::optional<Picousd> max_per_day, max_per_month;   ///< budgets
   std::shared_ptr<RateMeter> requests;   ///< how many chat completions it may ask for, and has; null: no limit
+  std::shared_ptr<RateMeter> tokens;     ///< how many tokens these may have, in and out; null: no limit
 };
 
 /// SHA-256 of a key as it is written in the configuration. kConfig where `hex` is not 64 hexadecimal digits.

@@ -19,28 +19,37 @@ void RateMeter::put(RateLimit limit) {
   interval_ns_.store(std::max<std::int64_t>(limit.window_ms * kNsPerMs / limit.count, 1), std::memory_order_relaxed);
 }
 
-RateState RateMeter::take(MonoTime now) {
+RateState RateMeter::take(MonoTime now, std::int64_t n) {
   const std::int64_t count = count_.load(std::memory_order_relaxed);
   const std::int64_t interval = interval_ns_.load(std::memory_order_relaxed);
   const std::int64_t whole = interval * count;
+  const std::int64_t wanted = interval * std::clamp<std::int64_t>(n, 0, count);
   RateState state;
   state.limit = count;
   std::int64_t full_at = full_at_ns_.load(std::memory_order_relaxed);
   for (;;) {
     const std::int64_t used = std::max(full_at, now.ns) - now.ns;
-    if (used + interval > whole) {
+    if (used + wanted > whole) {
       state.admitted = false;
-      state.retry_after_ms = to_ms_up(used + interval - whole);
-      state.remaining = 0;
+      state.retry_after_ms = to_ms_up(used + wanted - whole);
+      state.remaining = std::max<std::int64_t>(0, (whole - used) / interval);
       state.reset_ms = to_ms_up(used);
       refused_.fetch_add(1, std::memory_order_relaxed);
       return state;
     }
-    if (full_at_ns_.compare_exchange_weak(full_at, now.ns + used + interval, std::memory_order_relaxed)) {
-      state.remaining = (whole - used - interval) / interval;
-      state.reset_ms = to_ms_up(used + interval);
+    if (full_at_ns_.compare_exchange_weak(full_at, now.ns + used + wanted, std::memory_order_relaxed)) {
+      state.remaining = (whole - used - wanted) / interval;
+      state.reset_ms = to_ms_up(used + wanted);
       return state;
     }
+  }
+}
+
+void RateMeter::charge(MonoTime now, std::int64_t n) {
+  constexpr std::int64_t kMost = 1'000'000'000;   // a provider may say any number
+  const std::int64_t more = interval_ns_.load(std::memory_order_relaxed) * std::clamp(n, -kMost, kMost);
+  std::int64_t full_at = full_at_ns_.load(std::memory_order_relaxed);
+  while (!full_at_ns_.compare_exchange_weak(full_at, std::max(full_at, now.ns) + more, std::memory_order_relaxed)) {
   }
 }
 

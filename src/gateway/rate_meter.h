@@ -29,8 +29,10 @@ class RateMeter {
  public:
   explicit RateMeter(RateLimit limit) { put(limit); }
 
-  /// Takes one, or says when there will be one.
-  RateState take(MonoTime now);
+  /// Takes `n` at once, or says when there will be so many. More than the limit is asked for as the limit.
+  RateState take(MonoTime now, std::int64_t n = 1);
+  /// Takes `n` more, also where there are not so many: the meter is then in debt, and what comes next waits. Less than 0 gives back.
+  void charge(MonoTime now, std::int64_t n);
   /// Another limit from now on; what was used stays used. A request on another reactor may see both limits mixed, once.
   void set_limit(RateLimit limit, MonoTime now);
   RateLimit limit() const { return {count_.load(std::memory_order_relaxed), window_ms_.load(std::memory_order_relaxed)}; }

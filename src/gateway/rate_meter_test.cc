@@ -63,5 +63,26 @@ TEST(RateMeter, ResetTimesAreWrittenAsOpenAiDoes) {
   EXPECT_EQ(rate_reset_text(61'250), "1m1.25s");
 }
 
+TEST(RateMeter, TakesManyAtOnceAndCorrectsThem) {
+  RateMeter meter({1'000, 60'000});
+  EXPECT_EQ(meter.take(kStart, 400).remaining, 600);
+  const RateState refused = meter.take(kStart, 700);
+  EXPECT_FALSE(refused.admitted);
+  EXPECT_EQ(refused.remaining, 600);
+  EXPECT_EQ(refused.retry_after_ms, 6'000) << "100 more come in";
+  meter.charge(kStart, -300);
+  EXPECT_EQ(meter.take(kStart, 900).remaining, 0) << "less was used than taken";
+  meter.charge(kStart, 500);
+  EXPECT_EQ(meter.take(kStart, 1).retry_after_ms, 30'060) << "more was used than there was: the debt is waited off first";
+  EXPECT_TRUE(meter.take(kStart.plus_ms(30'060), 1).admitted);
+}
+
+TEST(RateMeter, WhatIsMoreThanTheLimitWaitsForAFullMeter) {
+  RateMeter meter({1'000, 60'000});
+  EXPECT_TRUE(meter.take(kStart, 1).admitted);
+  EXPECT_EQ(meter.take(kStart, 5'000).retry_after_ms, 60);
+  EXPECT_TRUE(meter.take(kStart.plus_ms(60), 5'000).admitted);
+}
+
 }  // namespace
 }  // namespace understudy::gateway

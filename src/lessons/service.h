@@ -22,6 +22,7 @@
 #include <string>
 #include <vector>
 
+#include "base/budget.h"
 #include "base/clock.h"
 #include "base/redact.h"
 #include "calibration/compare.h"
@@ -40,6 +41,8 @@ struct CascadePlan {
   std::string name;
   providers::ModelConfig teacher;
   std::optional<Picousd> budget_per_day;   ///< nullopt and 0: lessons are answer-only. One ledger: what all cascades spent counts
+  /// What a call to `teacher` with a request of so many bytes costs at most; nullopt: not known. Thread-safe. Empty: its price by `price`
+  std::function<std::optional<Picousd>(std::size_t, WallTime)> most;
   std::function<std::optional<Picousd>(const Usage&, WallTime)> price;   ///< of a call to `teacher`; nullopt: not known. Thread-safe
 };
 
@@ -53,6 +56,7 @@ using ProviderMaker = std::function<Result<std::unique_ptr<providers::Provider>>
 
 struct LessonServiceOptions {
   store::Journal* journal = nullptr;     ///< the service's own; null: nothing is kept (tests)
+  BudgetLedger* budgets = nullptr;       ///< of the gateway; beside `budget_per_day`. Null: none. Must outlive the service
   std::filesystem::path data;            ///< to load lessons from; "": none
   const Clock* clock = nullptr;          ///< nullptr: system_clock()
   std::uint64_t seed = 0;                ///< of pauses; 0: from the kernel

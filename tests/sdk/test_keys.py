@@ -67,3 +67,22 @@ def test_the_sdk_waits_as_long_as_the_limit_says(make_gateway, message):
     patient = client_of(gateway, api_key=key, max_retries=3)
     for _ in range(5):  # more than the bucket holds: without waiting some would fail
         assert ask(patient, message)[1].choices[0].message.content
+
+
+def test_a_limit_of_tokens_counts_what_answers_really_had(make_gateway, teacher, message):
+    import hashlib
+    key = f'[[keys]]\nname = "bot"\nhash = "{hashlib.sha256(b"bot").hexdigest()}"\ntokens_per_minute = 600\n'
+    gateway = make_gateway(more=key, stages='["student", "teacher"]')
+    client = client_of(gateway, api_key="bot")
+    teacher.on(message, text="word " * 400)
+    headers, answer = ask(client, message, model="understudy/teacher")
+    assert headers["x-ratelimit-limit-tokens"] == "600" and "x-ratelimit-limit-requests" not in headers
+    assert 500 < int(headers["x-ratelimit-remaining-tokens"]) < 600, "only the request's own are known when the headers go out"
+    assert answer.usage.total_tokens > 400
+    headers, _ = ask(client, message + " small", model="understudy/teacher")
+    assert int(headers["x-ratelimit-remaining-tokens"]) < 250, "now the first answer's are counted, too"
+    with pytest.raises(openai.RateLimitError, match="tokens a minute") as info:
+        for _ in range(20):
+            ask(client, message, model="understudy/teacher")
+    assert int(info.value.response.headers["retry-after-ms"]) > 0 and info.value.response.headers["x-ratelimit-remaining-tokens"].isdigit()
+    assert 'understudy_rate_limited_total{key="bot"} 1' in gateway.raw("GET", "/metrics")[2].decode()

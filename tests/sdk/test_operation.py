@@ -296,7 +296,7 @@ def test_a_file_where_the_data_directory_should_be(tmp_path):
     ('[[keys]]\nname = "a"\nhash = "abc"', "64"),
     ('[models.other]\nmodel = "m"', "url"),
     ('[models.other]\nmodel = "openai:m"\nkey_env = "SURELY_NOT_SET"', "SURELY_NOT_SET"),
-    ('[limits]\nmax_usd_per_day = 5', "max_usd_per_day"),
+    ('[limits]\nmax_usd_per_day = -5', "max_usd_per_day"),
     ('[tasks.x]\ncompare = "vibes"', "compare"),
 ])
 def test_a_wrong_configuration_says_what_where_and_how(tmp_path, text, said):

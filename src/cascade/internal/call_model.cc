@@ -38,12 +38,24 @@ void add_confidence(const CallSubject& subject, Attempt& attempt, const chat::Lo
   if (!attempt.confidence) attempt.features.reset();
 }
 
+SpendSubject payer_of(const CallSubject& subject, const PricedModel& model) { return {subject.payer.key, subject.payer.task, model.config.name}; }
+
+/// The attempt's cost is known as far as it ever will be: in the place of what was set aside. What is not known stays set aside.
+void settle(const CallSubject& subject, Attempt& attempt) {
+  if (!attempt.hold) return;
+  const BudgetHold hold = *std::exchange(attempt.hold, std::nullopt);
+  if (!attempt.cost) return;
+  if (subject.cap != nullptr) subject.cap->spent = subject.cap->spent + *attempt.cost - hold.amount;
+  if (subject.deps.purse != nullptr) subject.deps.purse->settle(payer_of(subject, subject.runtime.policy->models[attempt.model]), hold, *attempt.cost);
+}
+
 void add_cost(const CallSubject& subject, Attempt& attempt) {
   if (attempt.usage) {
     attempt.cost = subject.runtime.policy->models[attempt.model].cost(*subject.runtime.policy->prices, *attempt.usage, subject.deps.reactor.clock().wall());
   } else if (!attempt.ok() && attempt.status != 200) {
     attempt.cost = Picousd{0};  // refused before any token was made
   }
+  settle(subject, attempt);
 }
 
 /// An upstream that had the request and then was left, or left us, without a word has read it and will charge for that.
@@ -86,6 +98,50 @@ double number_in(std::string_view text) {
   double value = std::numeric_limits<double>::quiet_NaN();
   std::from_chars(text.data(), text.data() + text.size(), value);
   return value;
+}
+
+/// Tokens that the answer may have at most: what the request allows, for each of its choices, else what is configured for the model.
+std::int64_t most_output(const CallSubject& subject, const PricedModel& model) {
+  if (subject.most_output) return *subject.most_output;
+  std::int64_t most = 0;
+  for (const std::string_view field : {"max_tokens", "max_completion_tokens"}) {
+    const auto place = last_field(subject.request, field);
+    const double number = place ? number_in(place->in(subject.body)) : 0;
+    if (number >= 1) most = std::max(most, static_cast<std::int64_t>(std::min(number, 1e9)));
+  }
+  if (most == 0) most = model.max_output_tokens;
+  return most * std::clamp<std::int64_t>(subject.request.n, 1, 1'000);
+}
+
+/// Sets aside what the call can cost at most, where anything limits that. False: it may not be made, and the attempt says why.
+/// @param bytes  of the request: no tokenizer makes more tokens than that, and the JSON around a message is more than models add to one
+bool set_aside(const CallSubject& subject, Attempt& attempt, const PricedModel& model, std::size_t bytes) {
+  const bool budgets = subject.deps.purse != nullptr && subject.deps.purse->on();
+  const bool capped = subject.cap != nullptr && subject.cap->limit;
+  if (!budgets && !capped) return true;
+  const WallTime now = subject.deps.reactor.clock().wall();
+  const auto most = model.most(*subject.runtime.policy->prices, static_cast<std::int64_t>(bytes), most_output(subject, model), now);
+  if (capped && (!most || subject.cap->spent + *most > *subject.cap->limit)) {
+    attempt.error = Error(ErrorKind::kBudgetExceeded,
+                          fmt::format("x-understudy-max-cost-usd ({}) does not allow a call of model '{}', which may cost {}{}.", format_usd(*subject.cap->limit, 6), model.config.name,
+                                      most ? "up to " + format_usd(*most, 6) + " USD" : "nobody knows how much: its price is not known",
+                                      subject.cap->spent.value > 0 ? fmt::format(", beside the {} USD spent already", format_usd(subject.cap->spent, 6)) : ""),
+                          "x-understudy-max-cost-usd");
+    return false;
+  }
+  BudgetHold hold;
+  hold.amount = most.value_or(Picousd{});
+  if (budgets) {
+    auto reserved = subject.deps.purse->reserve(payer_of(subject, model), most, now);
+    if (!reserved) {
+      attempt.error = std::move(reserved.error());
+      return false;
+    }
+    hold = *reserved;
+  }
+  if (subject.cap != nullptr) subject.cap->spent = subject.cap->spent + hold.amount;
+  attempt.hold = hold;
+  return true;
 }
 
 net::Awaitable<void> read_plain(const CallSubject& subject, Attempt& attempt) {
@@ -192,7 +248,13 @@ net::Awaitable<void> call_model(const CallSubject& subject, Attempt& attempt, De
   const Policy& policy = *subject.runtime.policy;
   const PricedModel& model = policy.models[attempt.model];
   attempt.started = attempt.finished = subject.deps.reactor.clock().mono();
-  if (!admit(subject, attempt, model)) {
+  std::optional<UpstreamBody> body;
+  if (own_body.empty()) body.emplace(subject.request, subject.body, model.config.upstream_model, delivery, asks_logprobs(attempt, model), policy.top_logprobs);
+  const std::span<const std::string_view> pieces = body ? body->pieces() : own_body;
+  std::size_t bytes = 0;
+  for (const std::string_view piece : pieces) bytes += piece.size();
+  if (!admit(subject, attempt, model) || !set_aside(subject, attempt, model, bytes)) {
+    attempt.pass.reset();
     attempt.cost = Picousd{0};
     co_return;
   }
@@ -202,15 +264,14 @@ net::Awaitable<void> call_model(const CallSubject& subject, Attempt& attempt, De
     reservation.attempt = attempt.number;
     reservation.stage = attempt.stage;
     reservation.model = model.config.name;
-    // Without a budget the call goes ahead also when the reservation could not be written; the journal counts that.
+    if (attempt.hold) reservation.reserved = attempt.hold->amount;
+    // The call goes ahead also when this could not be written, and the journal counts it: under a budget the purse has its own record.
     [[maybe_unused]] const bool written = subject.deps.journal->reserve(reservation);
   }
   attempt.started = subject.deps.reactor.clock().mono();
   {
-    std::optional<UpstreamBody> body;
-    if (own_body.empty()) body.emplace(subject.request, subject.body, model.config.upstream_model, delivery, asks_logprobs(attempt, model), policy.top_logprobs);
     providers::ChatCall call;
-    call.body = body ? body->pieces() : own_body;
+    call.body = pieces;
     call.stream = delivery != Delivery::kPlain;
     call.client_key = subject.client_key;
     call.request_id = subject.request_id;

@@ -12,6 +12,12 @@
 
 namespace understudy::cascade::internal {
 
+/// What one request's calls may cost together; what they cost and may still cost counts.
+struct RequestCap {
+  std::optional<Picousd> limit;   ///< x-understudy-max-cost-usd
+  Picousd spent;
+};
+
 /// What is common to all calls made for one request.
 struct CallSubject {
   const EngineDeps& deps;
@@ -26,6 +32,9 @@ struct CallSubject {
   calibration::LogprobAccumulator& accumulator;    ///< scratch
   net::Deadline deadline{};                        ///< of this call and its retries
   net::Deadline client_deadline{};                 ///< what the client will wait; missing it is not the upstream's fault
+  SpendSubject payer{};                            ///< key and task that are paid for
+  RequestCap* cap = nullptr;                       ///< null: what is asked beside the user's path has none
+  std::optional<std::int64_t> most_output{};       ///< tokens, where a body of our own limits them
 };
 
 enum class Delivery : std::uint8_t {

@@ -41,7 +41,8 @@ net::Awaitable<void> call_with_examples(const CallSubject& subject, const ShownE
     co_return;
   }
   const CallSubject own{subject.deps,   subject.runtime,     *request,       examples.body,       subject.request_id, subject.client_key,
-                        subject.traceparent, subject.cancel, subject.series, subject.accumulator, subject.deadline,   subject.client_deadline};
+                        subject.traceparent, subject.cancel, subject.series, subject.accumulator, subject.deadline,   subject.client_deadline,
+                        subject.payer,       subject.cap};
   co_await call_model(own, attempt, delivery);
 }
 

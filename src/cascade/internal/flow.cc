@@ -15,6 +15,7 @@ void bump(std::atomic<std::uint64_t>& counter) { counter.fetch_add(1, std::memor
 Flow::Flow(Engine& engine, RequestContext context, ClientSink& sink)
     : engine_(engine), deps_(engine.deps_), runtime_(engine.runtime_), policy_(*runtime_->policy), context_(std::move(context)), sink_(sink) {
   decision_.request_id = std::move(context_.request_id);
+  cap_.limit = context_.max_cost;
 }
 
 net::Awaitable<void> Flow::run() {
@@ -66,10 +67,14 @@ net::Awaitable<void> Flow::run() {
     co_await single(cascade.teacher, Stage::kTeacher, reason::kShadow);
     if (decision_.served_by) co_await read_learned();
     if (decision_.served_by) co_await read_bound();
-    start_labels();
+    if (!forbidden()) start_labels();
   } else {
     toss_coin();
     co_await live();
+    if (forbidden()) {
+      if (coin_heads_) bump(deps_.counters.labels_skipped);
+      co_return;
+    }
     const bool teaches = decision_.served_by && (coin_heads_ || decision_.escalated);
     if (teaches) co_await read_learned();
     if (teaches) co_await read_bound();
@@ -181,7 +186,7 @@ net::Awaitable<Attempt*> Flow::ask_student(std::size_t rung) {
   if (!hedge_) start_hedge();
   Attempt& student = new_attempt(Stage::kStudent, spec.model);
   student.rung = rung;
-  const auto calls = subject();
+  const auto calls = cheap_subject();
   if (examples != nullptr) {
     co_await internal::call_with_examples(calls, *examples, student, delivery);
   } else {
@@ -224,7 +229,7 @@ net::Awaitable<bool> Flow::try_signal(std::size_t rung, double threshold) {
   }
   const auto answer = answer_of(*judged);
   if (!answer) co_return false;
-  const auto calls = subject();
+  const auto calls = cheap_subject();
   const std::function<Attempt&()> next = [this, &spec, rung]() -> Attempt& {
     Attempt& attempt = new_attempt(Stage::kStudent, spec.model);
     attempt.rung = rung;
@@ -258,12 +263,12 @@ net::Awaitable<void> Flow::escalate(std::string_view why) {
     co_await serve_attempt(teacher);
     co_return;
   }
-  if (route_.cascade->on_teacher_failure == OnTeacherFailure::kStudent) {
+  if (Policy::on_teacher_failure(*route_.cascade, task_) == OnTeacherFailure::kStudent) {
     // The strongest student that answered; outside the promise, and said so.
     const auto is_answer = [&](const Attempt& a) { return a.ok() && a.rung && !promise_->ladder()[*a.rung].signal; };
     const auto student = std::find_if(attempts_.rbegin(), attempts_.rend(), is_answer);
     if (student != attempts_.rend()) {
-      decision_.reason = reason::kTeacherError;
+      decision_.reason = teacher.forbidden() ? reason::kBudget : reason::kTeacherError;
       co_await serve_attempt(*student);
       co_return;
     }
@@ -298,7 +303,7 @@ net::Awaitable<void> Flow::single(std::size_t model, Stage stage, std::string_vi
     co_await serve_attempt(attempt);
     co_return;
   }
-  const bool stand_in = stage == Stage::kTeacher && mode_ == Mode::kLive && route_.cascade->on_teacher_failure == OnTeacherFailure::kStudent &&
+  const bool stand_in = stage == Stage::kTeacher && mode_ == Mode::kLive && Policy::on_teacher_failure(*route_.cascade, task_) == OnTeacherFailure::kStudent &&
                         route_.cascade->student && why != reason::kPinned;
   if (stand_in && !client_left()) {
     // Nothing is proven, but the configuration prefers an unproven answer to none: asked, marked, outside the promise.
@@ -306,7 +311,7 @@ net::Awaitable<void> Flow::single(std::size_t model, Stage stage, std::string_vi
     const auto calls = subject();
     co_await internal::call_model(calls, student, request_.stream ? Delivery::kCollect : Delivery::kPlain);
     if (student.ok()) {
-      decision_.reason = reason::kTeacherError;
+      decision_.reason = attempt.forbidden() ? reason::kBudget : reason::kTeacherError;
       decision_.confidence = student.confidence;
       co_await serve_attempt(student);
       co_return;
@@ -441,9 +446,19 @@ void Flow::observe() {
   }
 }
 
+bool Flow::forbidden() const {
+  return std::any_of(attempts_.begin(), attempts_.end(), [](const Attempt& attempt) { return attempt.forbidden(); });
+}
+
 internal::CallSubject Flow::subject() {
   return internal::CallSubject{deps_,           *runtime_,       request_, context_.body, decision_.request_id, context_.client_key, context_.traceparent,
-                               sink_.cancel_token(), engine_.series_, engine_.accumulator_, {}, context_.deadline};
+                               sink_.cancel_token(), engine_.series_, engine_.accumulator_, {}, context_.deadline, {context_.key_name, task_name_, {}}, &cap_};
+}
+
+internal::CallSubject Flow::cheap_subject() {
+  internal::CallSubject calls = subject();
+  if (!context_.deadline.is_never()) calls.client_deadline.at.ns = context_.started.ns + (context_.deadline.at.ns - context_.started.ns) / 2;
+  return calls;
 }
 
 Attempt& Flow::new_attempt(Stage stage, std::size_t model) {

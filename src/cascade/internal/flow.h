@@ -66,7 +66,11 @@ class Flow {
   /// Whether anyone but the cache and the teacher may answer the task.
   bool has_cheap_stage() const;
   void observe();
+  /// A call was not made because a budget forbade it: what is missing says nothing about who was not asked.
+  bool forbidden() const;
   internal::CallSubject subject();
+  /// The same for a cheap rung, which leaves the teacher half of the time that the client waits.
+  internal::CallSubject cheap_subject();
   Attempt& new_attempt(Stage stage, std::size_t model);
 
   // flow_serve.cc: how the answer goes out
@@ -113,6 +117,7 @@ class Flow {
   bool coin_heads_ = false;
   bool test_row_ = false;          ///< second coin: the row is the exact test's alone
   Decision decision_;
+  internal::RequestCap cap_;
   std::list<Attempt> attempts_;   ///< references to them stay valid
   std::string canonical_;          ///< empty again while a stream lasts
   bool keyed_ = false;             ///< `cache_key_` has its hashes

@@ -25,6 +25,7 @@ void Flow::compare_with_teacher() {
 void Flow::record(int status, std::string_view error) {
   if (recorded_) return;
   recorded_ = true;
+  sink_.settled(decision_);
   Counters& counters = deps_.counters;
   const std::int64_t latency_us = (deps_.reactor.clock().mono().ns - context_.started.ns) / 1000;
   const auto bump = [](std::atomic<std::uint64_t>& counter) { counter.fetch_add(1, std::memory_order_relaxed); };
@@ -242,6 +243,7 @@ void Flow::start_labels() {
   job->next_attempt = static_cast<std::uint8_t>(attempts_.size());
   job->keep_bodies = policy_.keep_bodies;
   job->scope = lesson_scope();
+  job->key = std::string(context_.key_name);
   job->examples = std::move(examples_);
   job->row = row_frame(shadow ? calibration::LabelSource::kShadow : calibration::LabelSource::kCoin);
   // What the exact test has drawn is its alone. Under a threshold by hand there is no test.

@@ -130,6 +130,7 @@ void Flow::settle_decision(const Attempt* served) {
     decision_.teacher_cost_estimated = attempt.usage && attempt.usage->estimated;
   }
   const std::optional<Usage> usage = served != nullptr ? served->usage : cached_ ? cached_->usage : std::nullopt;
+  if (usage) decision_.tokens = usage->input + usage->output;
   if (!decision_.teacher_cost && usage && (served == nullptr || served->model != teacher)) {
     decision_.teacher_cost = policy_.models[teacher].cost(*policy_.prices, *usage, deps_.reactor.clock().wall());
     decision_.teacher_cost_estimated = true;
@@ -154,7 +155,7 @@ void Flow::settle_decision(const Attempt* served) {
 }
 
 bool Flow::may_cache() const {
-  if (decision_.reason == reason::kTeacherError) return false;  // a draft that served for want of better is nobody's answer tomorrow
+  if (decision_.reason == reason::kTeacherError || decision_.reason == reason::kBudget) return false;  // a draft that served for want of better is nobody's answer tomorrow
   return route_.cascade != nullptr && route_.cascade->cache && mode_ == Mode::kLive && keyed_;
 }
 
@@ -306,6 +307,7 @@ net::Awaitable<void> Flow::serve_cached(const CachedAnswer& cached) {
 net::Awaitable<void> Flow::serve_failure(Attempt& attempt) {
   settle_decision(nullptr);
   decision_.served_by.reset();
+  if (attempt.forbidden()) decision_.reason = reason::kBudget;
   decision_.model = policy_.models[attempt.model].config.name;
   const providers::ModelConfig& model = policy_.models[attempt.model].config;
   const Error error = client_error(attempt, model.name, model.key_from_client);

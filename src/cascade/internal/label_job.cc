@@ -85,6 +85,8 @@ class Caller {
   }
 
   std::optional<Picousd> spent() const { return spent_; }
+  /// A budget forbade one of the calls.
+  bool forbidden() const { return forbidden_; }
 
  private:
   Attempt& next(Stage stage, std::size_t model, std::optional<std::size_t> rung) {
@@ -99,6 +101,7 @@ class Caller {
 
   void record(const std::optional<chat::Answer>& answer) {
     for (const Attempt& attempt : attempts_) {
+      forbidden_ |= attempt.forbidden();
       spent_ = spent_ && attempt.cost ? std::optional(*spent_ + *attempt.cost) : std::nullopt;
       if (subject_.deps.journal == nullptr) continue;
       std::string json;
@@ -114,6 +117,7 @@ class Caller {
   LabelJob& job_;
   std::list<Attempt> attempts_;   // of the call at hand
   std::optional<Picousd> spent_ = Picousd{0};
+  bool forbidden_ = false;
 };
 
 }  // namespace
@@ -245,7 +249,7 @@ net::Awaitable<void> run_label_job(const EngineDeps* deps, LabelBudget* budget, 
   if (!request) co_return;  // it was parsed before; nothing can have changed
   chat::LogprobSeries series;
   calibration::LogprobAccumulator accumulator;
-  const CallSubject subject{*deps, *job->runtime, *request, job->body, job->request_id, job->client_key, {}, cancel, series, accumulator};
+  const CallSubject subject{*deps, *job->runtime, *request, job->body, job->request_id, job->client_key, {}, cancel, series, accumulator, {}, {}, {job->key, job->scope.task, {}}};
   const std::vector<Rung>& ladder = job->promise->ladder();
   Caller caller(subject, *job);
 
@@ -280,8 +284,9 @@ net::Awaitable<void> run_label_job(const EngineDeps* deps, LabelBudget* budget, 
     }
   }
   budget->settle(job->estimate, caller.spent());
-  // Cut short by a shut-down: what is missing would look like a student that fails.
-  if (!job->teacher || cancel.cancelled()) co_return;
+  // Cut short by a shut-down or a budget: what is missing would look like a student that fails.
+  if (caller.forbidden()) deps->counters.labels_skipped.fetch_add(1, std::memory_order_relaxed);
+  if (!job->teacher || cancel.cancelled() || caller.forbidden()) co_return;
   for (std::size_t i = 0; i < ladder.size(); ++i) {
     if (!job->rungs[i].answer) continue;
     const Labelled label{ladder[i].stage, ladder[i].name, *job->rungs[i].answer};

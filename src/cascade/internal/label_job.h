@@ -41,6 +41,7 @@ struct LabelJob {
   std::shared_ptr<const PromiseView> view;
   std::string request_id;
   std::string client_key;
+  std::string key;                            ///< its name: it pays
   std::string body;
   std::string_view source;                    ///< "coin" or "shadow"
   std::uint8_t next_attempt = 0;

@@ -30,6 +30,7 @@ net::Awaitable<SignalReading> ask_question(const CallSubject& subject, Question 
   const std::string body = question_body(question, subject.request, subject.body, answer, model.config.upstream_model, top);
   CallSubject asking = subject;
   asking.body = body;
+  asking.most_output = kStatedTokens;
   const std::string_view piece = body;
   const std::span<const std::string_view> pieces(&piece, 1);
   co_await call_model(asking, attempt, Delivery::kPlain, pieces);

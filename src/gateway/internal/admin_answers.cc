@@ -34,6 +34,7 @@ void run_job(Shared& shared, Job& job) {
       return shared.lessons->retire(id, tenant, why);
     };
   }
+  job.question.live.budgets = shared.budgets.report(shared.options.server.clock->wall());
   job.question.live.label_spent_today = shared.label_budget.spent_today();
   try {
     job.answer = shared.options.admin(job.question);

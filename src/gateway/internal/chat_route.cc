@@ -41,6 +41,12 @@ Result<cascade::RequestContext> make_context(const net::Exchange& exchange, cons
                     "x-understudy-max-latency-ms");
       }
       context.deadline = net::Deadline::after_ms(context.started, ms);
+    } else if (is("x-understudy-max-cost-usd")) {
+      const auto usd = parse_decimal(field.value, kPicousdPerUsd);
+      if (!usd || usd->value < 0) {
+        return fail(ErrorKind::kInvalidRequest, fmt::format("x-understudy-max-cost-usd is '{}': it must be an amount in USD, e.g. 0.02.", field.value), "x-understudy-max-cost-usd");
+      }
+      context.max_cost = *usd;
     } else if (is("x-understudy-mode") && field.value != "auto") {
       context.mode = cascade::parse_mode(field.value);
       if (!context.mode || field.value == "live") {

@@ -73,7 +73,7 @@ net::Task<void> ReactorService::embeddings(net::Exchange& exchange, std::span<co
   const auto request = chat::parse_embeddings_request(exchange.body());
   if (!request) co_return co_await exchange.respond_error(request.error(), id_field);
   const std::shared_ptr<neural::EncoderPool> pool = shared_->options.encoder;
-  if (!names_encoder(pool.get(), request->model)) co_return co_await forward_embeddings(exchange, request->model, caller->presented, json_fields);
+  if (!names_encoder(pool.get(), request->model)) co_return co_await forward_embeddings(exchange, request->model, *caller, json_fields);
   if (!pool) {
     const Error error = no_encoder("The model 'understudy/encoder'");
     co_return co_await exchange.respond_error(error, id_field);
@@ -101,7 +101,7 @@ net::Task<void> ReactorService::embeddings(net::Exchange& exchange, std::span<co
   co_return co_await exchange.respond(200, fields, body);
 }
 
-net::Task<void> ReactorService::forward_embeddings(net::Exchange& exchange, std::string_view model, std::string_view client_key, std::span<const net::Field> json_fields) {
+net::Task<void> ReactorService::forward_embeddings(net::Exchange& exchange, std::string_view model, const Caller& caller, std::span<const net::Field> json_fields) {
   const auto id_field = json_fields.first(1);
   const auto runtime = engine_.runtime();   // a reload leaves this request its upstream
   const cascade::Policy& policy = *runtime->policy;
@@ -111,10 +111,22 @@ net::Task<void> ReactorService::forward_embeddings(net::Exchange& exchange, std:
   const bool renamed = upstream->name != model;
   const std::string renamed_body = renamed ? chat::with_model(exchange.body(), upstream->name) : std::string();
   const std::array<std::string_view, 1> pieces{renamed ? std::string_view(renamed_body) : exchange.body()};
+  // Vectors are paid by what goes in. What they really cost is not looked for: under a budget they count at their upper bound.
+  const SpendSubject payer{caller.key != nullptr ? std::string_view(caller.key->name) : std::string_view(), {}, config.name};
+  BudgetHold hold;
+  if (purse_.on()) {
+    const WallTime now = reactor_.clock().wall();
+    auto reserved = purse_.reserve(payer, policy.models[upstream->model].most(*policy.prices, static_cast<std::int64_t>(pieces.front().size()), 0, now), now);
+    if (!reserved) {
+      std::array<net::Field, 2> refused{json_fields[0], net::Field("x-should-retry", "false")};
+      co_return co_await exchange.respond_error(reserved.error(), std::span(refused).first(reserved.error().kind == ErrorKind::kBudgetExceeded ? 2 : 1));
+    }
+    hold = *reserved;
+  }
   providers::ChatCall call;
   call.path = "/embeddings";
   call.body = pieces;
-  call.client_key = client_key;
+  call.client_key = caller.presented;
   call.request_id = json_fields.front().value;
   call.traceparent = exchange.head().find("traceparent").value_or("");
   call.cancel = exchange.gone();
@@ -132,6 +144,7 @@ net::Task<void> ReactorService::forward_embeddings(net::Exchange& exchange, std:
   } else {
     attempt.error = std::move(reply.error());
   }
+  if (attempt.status != 200 && attempt.status != 0) purse_.settle(payer, hold, Picousd{0});
   if (!attempt.ok() && !cascade::passes_through(attempt, config.key_from_client)) {
     Error error = cascade::client_error(attempt, config.name, config.key_from_client);
     if (error.kind == ErrorKind::kUnsupported) error = Error(ErrorKind::kModelNotFound, error.message + "; name understudy/encoder, or a model behind HTTP", "model");

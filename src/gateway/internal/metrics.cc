@@ -174,15 +174,35 @@ void lesson_figures(Exposition& out, const Shared& shared) {
   for (const auto& [cascade, budget] : r.budgets) out.value("lesson_budget_usd", label("cascade", cascade), format_usd(budget, 12));
 }
 
+void budgets(Exposition& out, const Shared& shared) {
+  const auto reports = shared.budgets.report(shared.options.server.clock->wall());
+  if (reports.empty()) return;
+  const auto each = [&](std::string_view name, std::string_view type, std::string_view help, auto&& value_of) {
+    out.head(name, type, help);
+    for (const BudgetReport& r : reports) value_of(r, label("scope", budget_scope_name(r.budget.scope)) + "," + label("name", r.budget.name));
+  };
+  const auto usd = [](Int128 amount) { return format_usd(amount, 12); };
+  each("budget_usd", "gauge", "Hard limit of what may be spent, by period.", [&](const BudgetReport& r, const std::string& of) {
+    if (r.budget.per_day) out.value("budget_usd", of + "," + label("period", "day"), usd(r.budget.per_day->value));
+    if (r.budget.per_month) out.value("budget_usd", of + "," + label("period", "month"), usd(r.budget.per_month->value));
+  });
+  each("budget_spent_usd", "gauge", "Spent or set aside in the period that runs.", [&](const BudgetReport& r, const std::string& of) {
+    if (r.budget.per_day) out.value("budget_spent_usd", of + "," + label("period", "day"), usd(r.spent_day.value));
+    if (r.budget.per_month) out.value("budget_spent_usd", of + "," + label("period", "month"), usd(r.spent_month.value));
+  });
+  each("budget_refused_total", "counter", "Calls that a budget forbade.", [&](const BudgetReport& r, const std::string& of) { out.value("budget_refused_total", of, r.refused); });
+}
+
 void rate_limits(Exposition& out, const Shared& shared) {
   std::shared_ptr<const KeyRing> keys;
   {
     const std::lock_guard lock(shared.mutex);
     keys = shared.snapshot.keys;
   }
-  out.head("rate_limited_total", "counter", "Requests refused because their key's limit was reached, by key.");
+  out.head("rate_limited_total", "counter", "Requests refused because a limit of their key (requests or tokens) was reached, by key.");
   for (const ApiKey& key : keys->keys()) {
-    if (key.requests) out.value("rate_limited_total", label("key", key.name), key.requests->refused());
+    const std::uint64_t refused = (key.requests ? key.requests->refused() : 0) + (key.tokens ? key.tokens->refused() : 0);
+    if (key.requests || key.tokens) out.value("rate_limited_total", label("key", key.name), refused);
   }
 }
 
@@ -214,6 +234,7 @@ std::string metrics_text(const Shared& shared) {
   lesson_figures(out, shared);
   breakers(out, shared);
   rate_limits(out, shared);
+  budgets(out, shared);
 
   promises(out, shared);
   histogram(out, shared, "request_seconds", "From the whole request to its record.", &Counters::latency);

@@ -4,7 +4,7 @@
 
 #include "base/json_writer.h"
 #include "base/log.h"
-#include "gateway/http_sink.h"
+#include "chat/answer.h"
 #include "gateway/internal/admin_routes.h"
 #include "gateway/internal/callers.h"
 #include "gateway/internal/chat_route.h"
@@ -42,10 +42,12 @@ std::uint64_t seed_for(const GatewayOptions& options, unsigned reactor) {
   return options.seed != 0 ? options.seed * 0x9e3779b97f4a7c15 + reactor : entropy64();
 }
 
-cascade::EngineDeps make_deps(net::Reactor& reactor, Shared& shared, Random& random) {
-  return {reactor, shared.store != nullptr ? &shared.store->journal(reactor.index()) : nullptr, shared.cache, *shared.counters[reactor.index()],
+store::Journal* journal_of(net::Reactor& reactor, Shared& shared) { return shared.store != nullptr ? &shared.store->journal(reactor.index()) : nullptr; }
+
+cascade::EngineDeps make_deps(net::Reactor& reactor, Shared& shared, Random& random, store::Purse& purse) {
+  return {reactor, journal_of(reactor, shared), shared.cache, *shared.counters[reactor.index()],
           shared.label_budget, random, shared.promises.get(), shared.options.await_durability, shared.lessons.get(), cascade::EngineDeps::kMaxOffPath,
-          shared.few_shots.get(), shared.options.encoder.get()};
+          shared.few_shots.get(), shared.options.encoder.get(), &purse};
 }
 
 void write_model(JsonWriter& w, std::string_view id, std::int64_t created) {
@@ -69,7 +71,8 @@ ReactorService::ReactorService(net::Reactor& reactor, std::shared_ptr<Shared> sh
       random_(seed_for(shared_->options, reactor.index())),
       ids_(reactor.clock(), random_),
       pool_(reactor, shared_->options.client),
-      engine_(make_deps(reactor, *shared_, random_)),
+      purse_(shared_->budgets, journal_of(reactor, *shared_)),
+      engine_(make_deps(reactor, *shared_, random_, purse_)),
       background_(reactor) {}
 
 Result<std::unique_ptr<ReactorService>> ReactorService::create(net::Reactor& reactor, std::shared_ptr<Shared> shared) {
@@ -121,8 +124,17 @@ net::Awaitable<void> ReactorService::probe() {
     if (!cascade.student) continue;
     const providers::ModelConfig& model = policy.models[*cascade.student].config;
     if (model.key_from_client || model.api != providers::Api::kOpenai) continue;  // no key of ours to ask with; nothing to find out
+    // As for any call, with room for its few words.
+    const SpendSubject payer{{}, {}, model.name};
+    const WallTime now = reactor_.clock().wall();
+    auto hold = purse_.on() ? purse_.reserve(payer, policy.models[*cascade.student].most(*policy.prices, 512, 16, now), now) : Result<BudgetHold>(BudgetHold());
+    if (!hold) {
+      log::warn("student '{}' is not probed for logprobs: {}", model.name, hold.error().message);
+      continue;
+    }
     const auto result = co_await providers::probe_logprobs(*runtime->providers[*cascade.student], model.upstream_model, policy.top_logprobs,
                                                            net::Deadline::after_ms(reactor_.clock().mono(), 60'000));
+    if (result.status != 200 && result.status != 0) purse_.settle(payer, *hold, Picousd{0});   // else it stays at what it costs at most
     const auto before = model.state->logprobs.load();
     if (result.support != providers::LogprobSupport::kUnknown) model.state->logprobs.store(result.support);
     if (result.support == providers::LogprobSupport::kUnknown) {
@@ -230,27 +242,56 @@ net::Awaitable<void> ReactorService::chat(net::Exchange& exchange) {
     [[maybe_unused]] auto sent = co_await exchange.respond_error(context.error(), std::span<const net::Field>(&id, 1));
     co_return;
   }
-  std::optional<RateState> rate;
-  if (caller->key != nullptr && caller->key->requests) rate = caller->key->requests->take(reactor_.clock().mono());
-  if (rate && !rate->admitted) {
-    [[maybe_unused]] auto sent = co_await refuse_rate(exchange, request_id, *caller->key, *rate);
+  CallerLimits limits;
+  const auto admitted = caller->key != nullptr ? take_limits(*caller->key, exchange.body(), limits) : Result<void>();
+  if (!admitted) {
+    [[maybe_unused]] auto sent = co_await refuse(exchange, request_id, admitted.error(), limits);
     co_return;
   }
   context->request_id = std::move(request_id);
-  HttpSink sink(exchange, snapshot_.policy->heartbeat_ms, rate);
+  if (const auto key = exchange.head().find("idempotency-key")) {
+    co_await keyed_chat(exchange, std::move(*context), std::move(limits), *key);
+    co_return;
+  }
+  HttpSink sink(exchange, snapshot_.policy->heartbeat_ms, std::move(limits));
   co_await engine_.handle(std::move(*context), sink);
 }
 
-net::Task<void> ReactorService::refuse_rate(net::Exchange& exchange, std::string_view request_id, const ApiKey& key, const RateState& rate) {
-  const RateLimit limit = key.requests->limit();
-  Error error(ErrorKind::kRateLimited, fmt::format("The key '{}' may ask {} times a {}; try again in {} ms.", key.name, limit.count, limit.window_ms == 1'000 ? "second" : "minute",
-                                                   rate.retry_after_ms));
-  error.retry_after_ms = rate.retry_after_ms;
-  const std::string count = std::to_string(rate.limit);
-  const std::string reset = rate_reset_text(rate.reset_ms);
-  const std::array<net::Field, 4> fields{net::Field("x-request-id", request_id), net::Field("x-ratelimit-limit-requests", count), net::Field("x-ratelimit-remaining-requests", "0"),
-                                         net::Field("x-ratelimit-reset-requests", reset)};
-  co_return co_await exchange.respond_error(error, fields);
+Result<void> ReactorService::take_limits(const ApiKey& key, std::string_view body, CallerLimits& limits) {
+  const MonoTime now = reactor_.clock().mono();
+  const auto refused = [](const RateState& state, std::string message) {
+    Error error(ErrorKind::kRateLimited, std::move(message));
+    error.retry_after_ms = state.retry_after_ms;
+    return fail(std::move(error));
+  };
+  if (key.requests) {
+    limits.requests = key.requests->take(now);
+    const RateLimit limit = key.requests->limit();
+    if (!limits.requests->admitted) {
+      return refused(*limits.requests, fmt::format("The key '{}' may ask {} times a {}; try again in {} ms.", key.name, limit.count, limit.window_ms == 1'000 ? "second" : "minute",
+                                                   limits.requests->retry_after_ms));
+    }
+  }
+  if (key.tokens) {
+    // The request's own tokens by rule of thumb; what it really had, with its answer, takes their place (HttpSink::settled).
+    limits.tokens_taken = std::min(chat::estimate_tokens(body), key.tokens->limit().count);
+    limits.tokens = key.tokens->take(now, limits.tokens_taken);
+    if (!limits.tokens->admitted) {
+      return refused(*limits.tokens, fmt::format("The key '{}' may use {} tokens a minute, and {} are left; try again in {} ms.", key.name, key.tokens->limit().count, limits.tokens->remaining,
+                                                 limits.tokens->retry_after_ms));
+    }
+    limits.token_meter = key.tokens;
+  }
+  return {};
+}
+
+net::Task<void> ReactorService::refuse(net::Exchange& exchange, std::string_view request_id, const Error& error, const CallerLimits& limits) {
+  cascade::Decision nothing;
+  nothing.request_id = request_id;
+  nothing.retry_is_useless = error.kind == ErrorKind::kConflict || error.kind == ErrorKind::kInvalidRequest;
+  DecisionFields fields;
+  fields.render(nothing, false, "application/json", limits);
+  co_return co_await exchange.respond_error(error, fields.fields().subspan(1));   // the server states the type of its own errors
 }
 
 net::Task<void> ReactorService::models(net::Exchange& exchange, std::string_view raw_id, std::span<const net::Field> json_fields) {

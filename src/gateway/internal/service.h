@@ -1,10 +1,14 @@
 #pragma once
 #include "cascade/engine.h"
+#include "gateway/http_sink.h"
 #include "gateway/internal/shared.h"
 #include "net/client.h"
 #include "net/server.h"
+#include "store/purse.h"
 
 namespace understudy::gateway::internal {
+
+struct Caller;
 
 enum class RouteName { kChat, kFeedback, kClassify, kEmbeddings, kScore, kModels, kModel, kHealth, kReady, kMetrics, kAdmin, kUnknown };
 
@@ -29,14 +33,21 @@ class ReactorService final : public net::Service {
   void install(Snapshot snapshot, std::shared_ptr<const cascade::Runtime> runtime);
   net::Awaitable<void> probe();
   void spawn_probe() { background_.spawn(probe()); }
+  /// A drain has begun: requests with an idempotency key, which go on without their client, end with it, too.
+  void stop_keyed_in(std::int64_t ms) { background_.spawn(stop_keyed(ms)); }
 
  private:
   ReactorService(net::Reactor& reactor, std::shared_ptr<Shared> shared);
   /// The client's own where it is fit to be one, else a new one.
   std::string request_id_of(const net::Exchange& exchange);
   net::Awaitable<void> chat(net::Exchange& exchange);
-  /// 429 where the key's limit is reached.
-  net::Task<void> refuse_rate(net::Exchange& exchange, std::string_view request_id, const ApiKey& key, const RateState& rate);
+  /// The same for a request with an `idempotency-key` (keyed_requests.cc).
+  net::Awaitable<void> keyed_chat(net::Exchange& exchange, cascade::RequestContext context, CallerLimits limits, std::string_view key);
+  net::Task<void> replay(net::Exchange& exchange, const KeptAnswer& answer);
+  net::Awaitable<void> stop_keyed(std::int64_t ms);
+  /// What is left of the key's limits after this request. kRateLimited where one of them is reached; `limits` then says how that stands.
+  Result<void> take_limits(const ApiKey& key, std::string_view body, CallerLimits& limits);
+  net::Task<void> refuse(net::Exchange& exchange, std::string_view request_id, const Error& error, const CallerLimits& limits);
   /// Every other route, and what is none.
   net::Awaitable<void> handle_other(net::Exchange& exchange, Matched matched);
   /// POST /v1/feedback (feedback_route.cc).
@@ -45,7 +56,7 @@ class ReactorService final : public net::Service {
   net::Task<void> classify(net::Exchange& exchange, std::span<const net::Field> json_fields);
   /// POST /v1/embeddings (embeddings_route.cc): our own encoder's, or an upstream's.
   net::Task<void> embeddings(net::Exchange& exchange, std::span<const net::Field> json_fields);
-  net::Task<void> forward_embeddings(net::Exchange& exchange, std::string_view model, std::string_view client_key, std::span<const net::Field> json_fields);
+  net::Task<void> forward_embeddings(net::Exchange& exchange, std::string_view model, const Caller& caller, std::span<const net::Field> json_fields);
   /// POST /v1/score (score_route.cc).
   net::Task<void> score(net::Exchange& exchange, std::span<const net::Field> json_fields);
   /// Runs `work` on a thread of its own while others are served. kOverloaded where too many do so.
@@ -63,8 +74,10 @@ class ReactorService final : public net::Service {
   SeededRandom random_;
   RequestIdMaker ids_;
   net::ClientPool pool_;
+  store::Purse purse_;
   cascade::Engine engine_;
   net::TaskGroup background_;
+  net::CancelSource keyed_stop_;
   Snapshot snapshot_;
 };
 

@@ -4,13 +4,18 @@
 #include <mutex>
 #include <vector>
 
+#include "base/budget.h"
 #include "cascade/promise.h"
 #include "gateway/gateway.h"
+#include "gateway/idempotency.h"
 #include "gateway/internal/promise_figures.h"
 #include "lessons/few_shots.h"
 #include "lessons/service.h"
 
 namespace understudy::gateway::internal {
+
+/// Of answers that are kept for requests with an idempotency key, all together.
+inline constexpr std::size_t kKeyedBytes = std::size_t{64} << 20;
 
 /// What all reactors of one gateway share.
 struct Shared {
@@ -18,6 +23,8 @@ struct Shared {
   store::Store* store = nullptr;
   cascade::AnswerCache cache;
   cascade::LabelBudget label_budget;
+  BudgetLedger budgets;                                       ///< outlives all who pay from it
+  IdempotencyStore keyed{kKeyedBytes};
   std::unique_ptr<lessons::LessonService> lessons;            ///< null where nothing is recorded
   std::unique_ptr<lessons::FewShots> few_shots;               ///< of its book; null where there is none
   std::unique_ptr<cascade::PromiseService> promises;          ///< its thread keeps few_shots up to date, so it goes first
@@ -33,7 +40,7 @@ struct Shared {
   mutable std::mutex mutex;
   Snapshot snapshot;   ///< guarded; reactors hold their own copy
 
-  explicit Shared(GatewayOptions o) : options(std::move(o)), cache(options.cache_bytes) {}
+  explicit Shared(GatewayOptions o) : options(std::move(o)), cache(options.cache_bytes), budgets(options.calendar) {}
 };
 
 /// Prometheus text exposition of everything that is counted.

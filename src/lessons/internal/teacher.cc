@@ -91,11 +91,28 @@ net::Awaitable<std::optional<Worker::Reply>> Worker::ask(std::string id, const C
     co_return std::nullopt;
   }
   Lesson& lesson = waiting_.at(id);
+  const std::string task = lesson.scope.task;
+  const SpendSubject payer{{}, task, plan.teacher.name};
+  std::optional<BudgetHold> hold;
+  if (purse_ && purse_->on()) {
+    auto held = purse_->reserve(payer, plan.most ? plan.most(body.size(), now) : estimate, now);
+    if (!held) {
+      budget_.settle(*estimate, {});
+      if (held.error().kind == ErrorKind::kBudgetExceeded) {
+        no_money_on_[plan.name] = now.us / kDayUs;
+      } else {
+        pauses_[plan.name].until = clock_.mono().plus_ms(options_.first_pause_ms);
+      }
+      co_return std::nullopt;
+    }
+    hold = *held;
+  }
   lesson.reserved = *estimate;
   if (!put(lesson, *estimate)) {
     // Without a record of it nothing is paid.
     lesson.reserved = {};
     budget_.settle(*estimate, {});
+    if (hold) purse_->settle(payer, *hold, {});
     pauses_[plan.name].until = clock_.mono().plus_ms(options_.first_pause_ms);
     co_return std::nullopt;
   }
@@ -141,6 +158,7 @@ net::Awaitable<std::optional<Worker::Reply>> Worker::ask(std::string id, const C
   }
   reply.cost = plan.price(usage, now).value_or(*estimate);
   budget_.settle(*estimate, reply.cost);
+  if (hold) purse_->settle(payer, *hold, reply.cost);
   if (reply.refused()) count(&LessonReport::failed_calls);
   Lesson& after = waiting_.at(id);   // one with money set aside keeps its place
   after.reserved = {};

@@ -53,7 +53,9 @@ Worker::Worker(LessonServiceOptions options, net::Reactor& reactor)
       random_(options_.seed),
       ids_(clock_, secret_),
       queue_(options_.queue),
-      book_(options_.most_usable) {}
+      book_(options_.most_usable) {
+  if (options_.budgets != nullptr) purse_.emplace(*options_.budgets, options_.journal);
+}
 
 void Worker::load() {
   if (options_.data.empty()) return;

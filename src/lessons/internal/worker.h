@@ -13,6 +13,7 @@
 #include "lessons/service.h"
 #include "net/reactor.h"
 #include "net/timer.h"
+#include "store/purse.h"
 #include "store/queries.h"
 
 namespace understudy::lessons::internal {
@@ -109,6 +110,7 @@ class Worker {
   OfferQueue queue_;       ///< any thread
   LessonBook book_;        ///< any thread
   DailyBudget budget_;     ///< any thread
+  std::optional<store::Purse> purse_;
 
   net::CancelSource stop_;
   std::unique_ptr<net::ClientPool> pool_;
