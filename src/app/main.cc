@@ -19,6 +19,7 @@
 #include "app/requests_command.h"
 #include "app/serve_command.h"
 #include "app/specialist_command.h"
+#include "app/specialist_evaluation.h"
 #include "app/specialists_command.h"
 #include "app/status_command.h"
 #include "app/store_command.h"
@@ -77,6 +78,7 @@ constexpr Command kCommands[] = {
     {"train intent", kTrain, "A small local model for a task with closed answers, from labelled texts", run_train_intent_command},
     {"predict", kTrain, "A specialist's answers, one line out a line in", run_predict_command},
     {"evaluate", kTrain, "How good a specialist is: accuracy, calibration, share it may serve", run_evaluate_command},
+    {"quantize", kTrain, "A smaller, faster version of a specialist, calibrated anew", run_quantize_command},
     {"specialists list", kTrain, "What a gateway loads, and how good each is", run_specialists_list_command},
     {"specialists show", kTrain, "One of them: its training, and how far its probabilities can be believed", run_specialists_show_command},
     {"specialists compare", kTrain, "Two of them, also on the same labelled rows", run_specialists_compare_command},

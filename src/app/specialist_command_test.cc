@@ -3,6 +3,7 @@
 #include <fstream>
 
 #include "app/command.h"
+#include "app/specialist_evaluation.h"
 #include "app/test_support.h"
 
 namespace understudy::app {
@@ -23,7 +24,7 @@ class SpecialistCommands : public testing::Test {
   }
   ~SpecialistCommands() override { fs::remove_all(root_); }
   std::string path(const char* name) const { return (root_ / name).string(); }
-  Outcome train() { return run(run_train_intent_command, "understudy train intent", {"--data", path("rows.jsonl"), "--out", path("s")}); }
+  Outcome train() { return run(run_train_intent_command, "understudy train intent", {"--data", path("rows.jsonl"), "--out", path("s"), "--encoder", "off"}); }
 
   fs::path root_;
 };

@@ -13,6 +13,7 @@
 #include "app/config_specialists.h"
 #include "app/labelled_rows.h"
 #include "app/output.h"
+#include "app/specialist_input.h"
 #include "app/specialists_report.h"
 #include "base/json_writer.h"
 #include "base/nearest.h"
@@ -119,14 +120,24 @@ Result<std::string> remove(const std::string& name, const ConfiguredSpecialists&
   return out + "\n";
 }
 
-Result<Comparison> compare(const specialists::IntentSpecialist& first, const specialists::IntentSpecialist& second, const specialists::IntentRows& rows) {
+/// Answers to each row, with the encoder where the specialist reads vectors and there is one.
+Result<std::vector<specialists::IntentPrediction>> answers(const ReadySpecialist& ready, const specialists::IntentRows& rows) {
+  std::vector<std::string_view> texts;
+  for (const auto& row : rows.rows) texts.push_back(row.text);
+  return ready.specialist.predict_all(texts, ready.encoder.get());
+}
+
+Result<Comparison> compare(const ReadySpecialist& first, const ReadySpecialist& second, const specialists::IntentRows& rows) {
+  APP_TRY(of_first, answers(first, rows));
+  APP_TRY(of_second, answers(second, rows));
   Comparison c;
   c.file = rows.file;
   std::vector<double> said[2];
   std::vector<std::uint8_t> right[2];
-  for (const auto& row : rows.rows) {
+  for (std::size_t i = 0; i < rows.rows.size(); ++i) {
+    const auto& row = rows.rows[i];
     if (row.oos || row.label.empty()) continue;
-    const auto a = first.predict(row.text), b = second.predict(row.text);
+    const auto &a = of_first[i], &b = of_second[i];
     said[0].push_back(a.probability);
     said[1].push_back(b.probability);
     right[0].push_back(a.label == row.label);
@@ -200,7 +211,9 @@ int run_specialists_compare_command(int argc, char** argv) {
     std::optional<Comparison> on_rows;
     if (!rows.empty()) {
       APP_TRY(file, read_labelled_rows(rows, split, "test", ""));
-      APP_TRY(made, compare(*first.specialist->intent, *second.specialist->intent, file.rows));
+      APP_TRY(ready_first, open_specialist(first.folder));
+      APP_TRY(ready_second, open_specialist(second.folder));
+      APP_TRY(made, compare(ready_first, ready_second, file.rows));
       on_rows = std::move(made);
     }
     return a.store.json ? comparison_json(first, second, on_rows) : comparison_text(first, second, on_rows, stdout_style());

@@ -4,11 +4,14 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstring>
 #include <optional>
 
 #include <fmt/format.h>
 
+#include "base/assert.h"
+#include "base/json_writer.h"
 #include "neural/internal/mapped_file.h"
 
 namespace understudy::neural {
@@ -136,6 +139,41 @@ float half_to_float(std::uint16_t half) {
   if (exponent != 0) return std::bit_cast<float>(sign | (exponent + 112) << 23 | fraction << 13);
   const float small = static_cast<float>(fraction) * 0x1p-24f;
   return sign != 0 ? -small : small;
+}
+
+std::uint16_t float_to_half(float value) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  const auto sign = static_cast<std::uint16_t>(bits >> 16 & 0x8000);
+  const float size = std::abs(value);
+  if (std::isnan(value)) return sign | 0x7e00;
+  if (size >= 65520) return sign | 0x7c00;
+  // Below the least normal number the steps are 2^-24; above, a thousandth of the number's power of two.
+  const int exponent = size < 0x1p-14f ? -14 : std::ilogb(size);
+  const auto steps = static_cast<std::uint32_t>(std::nearbyint(std::ldexp(size, 10 - exponent)));
+  const std::uint32_t half = size < 0x1p-14f ? steps : (static_cast<std::uint32_t>(exponent + 14) << 10) + steps;
+  return static_cast<std::uint16_t>(sign | half);
+}
+
+std::string write_safetensors(std::span<const NewTensor> tensors) {
+  std::string header;
+  JsonWriter w(header);
+  w.begin_object();
+  std::size_t at = 0;
+  for (const NewTensor& t : tensors) {
+    UNDERSTUDY_ASSERT(product(t.shape, bytes_of_type(t.type)) == t.bytes.size());
+    w.key(t.name).begin_object().field("dtype", t.type).key("shape").begin_array();
+    for (const std::size_t size : t.shape) w.integer(static_cast<std::int64_t>(size));
+    w.end_array().key("data_offsets").begin_array().integer(static_cast<std::int64_t>(at)).integer(static_cast<std::int64_t>(at + t.bytes.size())).end_array().end_object();
+    at += t.bytes.size();
+  }
+  w.end_object();
+  header.resize((header.size() + 7) / 8 * 8, ' ');
+  const std::uint64_t length = header.size();
+  std::string out(reinterpret_cast<const char*>(&length), sizeof length);
+  out.reserve(out.size() + header.size() + at);
+  out += header;
+  for (const NewTensor& t : tensors) out += t.bytes;
+  return out;
 }
 
 Result<std::span<const float>> as_floats(const Tensor& tensor, std::vector<float>& store) {

@@ -1,5 +1,5 @@
 #pragma once
-/// Reads weights in the safetensors format: 8 bytes length N (little endian), N bytes of JSON that name each tensor's type, shape and
+/// Reads and writes weights in the safetensors format: 8 bytes length N (little endian), N bytes of JSON that name each tensor's type, shape and
 /// place, then the numbers. Hostile files are refused as the format's own reader refuses them: every byte of the data belongs to
 /// exactly one tensor, and shape and type say how many.
 /// Source: https://github.com/huggingface/safetensors (format)
@@ -48,7 +48,17 @@ class Safetensors {
 /// `store`, which must then live as long. kUnsupported for other types.
 Result<std::span<const float>> as_floats(const Tensor& tensor, std::vector<float>& store);
 
-/// Half precision (IEEE 754 binary16) to single, exactly.
+/// Half precision (IEEE 754 binary16) to single, exactly; and back to the nearest, ties to even. What is too large becomes infinite.
 float half_to_float(std::uint16_t half);
+std::uint16_t float_to_half(float value);
+
+/// A tensor of a file that is to be written.
+struct NewTensor {
+  std::string name, type;          ///< as Tensor's
+  std::vector<std::size_t> shape;
+  std::string bytes;               ///< as many as shape and type say
+};
+/// The file's bytes. Names must be different.
+std::string write_safetensors(std::span<const NewTensor> tensors);
 
 }  // namespace understudy::neural

@@ -51,6 +51,26 @@ TEST(Safetensors, FindsTensorsByName) {
   EXPECT_EQ(parsed->find("c"), nullptr);
 }
 
+TEST(Safetensors, ReadsWhatItWrote) {
+  const std::string written = write_safetensors(std::vector<NewTensor>{{"x", "F32", {2, 1}, floats({1, -2})}, {"none", "I8", {0}, ""}, {"b", "U8", {3}, "abc"}});
+  const auto parsed = Safetensors::parse(written, "m");
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  EXPECT_EQ(parsed->find("x")->bytes, floats({1, -2}));
+  EXPECT_EQ(parsed->find("b")->bytes, "abc");
+  EXPECT_EQ(parsed->find("none")->count(), 0u);
+}
+
+TEST(Safetensors, HalvesComeBackFromFloats) {
+  for (std::uint32_t half = 0; half <= 0xffff; ++half) {
+    const float value = half_to_float(static_cast<std::uint16_t>(half));
+    if (std::isnan(value)) continue;
+    EXPECT_EQ(float_to_half(value), half) << half;
+  }
+  EXPECT_EQ(float_to_half(1 + 0x1p-11f), float_to_half(1.0f));        // a tie goes to the even one
+  EXPECT_EQ(float_to_half(1 + 0x1.8p-10f), float_to_half(1 + 0x1p-9f));
+  EXPECT_EQ(float_to_half(1e6f), 0x7c00);
+}
+
 TEST(Safetensors, RefusesEveryCutFile) {
   for (std::size_t size = 0; size < kGood.size(); ++size) EXPECT_NE(message(std::string_view(kGood).substr(0, size)), "") << size;
   EXPECT_NE(message(kGood + "x").find("its tensors end at byte 12 of 13"), std::string::npos);

@@ -1,203 +1,293 @@
-// How an intent specialist is trained and calibrated.
+// How an intent specialist is trained: both heads, their penalties and their mix by cross-validation, then the calibration.
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
-#include <map>
-#include <unordered_map>
 
-#include "base/hash.h"
-#include "base/random.h"
-#include "calibration/metrics.h"
+#include "neural/embed_many.h"
 #include "specialists/intent_specialist.h"
-#include "specialists/internal/calibrate.h"
+#include "specialists/internal/intent_prepare.h"
 #include "specialists/internal/kernels.h"
-#include "specialists/text_model.h"
 
 namespace understudy::specialists {
 
 namespace {
 
-std::string folded(std::string_view label) {
-  const auto first = label.find_first_not_of(" \t\r\n"), last = label.find_last_not_of(" \t\r\n");
-  std::string out(first == std::string_view::npos ? "" : label.substr(first, last - first + 1));
-  for (char& c : out) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-  return out;
-}
+using internal::HeadChoice;
+using internal::IntentHead;
+using internal::IntentMaterial;
 
-Unexpected refuse(const IntentRows& rows, const std::string& what) { return fail(ErrorKind::kInvalidRequest, fmt::format("{}: {}", rows.file, what)); }
-
-/// Terms of rows with their labels.
-struct Prepared {
-  std::vector<Terms> terms;
-  std::vector<std::uint32_t> labels;
-  std::vector<float> weights;
-  std::vector<std::string> names;
-
-  LabelledRows some(std::size_t folds, std::size_t without) const {  // folds 0: all
-    LabelledRows out;
-    out.names = names;
-    for (std::size_t i = 0; i < terms.size(); ++i) {
-      if (folds > 0 && i % folds == without) continue;
-      out.terms.push_back(&terms[i]);
-      out.labels.push_back(labels[i]);
-      out.weights.push_back(weights[i]);
-    }
-    return out;
-  }
-};
-
-Result<Prepared> prepare(const IntentRows& rows, const IntentTraining& training) {
-  std::map<std::string, std::size_t> names;
-  std::vector<const IntentRow*> kept;
-  for (const IntentRow& row : rows.rows) {
-    if (row.oos) continue;
-    if (row.label.empty()) return refuse(rows, fmt::format("line {} has \"labels\" and no \"label\": an intent specialist answers one label a text; give each row its \"label\"", row.line));
-    if (row.label.size() > LinearModel::kLongestLabel) return refuse(rows, fmt::format("line {}: the label has {} bytes; it must be a short name", row.line, row.label.size()));
-    names.try_emplace(row.label, row.line);
-    kept.push_back(&row);
-  }
-  if (kept.size() < kFewestTrainingRows) return refuse(rows, fmt::format("{} rows to train on; at least {} are needed, better 10 for each label", kept.size(), kFewestTrainingRows));
-  if (names.size() < 2) return refuse(rows, fmt::format("all {} rows have the label \"{}\": rows of at least two labels are needed", kept.size(), names.begin()->first));
-  if (names.size() > LinearModel::kMostLabels) {
-    return refuse(rows, fmt::format("{} different labels; at most {} are taken. Is \"label\" a free text? Closed answers are needed", names.size(), LinearModel::kMostLabels));
-  }
-  if (!training.similar_labels) {
-    std::map<std::string, std::string> seen;
-    for (const auto& [name, line] : names) {
-      const auto [other, fresh] = seen.try_emplace(folded(name), name);
-      if (!fresh) {
-        return refuse(rows, fmt::format("the labels \"{}\" (line {}) and \"{}\" (line {}) differ by case or spaces only: write them alike, or pass "
-                                        "--similar-labels if they are two", other->second, names[other->second], name, line));
-      }
-    }
-  }
-  Prepared out;
-  std::unordered_map<std::string, std::uint32_t> index;
-  for (const auto& [name, line] : names) {
-    index.emplace(name, static_cast<std::uint32_t>(out.names.size()));
-    out.names.push_back(name);
-  }
-  // In random order, so that every fifth row is a random fifth.
-  SeededRandom random(training.seed);
-  for (std::size_t i = kept.size(); i > 1; --i) std::swap(kept[i - 1], kept[static_cast<std::size_t>(random.below(i))]);
-  TermExtractor extractor;
-  for (const IntentRow* row : kept) {
-    extractor.extract(row->text, out.terms.emplace_back());
-    out.labels.push_back(index.at(row->label));
-    out.weights.push_back(row->weight);
-  }
-  return out;
-}
-
-struct Held {
-  internal::HeldBack rows;
-  std::vector<std::vector<float>> logits;
-  std::vector<std::uint32_t> labels;
-
-  void add(const LinearModel& model, const Terms& terms, std::uint32_t label, float weight) {
-    LinearScratch scratch;
-    model.logits(terms, scratch);
-    rows.begin_row(label, weight, model.labels().size(), scratch.logits.size());
-    std::copy(scratch.logits.begin(), scratch.logits.end(), rows.logits());
-    logits.push_back(std::move(scratch.logits));
-    labels.push_back(label);
-  }
-};
-
-void measure(const Held& held, IntentCalibration& c) {
-  std::vector<double> probability;
-  std::vector<std::uint8_t> right;
-  c.rows = held.labels.size();
-  if (c.rows == 0) return;
-  for (std::size_t i = 0; i < held.labels.size(); ++i) {
-    std::vector<float> z = held.logits[i];
-    internal::softmax(z.data(), z.size(), c.sharpness);
-    const auto best = std::max_element(z.begin(), z.end());
-    probability.push_back(std::min(1.0, double(*best)));
-    right.push_back(static_cast<std::size_t>(best - z.begin()) == held.labels[i]);
-    const auto bin = static_cast<std::size_t>(std::clamp(std::ceil(probability.back() * 15) - 1, 0.0, 14.0));
-    c.bins[bin].rows += 1;
-    c.bins[bin].probability += probability.back();
-    c.bins[bin].accuracy += right.back();
-    c.accuracy += right.back() / double(c.rows);
-  }
-  for (ReliabilityBin& bin : c.bins) {
-    if (bin.rows == 0) continue;
-    bin.probability /= double(bin.rows);
-    bin.accuracy /= double(bin.rows);
-  }
-  c.ece15 = calibration::ece(probability, right);
-  c.brier = calibration::brier(probability, right);
-}
+constexpr std::size_t kManyRows = 3000;      // from here on one fold in five is enough to choose by, and rows say more than names
+constexpr std::size_t kRowsForNames = 50;    // a label: where there are more, its name adds nothing
 
 }  // namespace
 
 struct IntentTrainer {
-  static Result<IntentSpecialist> train(const Prepared& rows, const IntentRows* calibration, const IntentTraining& training, IntentFacts facts) {
-    TermFrequencies frequencies;
-    for (const Terms& t : rows.terms) frequencies.count(t);
-    FitOptions options;
-    options.seed = training.seed;
-    options.epochs = 12;
-    options.penalties = {0.03f, 0.1f, 0.3f};
-    options.folds_used = options.folds;
-    const auto model = TextModel::fit(rows.some(0, 0), frequencies, options);
+  const IntentTraining& training;
+  IntentMaterial material;
+  UnseenRows unseen;  // logits of each row by fits that had not seen it
+  std::size_t steps_done = 0, steps = 0;
 
-    IntentSpecialist out;
-    out.model_ = model->linear();
-    facts.seed = training.seed;
-    facts.rows = rows.terms.size();
-    facts.labels = rows.names.size();
-    facts.penalty = model->report().penalty;
-    facts.cv_accuracy = std::isfinite(model->report().accuracy) ? model->report().accuracy : 0;
-    facts.cv_log_loss = std::isfinite(model->report().log_loss) ? model->report().log_loss : 0;
+  Result<void> step(std::string_view what) {
+    if (training.stop.stop_requested()) return fail(ErrorKind::kCancelled, "stopped; the vectors that were computed are kept, so the same command goes on from there");
+    if (training.progress) training.progress(what, steps_done, steps);
+    ++steps_done;
+    return {};
+  }
 
-    // A fit on four fifths says what unseen texts look like: their energies, and how the probabilities fare.
-    options.penalties = {model->report().penalty};
-    options.calibrated_as = model.get();
-    const auto part = TextModel::fit(rows.some(5, 0), frequencies, options);
-    Held held;
-    for (std::size_t i = 0; i < rows.terms.size(); i += 5) held.add(part->linear(), rows.terms[i], rows.labels[i], rows.weights[i]);
-    for (const auto& z : held.logits) {
-      const float top = *std::max_element(z.begin(), z.end());
-      double sum = 0;
-      for (std::size_t c = 0; c < rows.names.size(); ++c) sum += std::exp(double(z[c]) - top);
-      out.energies_.push_back(static_cast<float>(top + std::log(sum)));
+  /// Logits of all rows (or of the first fold alone) by fits that had not seen them.
+  Result<std::vector<float>> held_back(const IntentHead& head, const HeadChoice& choice, bool one_fold, std::string_view what) {
+    std::vector<float> logits(material.rows * material.labels.size());
+    for (std::size_t f = 0; f < (one_fold ? 1 : IntentHead::kFolds); ++f) {
+      if (auto go = step(what); !go) return fail(go.error());
+      head.predict(head.fit(f, choice), f, logits);
     }
-    std::sort(out.energies_.begin(), out.energies_.end());
+    return logits;
+  }
 
-    IntentCalibration& c = out.calibration_;
-    c.sharpness = model->linear().sharpness();
-    c.source = "held_back";
-    if (calibration != nullptr) {
-      std::unordered_map<std::string_view, std::uint32_t> index;
-      for (std::uint32_t i = 0; i < rows.names.size(); ++i) index.emplace(rows.names[i], i);
-      held = {};
-      TermExtractor extractor;
-      Terms terms;
-      for (const IntentRow& row : calibration->rows) {
-        if (row.oos) continue;
-        const auto known = index.find(row.label);
-        if (known == index.end()) return refuse(*calibration, fmt::format("line {}: the label \"{}\" is not among the {} that were trained", row.line, row.label, rows.names.size()));
-        extractor.extract(row.text, terms);
-        held.add(out.model_, terms, known->second, row.weight);
+  /// Of a choice, on the first fold where there are many rows, else on all.
+  Result<double> loss(const IntentHead& head, const HeadChoice& choice, std::string_view what) {
+    const bool many = material.rows >= kManyRows;
+    const auto logits = held_back(head, choice, many, what);
+    if (!logits) return fail(logits.error());
+    if (!many) return calibrated_loss(unseen, *logits);
+    UnseenRows fold;
+    fold.labels = unseen.labels;
+    fold.several = unseen.several;
+    std::vector<float> some;
+    const auto append = [&](const auto& from, std::size_t i, std::size_t width, auto& to) {
+      const auto at = from.begin() + static_cast<std::ptrdiff_t>(i * width);
+      to.insert(to.end(), at, at + static_cast<std::ptrdiff_t>(width));
+    };
+    for (std::size_t i = 0; i < material.rows; i += IntentHead::kFolds) {
+      append(*logits, i, unseen.labels, some);
+      append(unseen.weights, i, 1, fold.weights);
+      if (unseen.several) {
+        append(unseen.targets, i, unseen.labels, fold.targets);
+      } else {
+        append(unseen.label, i, 1, fold.label);
       }
-      if (held.labels.empty()) return refuse(*calibration, "no row to calibrate on");
-      c.sharpness = held.rows.calibrate(false).sharpness;
-      c.source = "file";
     }
-    measure(held, c);
-    c.id = fmt::format("{:016x}", hash64(fmt::format("{} {} {} {} {} {}", c.source, c.rows, c.sharpness, c.accuracy, c.ece15, hash64(out.model_.save()))));
+    return calibrated_loss(fold, some);
+  }
+
+  Result<HeadChoice> choose(const IntentHead& head, std::span<const float> penalties, std::string_view what) {
+    HeadChoice best;
+    best.loss = std::numeric_limits<double>::infinity();
+    const auto attempt = [&](HeadChoice choice) -> Result<void> {
+      const auto l = loss(head, choice, what);
+      if (!l) return fail(l.error());
+      choice.loss = *l;
+      if (choice.loss < best.loss) best = choice;
+      return {};
+    };
+    for (const float penalty : penalties) {
+      if (auto done = attempt({.penalty = penalty}); !done) return fail(done.error());
+    }
+    if (material.names() > 0 && material.rows < kRowsForNames * material.labels.size()) {
+      const float penalty = best.penalty;
+      for (const float names : {1.0f, 3.0f}) {
+        if (auto done = attempt({.penalty = penalty, .names = names}); !done) return fail(done.error());
+      }
+    }
+    return best;
+  }
+
+  void count_steps(std::size_t heads) {
+    const std::size_t folds = material.rows >= kManyRows ? 1 : IntentHead::kFolds;
+    const std::size_t names = material.names() > 0 && material.rows < kRowsForNames * material.labels.size() ? 2 : 0;
+    steps = folds * (3 + names) + IntentHead::kFolds + 1;
+    if (heads > 1) steps += folds * (4 + names) + IntentHead::kFolds + 1;
+  }
+
+  void take_truth() {
+    unseen.labels = material.labels.size();
+    unseen.several = material.several;
+    unseen.weights.assign(material.weights.begin(), material.weights.begin() + static_cast<std::ptrdiff_t>(material.rows));
+    if (!material.several) {
+      unseen.label.assign(material.label.begin(), material.label.begin() + static_cast<std::ptrdiff_t>(material.rows));
+      return;
+    }
+    const std::size_t stride = internal::padded(unseen.labels);
+    for (std::size_t i = 0; i < material.rows; ++i) {
+      const auto row = material.targets.begin() + static_cast<std::ptrdiff_t>(i * stride);
+      unseen.targets.insert(unseen.targets.end(), row, row + static_cast<std::ptrdiff_t>(unseen.labels));
+    }
+  }
+
+  Result<void> fit_words(IntentSpecialist& out) {
+    TermFrequencies frequencies;
+    std::vector<Terms> terms(material.texts.size());
+    std::vector<const Terms*> examples;
+    TermExtractor extractor;
+    for (std::size_t i = 0; i < terms.size(); ++i) {
+      extractor.extract(material.texts[i], terms[i]);
+      frequencies.count(terms[i]);
+      examples.push_back(&terms[i]);
+    }
+    IntentModel& model = out.model_;
+    constexpr std::size_t kMostWeights = std::size_t{1} << 26;
+    model.space = TermSpace::create(examples, frequencies, 0.5f, kMostWeights / internal::padded(model.labels.size()));
+    IntentHead head(material, model.space->columns(), false, 12, training.seed);
+    std::vector<TermSpace::Entry> row;
+    for (const Terms& t : terms) {
+      model.space->place(t, row);
+      head.inputs().add(row);
+    }
+    const auto choice = choose(head, std::array{0.03f, 0.1f, 0.3f}, "words");
+    if (!choice) return fail(choice.error());
+    auto logits = held_back(head, *choice, false, "words");
+    if (!logits) return fail(logits.error());
+    unseen.words = std::move(*logits);
+    if (auto go = step("words"); !go) return fail(go.error());
+    const auto weights = head.fit(IntentHead::kFolds, *choice);
+    model.words = PackedRows::pack(weights.weights, model.labels.size(), WeightPrecision::kFloat32);
+    model.words_bias = weights.bias;
+    out.facts_.words_penalty = choice->penalty;
+    out.facts_.names = choice->names;
+    return {};
+  }
+
+  Result<void> fit_meaning(IntentSpecialist& out) {
+    const std::vector<std::string_view> texts(material.texts.begin(), material.texts.end());
+    neural::EmbedManyOptions options;
+    options.cache_folder = training.cache_folder;
+    options.stop = training.stop;
+    if (training.progress) options.progress = [&](const neural::EmbedProgress& p) { training.progress("vectors", p.done, p.total); };
+    const auto vectors = neural::embed_many(*training.encoder, texts, options);
+    if (!vectors) return fail(vectors.error());
+    IntentModel& model = out.model_;
+    const std::size_t dimension = training.encoder->dimension();
+    std::vector<double> sums(dimension, 0);
+    for (std::size_t i = 0; i < material.rows * dimension; ++i) sums[i % dimension] += (*vectors)[i];
+    for (const double sum : sums) model.mean.push_back(static_cast<float>(sum / static_cast<double>(material.rows)));
+    IntentHead head(material, dimension, true, material.rows < kManyRows ? 40 : 12, training.seed);
+    std::vector<TermSpace::Entry> row;
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+      place_vector(std::span(*vectors).subspan(i * dimension, dimension), model.mean, row);
+      head.inputs().add(row);
+    }
+    const auto choice = choose(head, std::array{0.04f, 0.13f, 0.4f, 1.3f}, "meaning");
+    if (!choice) return fail(choice.error());
+    const auto logits = held_back(head, *choice, false, "meaning");
+    if (!logits) return fail(logits.error());
+    model.share = best_share(unseen, *logits);
+    unseen.both.resize(logits->size());
+    for (std::size_t i = 0; i < logits->size(); ++i) unseen.both[i] = model.share * (*logits)[i] + (1 - model.share) * unseen.words[i];
+    if (!material.several) measure_cosines(*vectors, model);
+    if (auto go = step("meaning"); !go) return fail(go.error());
+    const auto weights = head.fit(IntentHead::kFolds, *choice);
+    model.meaning = PackedRows::pack(weights.weights, model.labels.size(), WeightPrecision::kFloat32);
+    model.meaning_bias = weights.bias;
+    out.encoder_ = training.encoder->identity();
+    out.facts_.meaning_penalty = choice->penalty;
+    out.facts_.names = choice->names;
+    return {};
+  }
+
+  /// Centroids of the labels, and how near each row lies to that of its answer: without the row itself where it is one of its own.
+  void measure_cosines(std::span<const float> vectors, IntentModel& model) {
+    const std::size_t dimension = model.mean.size(), labels = material.labels.size();
+    std::vector<float> sums(labels * dimension, 0);
+    for (std::size_t i = 0; i < material.rows; ++i) {
+      for (std::size_t d = 0; d < dimension; ++d) sums[material.label[i] * dimension + d] += vectors[i * dimension + d];
+    }
+    for (std::size_t i = 0; i < material.rows; ++i) {
+      const auto logits = std::span(unseen.both).subspan(i * labels, labels);
+      const auto said = static_cast<std::size_t>(std::ranges::max_element(logits) - logits.begin());
+      float dot = 0, length = 0;
+      for (std::size_t d = 0; d < dimension; ++d) {
+        const float v = vectors[i * dimension + d], sum = sums[said * dimension + d] - (said == material.label[i] ? v : 0);
+        dot += v * sum;
+        length += sum * sum;
+      }
+      unseen.cosines.push_back(length > 0 ? dot / std::sqrt(length) : 0);
+    }
+    for (std::size_t c = 0; c < labels; ++c) {
+      const auto sum = std::span(sums).subspan(c * dimension, dimension);
+      float length = 0;
+      for (const float v : sum) length += v * v;
+      for (float& v : sum) v = length > 0 ? neural::half_to_float(neural::float_to_half(v / std::sqrt(length))) : 0;  // as the file has it
+    }
+    model.centroids = std::move(sums);
+  }
+
+  /// Rows for recalibration, with how far the model itself is from the fits that had not seen them.
+  Result<void> keep(const std::vector<const IntentRow*>& rows, IntentSpecialist& out) const {
+    constexpr std::size_t kMostBytes = 4u << 20;
+    const std::size_t labels = material.labels.size();
+    const std::size_t most = std::min({training.most_kept, rows.size(), kMostBytes / (labels * 2 * sizeof(float))});
+    KeptRows& kept = out.kept_;
+    std::vector<std::string_view> texts;
+    for (std::size_t i = 0; i < most; ++i) {
+      kept.rows.push_back(*rows[i]);
+      texts.push_back(material.texts[i]);
+    }
+    std::vector<float> vectors;
+    if (out.model_.reads_vectors() && most > 0) {
+      vectors.resize(most * training.encoder->dimension());
+      neural::EmbedManyOptions options;
+      options.cache_folder = training.cache_folder;
+      auto computed = neural::embed_many(*training.encoder, texts, options);
+      if (!computed) return fail(computed.error());
+      vectors = std::move(*computed);
+    }
+    IntentScratch scratch;
+    for (std::size_t i = 0; i < most; ++i) {
+      out.model_.read_words(texts[i], scratch);
+      for (std::size_t c = 0; c < labels; ++c) kept.words_shift.push_back(unseen.words[i * labels + c] - scratch.words[c]);
+      if (vectors.empty()) continue;
+      const std::size_t dimension = out.model_.mean.size();
+      out.model_.read_vector(std::span(vectors).subspan(i * dimension, dimension), scratch);
+      for (std::size_t c = 0; c < labels; ++c) kept.both_shift.push_back(unseen.both[i * labels + c] - scratch.both[c]);
+      if (material.several) continue;
+      const auto logits = std::span(unseen.both).subspan(i * labels, labels);
+      const auto said = static_cast<std::size_t>(std::ranges::max_element(logits) - logits.begin());
+      kept.cosine_shift.push_back(unseen.cosines[i] - out.model_.cosine(std::span(vectors).subspan(i * dimension, dimension), said));
+    }
+    return {};
+  }
+
+  Result<IntentSpecialist> train(const std::vector<const IntentRow*>& rows, const IntentRows* calibration, IntentFacts facts) {
+    IntentSpecialist out;
     out.facts_ = std::move(facts);
+    out.facts_.seed = training.seed;
+    out.facts_.rows = material.rows;
+    out.model_.labels = material.labels;
+    out.model_.several = material.several;
+    take_truth();
+    count_steps(training.encoder != nullptr ? 2 : 1);
+    if (auto done = fit_words(out); !done) return fail(done.error());
+    if (training.encoder != nullptr) {
+      if (auto done = fit_meaning(out); !done) return fail(done.error());
+    }
+    out.calibration_ = calibrate(unseen);
+    out.calibration_.source = "cross_validation";
+    out.facts_.cv_accuracy = out.calibration_.accuracy;
+    out.facts_.cv_log_loss = calibrated_loss(unseen, unseen.both.empty() ? unseen.words : unseen.both);
+    if (calibration == nullptr) {
+      if (auto done = keep(rows, out); !done) return fail(done.error());
+    } else {
+      for (const IntentRow& row : calibration->rows) {
+        if (!row.oos) out.kept_.rows.push_back(row);
+      }
+      const auto known = internal::unseen_of(calibration->file, out.kept_.rows, out.labels(), out.several());
+      if (!known) return fail(known.error());
+      if (auto done = out.calibrate_from_kept(training.encoder); !done) return fail(done.error());
+      if (out.kept_.rows.size() > training.most_kept) out.kept_.rows.resize(training.most_kept);
+    }
+    out.name_calibration();
     return out;
   }
 };
 
 Result<IntentSpecialist> train_intent(const IntentRows& rows, const IntentRows* calibration, const IntentTraining& training, IntentFacts facts) {
-  auto prepared = prepare(rows, training);
-  if (!prepared) return fail(prepared.error());
-  return IntentTrainer::train(*prepared, calibration, training, std::move(facts));
+  std::vector<const IntentRow*> kept;
+  auto material = internal::prepare(rows, training, kept);
+  if (!material) return fail(material.error());
+  IntentTrainer trainer{training, std::move(*material), {}};
+  return trainer.train(kept, calibration, std::move(facts));
 }
 
 }  // namespace understudy::specialists

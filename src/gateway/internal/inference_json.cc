@@ -28,8 +28,11 @@ void write_usage(JsonWriter& w, std::int64_t tokens) {
 }
 
 /// A probability, or what the model said before it was calibrated: the logit, up to a number that is the same for all labels of a text.
-double score_of(const specialists::IntentSpecialist& intent, double probability, bool raw) {
-  return raw ? std::log(std::max(probability, 1e-12)) / intent.calibration().sharpness : probability;
+double score_of(const specialists::IntentSpecialist& intent, double probability, bool by_vector, bool raw) {
+  if (!raw) return probability;
+  const specialists::IntentCalibration& c = intent.calibration();
+  const double odds = intent.several() ? probability / std::max(1 - probability, 1e-12) : probability;
+  return std::log(std::max(odds, 1e-12)) / (by_vector ? c.both_sharpness : c.words_sharpness);
 }
 
 }  // namespace
@@ -90,7 +93,7 @@ std::string classify_json(const specialists::NamedSpecialist& specialist, const 
   for (const specialists::IntentPrediction& prediction : predictions) {
     w.begin_array();
     for (const auto& [label, probability] : std::span(prediction.top.top).first(prediction.top.ranked)) {
-      w.begin_object().field("label", intent.labels()[label]).key("score").fixed(score_of(intent, probability, request.raw_scores), 6).end_object();
+      w.begin_object().field("label", intent.labels()[label]).key("score").fixed(score_of(intent, probability, prediction.by_vector, request.raw_scores), 6).end_object();
     }
     w.end_array();
   }

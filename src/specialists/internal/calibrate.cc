@@ -13,26 +13,6 @@ namespace {
 constexpr float kUsualSharpness = 1.8f, kUsualMixedSharpness = 1.6f, kUsualTrust = 0.2f;
 constexpr double kPull = 2;  // rows
 
-/// The least point of a unimodal function by golden section, to 1/4000 of the interval.
-template <typename F>
-double minimise(double low, double high, F&& f) {
-  constexpr double kGolden = 0.6180339887498949;
-  double a = high - kGolden * (high - low), b = low + kGolden * (high - low);
-  double fa = f(a), fb = f(b);
-  for (int i = 0; i < 16; ++i) {
-    if (fa < fb) {
-      high = b, b = a, fb = fa;
-      a = high - kGolden * (high - low);
-      fa = f(a);
-    } else {
-      low = a, a = b, fa = fb;
-      b = low + kGolden * (high - low);
-      fb = f(b);
-    }
-  }
-  return fa < fb ? a : b;
-}
-
 double square(double x) { return x * x; }
 
 }  // namespace

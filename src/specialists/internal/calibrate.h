@@ -10,6 +10,26 @@
 
 namespace understudy::specialists::internal {
 
+/// The least point of a unimodal function by golden section: 16 steps find it to 1/4000 of the interval.
+template <typename F>
+double minimise(double low, double high, F&& f, int steps = 16) {
+  constexpr double kGolden = 0.6180339887498949;
+  double a = high - kGolden * (high - low), b = low + kGolden * (high - low);
+  double fa = f(a), fb = f(b);
+  for (int i = 0; i < steps; ++i) {
+    if (fa < fb) {
+      high = b, b = a, fb = fa;
+      a = high - kGolden * (high - low);
+      fa = f(a);
+    } else {
+      low = a, a = b, fa = fb;
+      b = low + kGolden * (high - low);
+      fb = f(b);
+    }
+  }
+  return fa < fb ? a : b;
+}
+
 struct Calibration {
   float sharpness = 1;             ///< linear model alone
   float mixed_sharpness = 1;       ///< beside the vote

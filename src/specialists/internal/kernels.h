@@ -2,6 +2,7 @@
 /// The inner loops of the softmax regression. Every sum runs in one order, without fused multiply-add, so that they give the same bits
 /// on every processor; on those with AVX2 eight classes advance at a time.
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -23,6 +24,7 @@ void add_rows(std::span<const retrieval::TermSpace::Entry> row, const float* wei
 void add_rows(std::span<const retrieval::TermSpace::Entry> row, const std::int8_t* weights, const float* scales, std::size_t stride, float* logits);
 /// weights[column * stride ...] = keep * weights[...] - step * gradient, keep and step by entry of the row.
 void update_rows(std::span<const retrieval::TermSpace::Entry> row, const float* keep, const float* step, const float* gradient, std::size_t stride, float* weights);
+inline float sigmoid(float logit) { return 1 / (1 + std::exp(-logit)); }
 /// Logits become probabilities of `scale * logit`; the relative error of the exponential is below 3e-7.
 void softmax(float* logits, std::size_t stride, float scale);
 

@@ -43,8 +43,14 @@ void train(const SparseRows& rows, std::span<const std::uint32_t> labels, std::s
       const auto row = rows[i];
       const float pace = options.step * static_cast<float>(1 - done++ / steps);  // falls to 0, so that the last rows have no more say
       w.logits(row, z.data());
-      softmax(z.data(), w.stride, 1);
-      z[labels[i]] -= 1;
+      if (options.targets.empty()) {
+        softmax(z.data(), w.stride, 1);
+        z[labels[i]] -= 1;
+      } else {
+        const float* target = options.targets.data() + i * w.stride;
+        for (std::size_t c = 0; c < w.classes; ++c) z[c] = target[c] == kUnknown ? 0 : sigmoid(z[c]) - target[c];
+        std::fill(z.begin() + static_cast<std::ptrdiff_t>(w.classes), z.end(), 0.0f);
+      }
       float norm = 0;
       for (std::size_t c = 0; c < w.classes; ++c) norm += z[c] * z[c];
       const float weight = row_weights[i];

@@ -29,7 +29,11 @@ struct TrainOptions {
   /// Columns from here on are numbers of one dense vector, which every row has: they share one accumulator and take this step.
   std::size_t dense_from = ~std::size_t{0};
   float dense_step = 4.0f;
+  /// Where several labels may hold, each has a logistic regression of its own: rows x stride, 1 where it holds, 0 where not, kUnknown where that
+  /// is not known; `labels` is not read then.
+  std::span<const float> targets{};
 };
+constexpr float kUnknown = -1;
 
 /// weights: columns * stride floats, bias: stride floats (kNever beyond the classes).
 struct SoftmaxWeights {
