@@ -20,6 +20,7 @@
 #include "app/version.h"
 #include "audit/call_lines.h"
 #include "base/log.h"
+#include "cascade/bound_specialist.h"
 #include "neural/encoder_pool.h"
 #include "net/url.h"
 #include "specialists/intent_specialist.h"
@@ -91,18 +92,40 @@ void greet(const Config& config, const gateway::Gateway& gateway) {
   if (config.snapshot.keys->open()) log::info("no API keys are configured: loopback only");
 }
 
+/// The policy with its specialists fit for the encoder that runs, and its tasks bound to these.
+std::shared_ptr<const cascade::Policy> fit_specialists(std::shared_ptr<const cascade::Policy> policy, const neural::EncoderPool* encoder) {
+  if (!policy->registry().wants_encoder()) return policy;
+  if (encoder == nullptr) {
+    log::warn("no sentence encoder runs: specialists that read its vectors answer by words alone, less well");
+    return policy;
+  }
+  std::vector<std::string> notes;
+  auto fitted = specialists::Registry::fitted(policy->registry(), encoder->encoder(), notes);
+  for (const std::string& note : notes) log::warn("{}", note);
+  auto changed = std::make_shared<cascade::Policy>(*policy);
+  for (cascade::TaskConfig& task : changed->tasks) {
+    if (!task.bound) continue;
+    auto bound = std::make_shared<cascade::BoundSpecialist>(*task.bound);
+    bound->specialist = fitted->find(bound->specialist->name);
+    task.bound = std::move(bound);
+  }
+  changed->specialists = std::move(fitted);
+  return changed;
+}
+
 /// A sentence that says what is in force now.
-Result<std::string> try_reload(const ServeFlags& flags, gateway::Gateway& gateway) {
+Result<std::string> try_reload(const ServeFlags& flags, gateway::Gateway& gateway, const neural::EncoderPool* encoder) {
   auto config = load_config(flags, process_environment());
   if (!config) return fail(std::move(config.error()));
   if (auto other = check_not_itself(*config, gateway.address()); !other) return fail(std::move(other.error()));
   for (const std::string& warning : config->warnings) log::warn("{}", warning);
+  config->snapshot.policy = fit_specialists(std::move(config->snapshot.policy), encoder);
   if (auto done = gateway.reload(config->snapshot); !done) return fail(std::move(done.error()));
   return fmt::format("reloaded: models, cascades, tasks, specialists, keys and TLS certificate are in force (policy {}); listen, workers, limits and store need a restart", config->snapshot.policy->version);
 }
 
-Result<std::string> reload(const ServeFlags& flags, gateway::Gateway& gateway) {
-  auto done = try_reload(flags, gateway);
+Result<std::string> reload(const ServeFlags& flags, gateway::Gateway& gateway, const neural::EncoderPool* encoder) {
+  auto done = try_reload(flags, gateway, encoder);
   if (!done) {
     done.error().message = "reload refused, the old configuration stays in force: " + done.error().message;
     log::error("{}", done.error().message);
@@ -146,8 +169,15 @@ class ReloadRequests {
 Result<std::shared_ptr<neural::EncoderPool>> open_encoder(const Config& config) {
   const auto& cascades = config.snapshot.policy->cascades;
   const bool learns = std::any_of(cascades.begin(), cascades.end(), [](const cascade::CascadeConfig& cascade) { return cascade.learns(); });
-  if (config.encoder == "off" || (config.encoder == "auto" && !learns)) return nullptr;
+  if (config.encoder == "off" || (config.encoder == "auto" && !learns && !config.snapshot.policy->registry().wants_encoder())) return nullptr;
   neural::EncoderOptions options;
+  // In the precision that specialists were calibrated with: another one would have to be calibrated anew at each start.
+  for (const auto& specialist : config.snapshot.policy->registry().all()) {
+    const auto& own = specialist->intent->encoder();
+    if (!own) continue;
+    options.precision = neural::parse_precision(own->precision).value_or(options.precision);
+    break;
+  }
   if (config.encoder != "auto" && config.encoder != "on") options.folder = config.encoder;
   auto encoder = neural::open_encoder(options);
   if (!encoder && config.encoder == "auto") {
@@ -183,7 +213,9 @@ int serve(const ServeFlags& flags, const std::string& port_file) {
   options.export_calls = [data = config->data](const std::function<Result<void>(std::string_view)>& write) { return audit::export_calls(data, write); };
   auto encoder = open_encoder(*config);
   if (!encoder) return report_error("understudy serve", encoder.error(), false);
+  const neural::EncoderPool* const pool = encoder->get();   // the gateway's, which lets go of it when it drains
   options.encoder = std::move(*encoder);
+  config->snapshot.policy = fit_specialists(std::move(config->snapshot.policy), pool);
   ReloadRequests reloads;
   options.admin = make_admin_handler(config->data, [&reloads] { return reloads.ask(); });
   auto gateway = gateway::Gateway::start(std::move(options), config->snapshot, store->get());
@@ -198,7 +230,7 @@ int serve(const ServeFlags& flags, const std::string& port_file) {
     if (sigwait(&signals, &signal) != 0) continue;
     if (signal == SIGHUP) {
       auto asked = reloads.take();
-      const auto done = reload(flags, **gateway);
+      const auto done = reload(flags, **gateway, pool);
       for (auto& promise : asked) promise.set_value(done);
       continue;
     }

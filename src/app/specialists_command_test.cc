@@ -35,7 +35,7 @@ TEST_F(SpecialistsCommands, ListAndShowSayWhatThereIs) {
   const Outcome text = ask(run_specialists_list_command, "list", {}, false);
   EXPECT_TRUE(contains(text.out, "intent-v1") && contains(text.out, "ACCURACY")) << text.out;
   const Outcome show = ask(run_specialists_show_command, "show", {"intent-v2"});
-  EXPECT_EQ(at(show.out, "/calibration/rows"), "12");
+  EXPECT_EQ(at(show.out, "/calibration/rows"), "60");
   EXPECT_EQ(at(show.out, "/label_names/0"), "\"b_card\"") << show.out;
   EXPECT_EQ(ask(run_specialists_show_command, "show", {(folder_ / "data" / "specialists" / "intent-v2").string()}).status, 0) << "a folder will do";
   EXPECT_TRUE(contains(ask(run_specialists_show_command, "show", {"intent-v2"}, false).out, "held back"));

@@ -57,6 +57,7 @@ std::string_view other_placeholder(std::string_view render) {
 Result<std::shared_ptr<const BoundSpecialist>> bind_specialist(specialists::SpecialistPtr specialist, std::string render) {
   if (const std::string_view other = other_placeholder(render); !other.empty()) return fail(ErrorKind::kConfig, fmt::format("has {}; only {} is filled in", other, kPlace));
   if (render.find(kPlace) == std::string::npos) return fail(ErrorKind::kConfig, fmt::format("has no {}: every answer would be the same", kPlace));
+  if (specialist->intent->several()) return fail(ErrorKind::kConfig, "cannot be used: this specialist gives any number of labels to a text, and a task needs one answer");
   auto bound = std::make_shared<BoundSpecialist>();
   const auto labels = specialist->intent->labels();
   const auto all = [&](auto label_text) {

@@ -27,7 +27,7 @@ struct BoundSpecialist {
 inline constexpr std::string_view kPlainRender = "{label}";
 
 /// Renders the answer of each label. Where the text around {label} makes every answer JSON, labels are escaped as JSON wants it.
-/// kConfig: no {label}, another word in braces, or a template that begins as JSON and does not become any.
+/// kConfig: a specialist that gives several labels; no {label}, another word in braces, or a template that begins as JSON and does not become any.
 Result<std::shared_ptr<const BoundSpecialist>> bind_specialist(specialists::SpecialistPtr specialist, std::string render);
 
 /// Numbers beside the raw confidence: the margin to the second label, and how much the text is of the task.

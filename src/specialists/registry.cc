@@ -14,6 +14,8 @@ namespace fs = std::filesystem;
 
 const std::string& NamedSpecialist::id() const { return intent->calibration().id; }
 
+bool NamedSpecialist::fits(const neural::EncoderIdentity& encoder) const { return intent->encoder() && intent->encoder()->difference(encoder).empty(); }
+
 bool is_specialist_name(std::string_view name) {
   const auto fits = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-'; };
   return !name.empty() && name.size() <= 100 && name.front() != '.' && std::all_of(name.begin(), name.end(), fits);
@@ -75,6 +77,27 @@ Result<std::shared_ptr<const Registry>> Registry::load(const SpecialistPlaces& p
     registry->all_.push_back(std::move(*loaded));
   }
   return std::shared_ptr<const Registry>(std::move(registry));
+}
+
+bool Registry::wants_encoder() const {
+  return std::any_of(all_.begin(), all_.end(), [](const SpecialistPtr& s) { return s->intent->encoder().has_value(); });
+}
+
+std::shared_ptr<const Registry> Registry::fitted(const Registry& registry, const neural::TextEncoder& encoder, std::vector<std::string>& notes) {
+  auto out = std::make_shared<Registry>(registry);
+  for (SpecialistPtr& specialist : out->all_) {
+    if (!specialist->intent->encoder() || specialist->fits(encoder.identity())) continue;
+    auto fit = specialist->intent->fit_for(encoder);
+    if (!fit) {
+      notes.push_back(fmt::format("specialist '{}' answers by words alone: {}", specialist->name, fit.error().message));
+      continue;
+    }
+    notes.push_back(fmt::format("specialist '{}' was calibrated anew for this machine's vectors ({})", specialist->name, specialist->intent->encoder()->difference(encoder.identity())));
+    auto changed = std::make_shared<NamedSpecialist>(*specialist);
+    changed->intent = std::make_shared<const IntentSpecialist>(std::move(*fit));
+    specialist = std::move(changed);
+  }
+  return out;
 }
 
 SpecialistPtr Registry::find(std::string_view name) const {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "neural/encoder.h"
 
 namespace understudy::specialists {
 
@@ -26,6 +27,8 @@ struct NamedSpecialist {
 
   /// Names its weights and calibration: equal for specialists that answer alike.
   const std::string& id() const;
+  /// Whether this encoder's vectors are those that it was calibrated with. False where it reads none.
+  bool fits(const neural::EncoderIdentity& encoder) const;
 };
 using SpecialistPtr = std::shared_ptr<const NamedSpecialist>;
 
@@ -49,9 +52,14 @@ bool is_specialist_name(std::string_view name);
 class Registry {
  public:
   Registry() = default;
+  /// The same specialists, where those that read vectors of `encoder`'s model are calibrated for what it computes here. Those that cannot be
+  /// answer by their words alone, and `notes` says so.
+  static std::shared_ptr<const Registry> fitted(const Registry& registry, const neural::TextEncoder& encoder, std::vector<std::string>& notes);
   /// All of them or none. Errors of specialist_folders and load_specialist.
   static Result<std::shared_ptr<const Registry>> load(const SpecialistPlaces& places);
 
+  /// Whether any of them reads vectors.
+  bool wants_encoder() const;
   std::span<const SpecialistPtr> all() const { return all_; }   ///< by name
   SpecialistPtr find(std::string_view name) const;              ///< null where there is none
   /// "; did you mean ...?" and what there is, to put behind an error.

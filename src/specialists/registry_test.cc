@@ -5,6 +5,7 @@
 
 #include <fstream>
 
+#include "specialists/label_scores.h"
 #include "specialists/small_specialist_test_util.h"
 
 namespace understudy::specialists {
@@ -46,6 +47,58 @@ TEST_F(RegistryTest, FindsVersionsSideBySideInADirectoryAndByName) {
   EXPECT_NE((*registry)->hint("intent-v4").find("did you mean \"intent-v1\"?"), std::string::npos) << (*registry)->hint("intent-v4");
 }
 
+/// Knows what a text is about by its first words.
+class Topics final : public neural::TextEncoder {
+ public:
+  Topics(std::string weights, std::string precision) : identity_{"topics", std::move(weights), "t", "s", std::move(precision), "avx2", "none"} {}
+  const neural::EncoderIdentity& identity() const override { return identity_; }
+  std::size_t dimension() const override { return 4; }
+  std::size_t max_tokens() const override { return 16; }
+  const neural::WordPiece& tokenizer() const override { std::abort(); }
+  Result<void> embed(std::span<const std::string_view> texts, std::span<float> vectors) const override {
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+      const std::size_t topic = texts[i].starts_with("where") ? 0 : texts[i].starts_with("i want") ? 1 : texts[i].starts_with("my pass") ? 2 : 3;
+      for (std::size_t k = 0; k < 4; ++k) vectors[4 * i + k] = k == topic ? 1.0f : 0.0f;
+    }
+    return {};
+  }
+  Result<std::vector<float>> token_vectors(const neural::Tokens&) const override { return fail(ErrorKind::kUnsupported, "no"); }
+
+ private:
+  neural::EncoderIdentity identity_;
+};
+
+TEST_F(RegistryTest, SpecialistsThatReadVectorsAreFitForTheEncoderThatRuns) {
+  const Topics trained("w", "fp32"), rounded("w", "int8"), other("another", "fp32");
+  const auto rows = parse_intent_rows(testing::small_rows(20), "f", {});
+  IntentTraining training;
+  training.encoder = &trained;
+  const auto made = train_intent(*rows, nullptr, training, {});
+  ASSERT_TRUE(made) << made.error().message;
+  ASSERT_TRUE(made->save(folder_ / "all" / "meaning"));
+  testing::write_small_specialist(folder_ / "all" / "words");
+  const auto registry = *Registry::load({folder_ / "all", true, {}});
+  EXPECT_TRUE(registry->wants_encoder());
+  const auto meaning = registry->find("meaning");
+  EXPECT_TRUE(meaning->fits(trained.identity()));
+  EXPECT_FALSE(meaning->fits(rounded.identity()));
+  EXPECT_FALSE(registry->find("words")->fits(trained.identity()));
+
+  std::vector<std::string> notes;
+  const auto same = Registry::fitted(*registry, trained, notes);
+  EXPECT_TRUE(notes.empty());
+  EXPECT_EQ(same->find("meaning"), meaning);
+  const auto anew = Registry::fitted(*registry, rounded, notes);
+  ASSERT_EQ(notes.size(), 1u);
+  EXPECT_NE(notes[0].find("calibrated anew"), std::string::npos) << notes[0];
+  EXPECT_TRUE(anew->find("meaning")->fits(rounded.identity()));
+  EXPECT_EQ(anew->find("words"), registry->find("words"));
+  const auto stranger = Registry::fitted(*registry, other, notes);
+  ASSERT_EQ(notes.size(), 2u);
+  EXPECT_NE(notes[1].find("by words alone"), std::string::npos) << notes[1];
+  EXPECT_FALSE(stranger->find("meaning")->fits(other.identity()));
+}
+
 TEST_F(RegistryTest, NoDirectoryIsAnErrorOnlyWhereItWasNamed) {
   const auto none = Registry::load({folder_ / "absent", false, {}});
   ASSERT_TRUE(none);
@@ -62,6 +115,18 @@ TEST_F(RegistryTest, WhatIsBrokenIsRefusedByItsPlace) {
   testing::write_small_specialist(folder_ / "all" / "broken");
   std::ofstream(folder_ / "all" / "broken" / "linear.bin", std::ios::app) << "x";
   EXPECT_NE(refused({folder_ / "all", true, {}}).find((folder_ / "all" / "broken").string()), std::string::npos);
+}
+
+TEST_F(RegistryTest, ScoresOfAllLabelsSayWhatThePredictionSays) {
+  testing::write_small_specialist(folder_ / "all" / "good");
+  const auto specialist = (*Registry::load({folder_ / "all", true, {}}))->find("good")->intent;
+  const auto prediction = specialist->predict("where is my new card");
+  const auto scores = label_scores(*specialist, "where is my new card", {}, false);
+  ASSERT_EQ(scores.size(), 3u);
+  EXPECT_EQ(specialist->labels()[scores[0].label], prediction.label);
+  EXPECT_NEAR(scores[0].score, prediction.probability, 1e-5);
+  EXPECT_NEAR(scores[0].score + scores[1].score + scores[2].score, 1, 1e-5);
+  EXPECT_EQ(label_scores(*specialist, "where is my new card", {}, true)[0].label, scores[0].label);
 }
 
 }  // namespace

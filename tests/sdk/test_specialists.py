@@ -53,10 +53,22 @@ def test_classify_and_models(serving):
     assert [labels[0]["label"] for labels in body["data"]] == list(TEXTS)
     for labels in body["data"]:
         scores = [entry["score"] for entry in labels]
-        assert scores == sorted(scores, reverse=True) and 0.9 < sum(scores) < 1.001
+        assert len(scores) == 3 and scores == sorted(scores, reverse=True) and sum(scores) == pytest.approx(1, abs=1e-4)
     assert body["usage"]["total_tokens"] > 0 and set(body["calibration"]) == {"id", "ece15", "rows"}
     assert headers["x-understudy-served-by"] == "specialist:intent-v1"
     assert "intent-v1" in [model.id for model in client_of(serving).models.list()]
+
+
+def test_classify_says_what_predict_says(serving, places):
+    texts = [*TEXTS.values(), "my plastic has not come in the post", "the thing i sign in with is refused", "quantum chromodynamics"]
+    rows = "".join(json.dumps({"id": str(i), "text": text}) + "\n" for i, text in enumerate(texts))
+    done = subprocess.run([PROGRAM, "predict", str(places / "intent-v1")], input=rows, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    _, _, body = post(serving, "/v1/classify", {"model": "intent-v1", "input": texts})
+    for line, labels, in_scope in zip(done.stdout.splitlines(), body["data"], body["in_scope"]):
+        said = json.loads(line)
+        assert said["label"] == labels[0]["label"] and said["probability"] == pytest.approx(labels[0]["score"], abs=1e-3)
+        assert said["in_scope"] == pytest.approx(in_scope, abs=1e-2)
 
 
 def test_a_task_is_answered_by_its_specialist_plain_and_streamed(serving):

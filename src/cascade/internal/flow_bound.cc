@@ -20,9 +20,16 @@ net::Awaitable<void> Flow::read_bound() {
   bound_read_ = true;
   const BoundSpecialist& bound = *task_->bound;
   if (!internal::may_answer_closed(request_) || (!bound.json && wants_json(request_, context_.body))) co_return;
-  const std::string text = chat::last_user_text(context_.body);
+  std::string text = chat::last_user_text(context_.body);
   if (text.empty()) co_return;
-  bound_ = read_prediction(bound.specialist->intent->predict(text));
+  const specialists::NamedSpecialist& named = *bound.specialist;
+  specialists::IntentPrediction prediction = named.intent->predict(text);
+  if (deps_.encoder != nullptr && named.fits(deps_.encoder->identity()) && named.intent->wants_vector(prediction)) {
+    std::string read = text.substr(0, internal::kMostEmbedded);
+    const std::vector<float> vector = co_await internal::embed_text(*deps_.encoder, std::move(read), deps_.reactor);
+    if (!vector.empty()) prediction = named.intent->predict(text, vector);
+  }
+  bound_ = read_prediction(prediction);
 }
 
 bool Flow::try_bound(std::size_t rung, double threshold) {

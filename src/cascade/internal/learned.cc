@@ -17,9 +17,6 @@
 namespace understudy::cascade::internal {
 namespace {
 
-/// Far more than an encoder's few hundred tokens.
-constexpr std::size_t kMostEmbedded = 8'192;
-
 std::filesystem::path folder_of(const std::filesystem::path& data, std::string_view key) { return data / "learned" / fmt::format("{:016x}", hash64(key)); }
 std::string file_name(std::uint64_t id) { return fmt::format("{:016x}.fit", id); }
 
@@ -87,22 +84,27 @@ LearnedReading LearnedReader::read(const specialists::RowInput& input, std::shar
   return reading;
 }
 
-net::Awaitable<retrieval::PackedVector> embed(neural::EncoderPool& pool, std::string text, net::Reactor& reactor) {
+net::Awaitable<std::vector<float>> embed_text(neural::EncoderPool& pool, std::string text, net::Reactor& reactor) {
   struct Waiting {
     explicit Waiting(net::Reactor& r) : ready(r) {}
     net::Event ready;
-    retrieval::PackedVector vector;
+    std::vector<float> vector;
   };
   auto waiting = std::make_shared<Waiting>(reactor);
   net::Reactor* const here = &reactor;
   // The event moves along, so that it is let go of on its own reactor.
   auto done = [here, waiting](std::span<const float> vector) mutable {
-    if (!vector.empty()) waiting->vector = retrieval::pack_vector(vector);
+    waiting->vector.assign(vector.begin(), vector.end());
     here->post([waiting = std::move(waiting)] { waiting->ready.set(); });
   };
-  if (!pool.embed(std::move(text), std::move(done))) co_return retrieval::PackedVector();
+  if (!pool.embed(std::move(text), std::move(done))) co_return std::vector<float>();
   [[maybe_unused]] const bool set = co_await waiting->ready.wait();
   co_return std::move(waiting->vector);
+}
+
+net::Awaitable<retrieval::PackedVector> embed(neural::EncoderPool& pool, std::string text, net::Reactor& reactor) {
+  const std::vector<float> vector = co_await embed_text(pool, std::move(text), reactor);
+  co_return vector.empty() ? retrieval::PackedVector() : retrieval::pack_vector(vector);
 }
 
 std::optional<double> learned_confidence(const calibration::LadderPolicy& policy, std::size_t index, Stage stage, const LearnedReading& reading) {

@@ -26,6 +26,9 @@ inline specialists::LearnedKind kind_of(Stage stage) { return stage == Stage::kK
 /// Whether a stage with closed answers may answer the request: tools, media, several choices and log-probabilities are not its to give.
 bool may_answer_closed(const chat::ChatRequest& request);
 
+/// Far more of a text than an encoder's few hundred tokens.
+inline constexpr std::size_t kMostEmbedded = 8'192;
+
 /// What they read: the last user message. Empty where they may not answer the request.
 struct LearnedText {
   std::string text;              ///< the message's beginning, as far as it is embedded
@@ -51,6 +54,8 @@ class LearnedReader {
 };
 
 /// The vector of a text, computed on the pool's threads while others are served; empty where it could not be had.
+net::Awaitable<std::vector<float>> embed_text(neural::EncoderPool& pool, std::string text, net::Reactor& reactor);
+/// The same, as rows keep it.
 net::Awaitable<retrieval::PackedVector> embed(neural::EncoderPool& pool, std::string text, net::Reactor& reactor);
 
 /// The raw confidence of a rung and its probability under `policy`; nullopt where it says nothing.

@@ -51,7 +51,11 @@ Result<Upstream> upstream_of(const cascade::Policy& policy, std::string_view req
 
 }  // namespace
 
-net::Task<void> ReactorService::run_aside(std::function<void()> work) {
+net::Task<void> ReactorService::run_work(bool little, std::function<void()> work) {
+  if (little) {
+    work();
+    co_return Result<void>();
+  }
   if (shared_->work_aside.fetch_add(1) >= kMostAside) {
     shared_->work_aside.fetch_sub(1);
     Error error(ErrorKind::kOverloaded, "Too many large requests about texts are being answered; try again in a moment, or send fewer texts at once.");
@@ -91,11 +95,7 @@ net::Task<void> ReactorService::embeddings(net::Exchange& exchange, std::span<co
   const std::string_view model = request->model.empty() ? std::string_view("understudy/encoder") : std::string_view(request->model);
   std::string body;
   std::function<void()> write = [&] { body = embeddings_json(model, *vectors, dimension, request->base64, tokens_read(encoder, request->texts)); };
-  if (vectors->size() <= kMostNumbersHere) {
-    write();
-  } else if (auto done = co_await run_aside(std::move(write)); !done) {
-    co_return co_await exchange.respond_error(done.error(), id_field);
-  }
+  if (auto done = co_await run_work(vectors->size() <= kMostNumbersHere, std::move(write)); !done) co_return co_await exchange.respond_error(done.error(), id_field);
   const std::array<net::Field, 5> fields{json_fields[0], json_fields[1], net::Field("x-understudy-served-by", "encoder"), net::Field("x-understudy-model", pool->identity().model),
                                          net::Field("x-understudy-cost-usd", "0")};
   co_return co_await exchange.respond(200, fields, body);

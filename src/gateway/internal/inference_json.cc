@@ -6,12 +6,12 @@
 #include <array>
 #include <bit>
 #include <charconv>
-#include <cmath>
 
 #include "base/base64.h"
 #include "base/json_writer.h"
 #include "chat/answer.h"
 #include "specialists/intent_specialist.h"
+#include "specialists/label_scores.h"
 
 namespace understudy::gateway::internal {
 namespace {
@@ -25,14 +25,6 @@ std::int64_t estimated_tokens(std::span<const std::string> texts) {
 
 void write_usage(JsonWriter& w, std::int64_t tokens) {
   w.key("usage").begin_object().field("prompt_tokens", tokens).field("total_tokens", tokens).end_object();
-}
-
-/// A probability, or what the model said before it was calibrated: the logit, up to a number that is the same for all labels of a text.
-double score_of(const specialists::IntentSpecialist& intent, double probability, bool by_vector, bool raw) {
-  if (!raw) return probability;
-  const specialists::IntentCalibration& c = intent.calibration();
-  const double odds = intent.several() ? probability / std::max(1 - probability, 1e-12) : probability;
-  return std::log(std::max(odds, 1e-12)) / (by_vector ? c.both_sharpness : c.words_sharpness);
 }
 
 }  // namespace
@@ -85,15 +77,17 @@ std::string cosines_json(std::string_view model, std::span<const double> cosines
   return out;
 }
 
-std::string classify_json(const specialists::NamedSpecialist& specialist, const chat::ClassifyRequest& request, std::span<const specialists::IntentPrediction> predictions) {
+std::string classify_json(const specialists::NamedSpecialist& specialist, const chat::ClassifyRequest& request, std::span<const specialists::IntentPrediction> predictions,
+                          std::span<const std::vector<float>> vectors) {
   const specialists::IntentSpecialist& intent = *specialist.intent;
   std::string out;
   JsonWriter w(out);
   w.begin_object().field("object", "classify").field("model", specialist.name).key("data").begin_array();
-  for (const specialists::IntentPrediction& prediction : predictions) {
+  for (std::size_t i = 0; i < request.texts.size(); ++i) {
+    const std::span<const float> vector = vectors.empty() ? std::span<const float>() : std::span<const float>(vectors[i]);
     w.begin_array();
-    for (const auto& [label, probability] : std::span(prediction.top.top).first(prediction.top.ranked)) {
-      w.begin_object().field("label", intent.labels()[label]).key("score").fixed(score_of(intent, probability, prediction.by_vector, request.raw_scores), 6).end_object();
+    for (const auto& [label, score] : specialists::label_scores(intent, request.texts[i], vector, request.raw_scores)) {
+      w.begin_object().field("label", intent.labels()[label]).key("score").fixed(score, 6).end_object();
     }
     w.end_array();
   }

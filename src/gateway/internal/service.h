@@ -6,6 +6,11 @@
 #include "net/server.h"
 #include "store/purse.h"
 
+namespace understudy::specialists {
+class IntentSpecialist;
+struct IntentPrediction;
+}
+
 namespace understudy::gateway::internal {
 
 struct Caller;
@@ -54,13 +59,15 @@ class ReactorService final : public net::Service {
   net::Task<void> feedback(net::Exchange& exchange, std::span<const net::Field> json_fields);
   /// POST /v1/classify (classify_route.cc).
   net::Task<void> classify(net::Exchange& exchange, std::span<const net::Field> json_fields);
+  /// Asks again, with their vectors, where the words were not enough. @return them by text, empty where not; none at all where none was needed or could be had
+  net::Awaitable<std::vector<std::vector<float>>> ask_by_vector(const specialists::IntentSpecialist& intent, const std::vector<std::string>& texts, std::vector<specialists::IntentPrediction>& predictions, net::CancelToken gone);
   /// POST /v1/embeddings (embeddings_route.cc): our own encoder's, or an upstream's.
   net::Task<void> embeddings(net::Exchange& exchange, std::span<const net::Field> json_fields);
   net::Task<void> forward_embeddings(net::Exchange& exchange, std::string_view model, const Caller& caller, std::span<const net::Field> json_fields);
   /// POST /v1/score (score_route.cc).
   net::Task<void> score(net::Exchange& exchange, std::span<const net::Field> json_fields);
-  /// Runs `work` on a thread of its own while others are served. kOverloaded where too many do so.
-  net::Task<void> run_aside(std::function<void()> work);
+  /// Runs `work` here where it is little, else on a thread of its own while others are served. kOverloaded where too many do so.
+  net::Task<void> run_work(bool little, std::function<void()> work);
   net::Awaitable<void> hourly_probe();
   /// GET /admin/api/calls (admin_calls.cc).
   net::Task<void> admin_calls(net::Exchange& exchange, std::span<const net::Field> id_field);
