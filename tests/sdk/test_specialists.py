@@ -141,10 +141,10 @@ def test_embeddings_of_our_own_encoder_by_the_official_sdk(make_gateway):
         client.embeddings.create(model="understudy/encoder", input="a", dimensions=64)
 
 
-def test_what_is_not_there_is_said(serving):
+def test_what_is_not_there_is_said(serving, make_gateway):
     for path, body, words in (("/v1/classify", {"model": "intent-v9", "input": "a"}, 'did you mean "intent-v1"'),
                               ("/v1/score", {"model": "intent-v1", "text_1": "a", "text_2": "b"}, "kind judge or rerank")):
         status, _, answer = post(serving, path, body)
         assert 400 <= status < 500 and words in answer["error"]["message"], answer
     with pytest.raises(openai.NotFoundError, match='encoder = "on"'):
-        client_of(serving).embeddings.create(model="understudy/encoder", input="a")
+        client_of(make_gateway(heartbeat_s='5\nencoder = "off"')).embeddings.create(model="understudy/encoder", input="a")
