@@ -113,7 +113,7 @@ TEST_F(RegistryTest, WhatIsBrokenIsRefusedByItsPlace) {
   EXPECT_NE(refused({folder_ / "all", true, {{"good", folder_ / "all" / "good"}}}).find("two specialists 'good'"), std::string::npos);
   EXPECT_NE(refused({folder_ / "all", true, {{"a b", folder_ / "all" / "good"}}}).find("cannot be a specialist's name"), std::string::npos);
   testing::write_small_specialist(folder_ / "all" / "broken");
-  std::ofstream(folder_ / "all" / "broken" / "linear.bin", std::ios::app) << "x";
+  std::ofstream(folder_ / "all" / "broken" / "model.safetensors", std::ios::app) << "x";
   EXPECT_NE(refused({folder_ / "all", true, {}}).find((folder_ / "all" / "broken").string()), std::string::npos);
 }
 
