@@ -106,12 +106,12 @@ Result<void> read_server(TableReader table, SectionContext& context) {
   if (drain) config.drain_ms = *drain;
   APP_TRY(top, table.integer("top_logprobs", 0, 20));
   if (top) context.policy.top_logprobs = static_cast<int>(*top);
+  APP_CHECK(read_tls(table, config));
   APP_TRY(timezone, table.string("timezone"));
   if (timezone) {
     if (auto known = check_zone(*timezone); !known) return table.wrong("timezone", "is wrong: " + known.error().message);
     config.timezone = *timezone;
   }
-  APP_CHECK(read_tls(table, config));
   return table.finish();
 }
 
