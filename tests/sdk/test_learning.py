@@ -125,9 +125,13 @@ def test_where_fits_cannot_be_kept_the_teacher_serves(tmp_path, upstreams):
     try:
         os.makedirs(gateway.data, exist_ok=True)
         open(os.path.join(gateway.data, "learned"), "w").close()  # a file where the folder should be
-        for i in range(500):
+        # Fits are made beside, and yield to whatever else the machine has to do.
+        deadline = time.monotonic() + 120
+        asked = 0
+        while asked < 500 or ("could not be written" not in gateway.log_tail() and time.monotonic() < deadline):
             assert say(gateway) == "teacher"
-            if i % 50 == 49:
+            asked += 1
+            if asked % 50 == 0:
                 time.sleep(0.1)
         assert "could not be written" in gateway.log_tail()
     finally:
