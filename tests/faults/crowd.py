@@ -56,6 +56,10 @@ class Upstreams:
         self.server = await asyncio.start_server(self.serve, "127.0.0.1", 0, backlog=4096)
         return self.server.sockets[0].getsockname()[1]
 
+    def close(self):
+        """From now on connections are refused. Without this they would be accepted by nobody, and who asks would wait."""
+        self.server.close()
+
     async def serve(self, reader, writer):
         try:
             while True:
@@ -69,6 +73,9 @@ class Upstreams:
             writer.close()
 
     async def answer(self, who, body, reader, writer):
+        if not body.get("stream"):  # the gateway asks at start whether there are logprobs
+            writer.write(b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n")
+            return
         n, r = map(int, body["messages"][-1]["content"].split())
         self.asked[who].add((n, r))
         mark = DRAFT if who == "student" else TAUGHT

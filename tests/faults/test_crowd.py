@@ -39,6 +39,7 @@ async def crowd(make_gateway, count):
     left = await start(None, lambda: until(lambda: upstreams.left == LEAVE and metric(gateway, "requests_in_flight") == 1))
     for client in clients:
         client.close()
+    upstreams.close()
     return gateway, upstreams, in_flight, first, second, left
 
 
