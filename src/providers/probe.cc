@@ -29,13 +29,14 @@ LogprobSupport judge(const chat::LogprobSeries& series, int top_logprobs) {
 
 }  // namespace
 
-net::Awaitable<ProbeResult> probe_logprobs(Provider& provider, std::string upstream_model, int top_logprobs, net::Deadline deadline) {
+net::Awaitable<ProbeResult> probe_logprobs(Provider& provider, std::string upstream_model, int top_logprobs, net::Deadline deadline, net::CancelToken cancel) {
   ProbeResult result;
   const std::string body = probe_body(upstream_model, top_logprobs);
   const std::array<std::string_view, 1> pieces{body};
   ChatCall call;
   call.body = pieces;
   call.deadline = deadline;
+  call.cancel = cancel;
   auto reply = co_await provider.chat(call);
   if (!reply) {
     result.note = reply.error().message;

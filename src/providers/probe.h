@@ -10,6 +10,6 @@ struct ProbeResult {
   int status = 0;             ///< 0: no reply
   std::string note;           ///< what went wrong, for the log and `doctor`
 };
-net::Awaitable<ProbeResult> probe_logprobs(Provider& provider, std::string upstream_model, int top_logprobs, net::Deadline deadline);
+net::Awaitable<ProbeResult> probe_logprobs(Provider& provider, std::string upstream_model, int top_logprobs, net::Deadline deadline, net::CancelToken cancel = {});
 
 }  // namespace understudy::providers

@@ -1,5 +1,7 @@
 """The circuit breaker from outside: quick when open, trials, back again; and deadlines that travel with the request."""
 
+import signal
+import socket
 import time
 
 import pytest
@@ -45,6 +47,16 @@ def test_a_student_that_hangs_is_soon_not_waited_for(gateway, bad, message, stre
     assert reply.headers["x-understudy-served-by"] == "teacher" and reply.headers["x-understudy-reason"] == "student_error"
     assert metric(gateway, f'circuit_opened_total{{model="{model}"}}') == 1
     assert metric(gateway, f'circuit_refused_total{{model="{model}"}}') >= 1
+
+
+def test_a_student_that_hangs_when_it_is_probed_does_not_hold_up_a_drain(make_gateway):
+    with socket.create_server(("127.0.0.1", 0)) as student:
+        stopping = make_gateway(student_url=f"http://127.0.0.1:{student.getsockname()[1]}/v1")
+        connection, _ = student.accept()
+        with connection:
+            assert connection.recv(65536).startswith(b"POST /v1/chat/completions"), "the probe is under way"
+            stopping.process.send_signal(signal.SIGTERM)
+            assert stopping.process.wait(15) == 0
 
 
 def test_it_comes_back_by_a_trial(gateway, bad, message):

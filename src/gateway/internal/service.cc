@@ -133,7 +133,8 @@ net::Awaitable<void> ReactorService::probe() {
       continue;
     }
     const auto result = co_await providers::probe_logprobs(*runtime->providers[*cascade.student], model.upstream_model, policy.top_logprobs,
-                                                           net::Deadline::after_ms(reactor_.clock().mono(), 60'000));
+                                                           net::Deadline::after_ms(reactor_.clock().mono(), 60'000), background_.token());
+    if (background_.token().cancelled()) co_return;
     if (result.status != 200 && result.status != 0) purse_.settle(payer, *hold, Picousd{0});   // else it stays at what it costs at most
     const auto before = model.state->logprobs.load();
     if (result.support != providers::LogprobSupport::kUnknown) model.state->logprobs.store(result.support);
