@@ -30,7 +30,7 @@ struct IntentTrainer {
   std::size_t steps_done = 0, steps = 0;
 
   Result<void> step(std::string_view what) {
-    if (training.stop.stop_requested()) return fail(ErrorKind::kCancelled, "stopped; the vectors that were computed are kept, so the same command goes on from there");
+    if (training.stop.stop_requested()) return fail(ErrorKind::kCancelled, "stopped; vectors that were computed by then are kept, so that the same command need not compute them again");
     if (training.progress) training.progress(what, steps_done, steps);
     ++steps_done;
     return {};
