@@ -154,6 +154,7 @@ std::string policy_version(const cascade::Policy& policy) {
     text += fmt::format("c {} {} {} {} {} {} {} {} {} {} {} {} {} {} {}|", c.name, c.cache, c.knn, c.specialist, c.student ? static_cast<int>(*c.student) : -1, fmt::join(c.more_students, ","), c.teacher,
                         c.escalate_below.value_or(-1), c.alpha, c.delta + (c.forgive_harmless ? 10 : 0), c.max_age_ms, static_cast<int>(c.mode), c.spot_check, c.cache_max_age_ms,
                         static_cast<int>(c.on_teacher_failure));
+    if (c.early_reject) text += "early|";
     if (c.few_shots.k != 0) text += fmt::format("e {} {} {}|", c.few_shots.k, c.few_shots.stable, c.few_shots.tokens);
     for (const auto& signal : c.signals) text += fmt::format("s {} {} {}|", static_cast<int>(signal.kind), signal.samples, signal.peer);
   }

@@ -91,6 +91,8 @@ void add_defaults(const Config& config, std::vector<Origin>& origins) {
     for (const cascade::SignalSpec& signal : cascade.signals) signals.push_back(signal_text(signal, policy));
     add(path + ".signals", signals.empty() ? "none" : fmt::format("{}", fmt::join(signals, ", ")));
     add(path + ".cache_max_age", duration(cascade.cache_max_age_ms));
+    add(path + ".early_reject", cascade.early_reject ? "true" : "false");
+    add(path + ".hedge_above", cascade.hedge_above ? fmt::format("{}", *cascade.hedge_above) : "never");
     add(path + ".on_teacher_failure", cascade.on_teacher_failure == cascade::OnTeacherFailure::kStudent ? "student" : "error");
   }
 }

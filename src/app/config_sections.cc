@@ -322,7 +322,13 @@ Result<void> read_cascade(TableReader table, const std::string& name, SectionCon
   cascade.few_shots = {few_shots.k.value_or(0), few_shots.stable.value_or(0), few_shots.tokens.value_or(1'500)};
   if (cascade.few_shots.k != 0 && !cascade.student) return table.wrong("few_shots", "are shown to a student, but `stages` has no \"student\"");
   APP_TRY(early, table.boolean("early_reject"));
-  if (early && *early) return table.wrong("early_reject", "= true is not available in this version");
+  cascade.early_reject = early.value_or(false);
+  if (cascade.early_reject && !cascade.signals.empty()) {
+    return table.wrong("early_reject", "= true leaves answers before their end, but `signals` look at whole ones: choose one of the two");
+  }
+  if (cascade.early_reject && cascade.on_teacher_failure == cascade::OnTeacherFailure::kStudent) {
+    return table.wrong("early_reject", "= true leaves no whole answer that could stand in for the teacher's: it and on_teacher_failure = \"student\" exclude each other");
+  }
   APP_CHECK(refuse_future(table, {"escalate_between"}));
   APP_TRY(hedge, table.number("hedge_above", 0, 1));
   cascade.hedge_above = hedge;

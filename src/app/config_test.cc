@@ -273,6 +273,8 @@ TEST_F(ConfigTest, EveryKeyChangesSomething) {
   changed("", "", "student = \"teacher\"", [&](const Config& c) { return cascade(c).student; });
   changed("", "", "teacher = \"student\"", [&](const Config& c) { return cascade(c).teacher; });
   changed("", "", "mode = \"shadow\"", [&](const Config& c) { return cascade(c).mode; });
+  changed("", "", "early_reject = true", [&](const Config& c) { return cascade(c).early_reject; });
+  changed("", "", "early_reject = true", [](const Config& c) { return c.snapshot.policy->version; });
   changed("", "", "hedge_above = 0.9", [&](const Config& c) { return cascade(c).hedge_above; });
   changed("", "", "escalate_below = 0.5", [&](const Config& c) { return cascade(c).escalate_below; });
   changed("", "", "alpha = 0.03", [&](const Config& c) { return cascade(c).alpha; });

@@ -17,6 +17,9 @@ class ConfidenceModel {
   /// features at all: the caller then has no confidence either, which is not a confidence of zero or one.
   virtual std::optional<double> confidence(const LogprobFeatures& features) const = 0;
 
+  /// The most that `confidence` can be for any answer that has a token with this logprob; 1 where that token says nothing about it.
+  virtual double most_with(float logprob) const = 0;
+
   /// Goes into the policy version and the record of each request.
   virtual std::string_view id() const = 0;
 };
@@ -25,6 +28,7 @@ class ConfidenceModel {
 class RawMinLogprob final : public ConfidenceModel {
  public:
   std::optional<double> confidence(const LogprobFeatures& features) const override;
+  double most_with(float logprob) const override;
   std::string_view id() const override { return "raw_min_logprob/1"; }
 };
 

@@ -23,6 +23,7 @@ struct Attempt {
   std::uint8_t number = 0;
   bool off_path = false;
   bool served = false;
+  bool cut_short = false;             ///< a student's answer that was left before its end: it could not be served any more. What came of it is no answer
   std::optional<std::size_t> rung;    ///< of the task's ladder, that this call was made for; nullopt: the teacher's, or a model named by the client
 
   int status = 0;
@@ -44,10 +45,10 @@ struct Attempt {
   std::optional<BudgetHold> hold;        ///< money set aside for it that has not been settled yet
   std::optional<providers::Breaker::Pass> pass;   ///< where its outcome has not been told to the model's breaker yet
 
-  bool ok() const { return !error && status == 200; }
+  bool ok() const { return !error && status == 200 && !cut_short; }
   /// It was not asked, because a budget or the request's own limit forbade what it may cost.
   bool forbidden() const { return error && error->kind == ErrorKind::kBudgetExceeded; }
-  std::string_view finish_reason() const { return answer ? std::string_view(answer->finish_reason) : std::string_view(completion.finish_reason); }
+  std::string_view finish_reason() const { return cut_short ? std::string_view("cut_short") : answer ? std::string_view(answer->finish_reason) : std::string_view(completion.finish_reason); }
   std::string_view usage_text() const {
     return answer ? std::string_view(usage_raw) : completion.usage.present() ? completion.usage.in(body) : std::string_view{};
   }

@@ -31,6 +31,7 @@ struct Counters {
   std::atomic<std::uint64_t> escalated{0};
   std::atomic<std::uint64_t> streamed{0};
   std::atomic<std::uint64_t> clients_gone{0};
+  std::atomic<std::uint64_t> early_rejects{0};       ///< students' answers that were left before their end
   std::atomic<std::uint64_t> hedges{0};              ///< teachers that were asked beside the students
   std::atomic<std::uint64_t> hedges_lost{0};         ///< of these, not needed
   std::atomic<std::uint64_t> coins{0};

@@ -25,6 +25,7 @@ std::vector<Rung> make_ladder(const Policy& policy, const CascadeConfig& cascade
   std::vector<Rung> ladder;
   const auto add = [&](Rung rung) {
     if (!rung.signal) rung.of = ladder.size();
+    rung.early = cascade.early_reject && rung.stage == Stage::kStudent;
     ladder.push_back(std::move(rung));
   };
   if (cascade.cache) add({"cache", Stage::kCache, 0, {}, 0});
@@ -55,7 +56,7 @@ std::vector<Rung> make_ladder(const Policy& policy, const CascadeConfig& cascade
 }
 
 std::size_t feature_count(const Rung& rung) {
-  if (rung.stage == Stage::kCache) return 0;
+  if (rung.stage == Stage::kCache || rung.early) return 0;
   if (rung.bound) return kBoundFeatures;
   if (rung.learns()) return specialists::kLearnedFeatures;
   return kStudentFeatures + (rung.signal ? 1 : 0);

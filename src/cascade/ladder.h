@@ -24,6 +24,7 @@ struct Rung {
   std::size_t of = 0;                 ///< itself where there is no signal
   std::optional<lessons::FewShotPolicy> examples = {};   ///< it is shown lessons with the request; unusable where none are like it
   std::shared_ptr<const BoundSpecialist> bound = {};   ///< trained before, named by the task
+  bool early = false;                 ///< a student whose answer may be left before its end (internal/early_reject.h)
   bool trial = false;                 ///< how many are shown is still being found out: it is asked for labels, and never serves
 
   /// What it says is a function of what the teacher answered before.
@@ -33,7 +34,7 @@ struct Rung {
 std::vector<Rung> make_ladder(const Policy& policy, const CascadeConfig& cascade, const TaskConfig* task);
 
 /// Numbers of a student's answer: those of its logprobs, then ln(1 + bytes of the request). A rung with a signal has one
-/// more, the signal's; the cache has none.
+/// more, the signal's; the cache has none, and neither has a rung that may be left early: its calibration is a map of the raw confidence alone.
 inline constexpr std::size_t kStudentFeatures = calibration::kLogprobFeatureCount + 1;
 using StudentFeatures = std::array<float, kStudentFeatures>;
 std::size_t feature_count(const Rung& rung);

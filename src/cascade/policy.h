@@ -98,6 +98,7 @@ struct CascadeConfig {
   std::optional<Picousd> lesson_budget_per_day;   ///< nullopt and 0: lessons are answer-only
   std::int64_t cache_max_age_ms = std::int64_t{30} * 24 * 3600 * 1000;
   OnTeacherFailure on_teacher_failure = OnTeacherFailure::kError;
+  bool early_reject = false;             ///< students are left as soon as their answers can no longer be served; excludes signals
   std::optional<double> hedge_above;    ///< chance of an escalation above which the teacher is asked beside the students; nullopt: never
 
   bool learns() const { return knn || specialist; }   ///< for tasks without a bound specialist

@@ -187,3 +187,32 @@ def test_a_hedged_teacher_that_is_not_needed_is_cancelled_and_charged(hedging, s
     while stream and teacher.cancelled == before and time.monotonic() < deadline:
         time.sleep(0.02)
     assert teacher.cancelled == before + stream, "the stream went on for nobody"
+
+
+@pytest.fixture(scope="module")
+def leaving_early(make_gateway, student, teacher):
+    return make_gateway(stages='["student", "teacher"]', cascade_extra="early_reject = true")
+
+
+def test_a_draft_that_cannot_be_served_is_left_before_its_end(leaving_early, student, teacher, message):
+    student.on(message, text=" ".join(SECRET * 20), p=0.3, chunk_delay_s=0.05)
+    teacher.on(message, text="the right answer")
+    before = student.cancelled
+    status, headers, body = leaving_early.post({"model": "support", "messages": [{"role": "user", "content": message}], "stream": True}, {"x-request-id": "early"})
+    assert status == 200 and headers["x-understudy-served-by"] == "teacher" and headers["x-understudy-reason"] == "below_threshold"
+    assert b"right" in body and not [word for word in SECRET if word.encode() in body]
+    deadline = time.monotonic() + 10
+    while student.cancelled == before and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert student.cancelled == before + 1, "the draft went on for nobody"
+    explained = leaving_early.cli_json("explain", "early")
+    left = explained["attempts"][0]
+    assert left["finish_reason"] == "cut_short" and not left["error"] and left["usage"]["estimated"] and left["answer"] is None
+    assert 0 < left["usage"]["output"] < 50
+    assert b"understudy_early_rejects_total 1\n" in leaving_early.raw("GET", "/metrics")[2]
+
+
+def test_what_may_be_served_is_served_whole_where_others_are_left_early(leaving_early, student, teacher, message):
+    student.on(message, text="sure enough", p=0.99)
+    status, headers, body = leaving_early.post({"model": "support", "messages": [{"role": "user", "content": message}], "stream": True})
+    assert status == 200 and headers["x-understudy-served-by"] == "student" and b"enough" in body and not teacher.calls(message)

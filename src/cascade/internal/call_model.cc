@@ -83,7 +83,7 @@ bool admit(const CallSubject& subject, Attempt& attempt, const PricedModel& mode
 void count_attempt(const CallSubject& subject, const Attempt& attempt) {
   const auto stage = static_cast<std::size_t>(attempt.stage);
   subject.deps.counters.attempts[stage].fetch_add(1, std::memory_order_relaxed);
-  if (!attempt.ok()) subject.deps.counters.attempt_errors[stage].fetch_add(1, std::memory_order_relaxed);
+  if (!attempt.ok() && !attempt.cut_short) subject.deps.counters.attempt_errors[stage].fetch_add(1, std::memory_order_relaxed);
 }
 
 std::optional<chat::Span> last_field(const chat::ChatRequest& request, std::string_view key) {
@@ -185,9 +185,15 @@ net::Awaitable<void> collect(const CallSubject& subject, Attempt& attempt) {
     } else if (assembler.bytes() > kMaxHeldBytes) {
       attempt.error = Error(ErrorKind::kUpstreamProtocol, fmt::format("The upstream's answer is over {} bytes.", kMaxHeldBytes));
       break;
+    } else if (subject.early != nullptr && !assembler.finished() && subject.early->hopeless(assembler.logprobs())) {
+      attempt.cut_short = true;
+      break;
     }
   }
   finish_stream(subject, attempt, assembler);
+  if (!attempt.cut_short) co_return;
+  attempt.reply.reset();   // ends the call
+  subject.deps.counters.early_rejects.fetch_add(1, std::memory_order_relaxed);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include "cascade/attempt.h"
 #include "cascade/engine.h"
+#include "cascade/internal/early_reject.h"
 #include "chat/request.h"
 #include "chat/splice.h"
 #include "chat/stream.h"
@@ -34,6 +35,7 @@ struct CallSubject {
   net::Deadline client_deadline{};                 ///< what the client will wait; missing it is not the upstream's fault
   SpendSubject payer{};                            ///< key and task that are paid for
   RequestCap* cap = nullptr;                       ///< null: what is asked beside the user's path has none
+  EarlyReject* early = nullptr;                    ///< when a held stream is given up before its end; null: never
   std::optional<std::int64_t> most_output{};       ///< tokens, where a body of our own limits them
 };
 

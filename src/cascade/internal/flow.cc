@@ -186,7 +186,9 @@ net::Awaitable<Attempt*> Flow::ask_student(std::size_t rung) {
   if (!hedge_) start_hedge();
   Attempt& student = new_attempt(Stage::kStudent, spec.model);
   student.rung = rung;
-  const auto calls = cheap_subject();
+  auto calls = cheap_subject();
+  auto early = early_reject(rung);
+  if (early) calls.early = &*early;
   if (examples != nullptr) {
     co_await internal::call_with_examples(calls, *examples, student, delivery);
   } else {
@@ -203,7 +205,9 @@ net::Awaitable<bool> Flow::try_student(std::size_t rung, double threshold) {
   decision_.confidence = student.confidence;
   decision_.threshold = threshold;
   if (co_await left_while_climbing()) co_return true;  // nobody waits for the teacher
-  if (!student.ok()) {
+  if (student.cut_short) {
+    decision_.reason = reason::kBelowThreshold;
+  } else if (!student.ok()) {
     decision_.reason = reason::kStudentError;
   } else if (!student.confidence) {
     decision_.reason = reason::kNoSignal;
@@ -394,6 +398,13 @@ std::optional<double> Flow::threshold_of(std::size_t rung) const {
   if (view_->policy) return view_->policy->rungs[rung].threshold;
   if (!promise_->by_hand() || promise_->ladder()[rung].signal || promise_->ladder()[rung].examples || promise_->ladder()[rung].learns()) return std::nullopt;
   return promise_->ladder()[rung].stage == Stage::kCache ? 0 : *promise_->by_hand();
+}
+
+std::optional<internal::EarlyReject> Flow::early_reject(std::size_t rung) const {
+  // A coin's answers are labels: they are read to their end.
+  const auto threshold = threshold_of(rung);
+  if (!promise_->ladder()[rung].early || coin_heads_ || !threshold || Policy::on_teacher_failure(*route_.cascade, task_) == OnTeacherFailure::kStudent) return std::nullopt;
+  return internal::EarlyReject(*policy_.confidence, view_->policy ? &view_->policy->rungs[rung].model : nullptr, *threshold);
 }
 
 std::optional<double> Flow::confidence_of(const Attempt& attempt, std::size_t rung) const {

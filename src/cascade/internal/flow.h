@@ -53,6 +53,8 @@ class Flow {
   std::optional<double> threshold_of(std::size_t rung) const;
   /// A student's calibrated confidence under the version in force; its raw one where there is none.
   std::optional<double> confidence_of(const Attempt& attempt, std::size_t rung) const;
+  /// Where the rung's answer may be left before its end.
+  std::optional<internal::EarlyReject> early_reject(std::size_t rung) const;
   std::optional<double> shadow_threshold() const;
   /// Tokens of the answer that was served, as far as they are known.
   std::optional<Usage> decision_usage() const;

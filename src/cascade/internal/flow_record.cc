@@ -51,7 +51,7 @@ void Flow::record(int status, std::string_view error) {
   for (const Attempt& attempt : attempts_) {
     std::string rendered;
     std::string_view answer;
-    if (keep_bodies && attempt.answer) {
+    if (keep_bodies && attempt.answer && !attempt.cut_short) {
       rendered = chat::message_json(*attempt.answer);
       answer = rendered;
     } else if (keep_bodies && attempt.ok()) {

@@ -147,6 +147,7 @@ void Flow::settle_decision(const Attempt* served) {
         w.null();
       }
       if (attempt.error) w.field("error", attempt.error->message);
+      if (attempt.cut_short) w.field("cut_short", true);
       if (attempt.features) w.key("features").raw(features_json(*attempt.features));
       w.end_object();
     }

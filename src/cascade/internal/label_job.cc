@@ -161,7 +161,7 @@ store::AttemptEvent attempt_event(const Policy& policy, const Attempt& attempt, 
   event.latency_us = attempt.latency_us();
   event.first_byte_us = attempt.first_byte_us;
   event.confidence = attempt.confidence;
-  if (attempt.features) {
+  if (attempt.features && !attempt.cut_short) {   // those of a beginning are not an answer's
     event.feature_schema = calibration::kLogprobSchema;
     event.features = attempt.features->span();
   }
@@ -233,7 +233,7 @@ std::vector<calibration::RungOutcome> judge_rungs(const std::vector<Rung>& ladde
     }
     const RungTrace& answered = traces[ladder[i].of];
     const StudentFeatures features = student_features(answered.features, request_bytes);
-    outcome.features.assign(features.begin(), features.end());
+    if (!ladder[i].early) outcome.features.assign(features.begin(), features.end());
     if (ladder[i].signal) outcome.features.push_back(trace.signal.usable ? static_cast<float>(trace.signal.value) : 0);
     const std::optional<double> raw = ladder[i].signal ? (trace.signal.usable ? std::optional(trace.signal.value) : std::nullopt) : trace.raw;
     if (!answered.answer || !raw) continue;

@@ -216,6 +216,7 @@ std::string metrics_text(const Shared& shared) {
   out.counter("requests_failed_total", "Requests answered with an error.", sum(shared, &Counters::failed));
   out.counter("requests_escalated_total", "Requests that went past the student to the teacher.", sum(shared, &Counters::escalated));
   out.counter("requests_streamed_total", "Requests answered as event streams.", sum(shared, &Counters::streamed));
+  out.counter("early_rejects_total", "Students' answers left before their end, for they could no longer be served.", sum(shared, &Counters::early_rejects));
   out.counter("hedges_total", "Teachers asked beside the students.", sum(shared, &Counters::hedges));
   out.counter("hedges_lost_total", "Of these, not needed.", sum(shared, &Counters::hedges_lost));
   out.counter("clients_gone_total", "Clients that left before their answer was sent.", sum(shared, &Counters::clients_gone));
