@@ -197,10 +197,17 @@ Result<std::string> add_key(const std::string& text, const KeyDraft& key) {
     expected.insert("scopes", std::move(scopes));
   }
 
-  for (const auto& [what, count] : {std::pair<std::string, std::int64_t>{"requests_per_second", key.requests_per_second}, {"requests_per_minute", key.requests_per_minute}}) {
+  for (const auto& [what, count] : {std::pair<std::string, std::int64_t>{"requests_per_second", key.requests_per_second}, {"requests_per_minute", key.requests_per_minute}, {"tokens_per_minute", key.tokens_per_minute}}) {
     if (count == 0) continue;
     add(what, std::to_string(count));
     expected.insert(what, count);
+  }
+  for (const auto& [what, usd] : {std::pair<std::string, std::optional<double>>{"max_usd_per_day", key.max_usd_per_day}, {"max_usd_per_month", key.max_usd_per_month}}) {
+    if (!usd) continue;
+    std::string number = fmt::format("{}", *usd);
+    if (number.find_first_of(".e") == std::string::npos) number += ".0";   // else it would be read back as an integer
+    add(what, number);
+    expected.insert(what, *usd);
   }
 
   std::string block;

@@ -95,13 +95,6 @@ Result<gateway::ApiKey> save(ConfigFile& file, const KeyArguments& arguments, Re
   return *key;
 }
 
-struct CreateOptions {
-  std::vector<std::string> scopes;
-  std::string tenant;
-  bool trusted = false;
-  std::int64_t per_second = 0, per_minute = 0;
-};
-
 Result<void> check_scopes(const std::vector<std::string>& scopes) {
   static constexpr std::array<std::string_view, 3> kScopes{"inference", "admin", "audit"};
   for (const std::string& scope : scopes) {
@@ -111,9 +104,10 @@ Result<void> check_scopes(const std::vector<std::string>& scopes) {
   return {};
 }
 
-Result<MadeKey> create(const KeyArguments& arguments, const CreateOptions& options) {
+/// @param draft  all but its name and hash
+Result<MadeKey> create(const KeyArguments& arguments, KeyDraft draft) {
   if (auto good = check_name(arguments.name); !good) return fail(std::move(good.error()));
-  if (auto good = check_scopes(options.scopes); !good) return fail(std::move(good.error()));
+  if (auto good = check_scopes(draft.scopes); !good) return fail(std::move(good.error()));
   APP_TRY(file, ConfigFile::open(arguments.config));
   APP_TRY(before, keys_in(file.text(), arguments.config));
   if (find(before, arguments.name) != nullptr) {
@@ -121,14 +115,8 @@ Result<MadeKey> create(const KeyArguments& arguments, const CreateOptions& optio
   }
   MadeKey made;
   made.secret = new_secret();
-  KeyDraft draft;
   draft.name = arguments.name;
   draft.hash = hash_of(made.secret);
-  draft.tenant = options.tenant;
-  draft.trusted = options.trusted;
-  draft.scopes = options.scopes;
-  draft.requests_per_second = options.per_second;
-  draft.requests_per_minute = options.per_minute;
   APP_TRY(key, save(file, arguments, add_key(file.text(), draft)));
   made.key = key;
   made.first = before.empty();
@@ -185,19 +173,23 @@ int run_keys_create_command(int argc, char** argv) {
   cli.footer(
       "Examples:\n"
       "  understudy keys create support-bot --requests-per-minute 600 --config understudy.toml\n"
+      "  understudy keys create intern --max-usd-per-day 5 --max-usd-per-month 50 --config understudy.toml\n"
       "  understudy keys create ops --scope admin --config understudy.toml\n"
       "  KEY=$(understudy keys create proxy --trusted --config understudy.toml)\n"
       "A running gateway takes it over on SIGHUP or POST /admin/api/reload.");
   KeyArguments arguments;
-  CreateOptions options;
+  KeyDraft draft;
   add_common(cli, arguments, true);
-  cli.add_option("--scope,--scopes", options.scopes, "inference (default): the API; admin: /admin/api/... and the status page; audit: the log of calls and /metrics. Several: a,b")->delimiter(',');
-  cli.add_option("--tenant", options.tenant, "Whose requests these are (default: the name)");
-  cli.add_flag("--trusted", options.trusted, "May name another tenant in x-understudy-tenant");
-  CLI::Option* second = cli.add_option("--requests-per-second", options.per_second, "Most chat completions it may ask for, refilled evenly; beyond it 429")->check(CLI::Range(1, 1'000'000));
-  cli.add_option("--requests-per-minute", options.per_minute, "The same by the minute")->check(CLI::Range(1, 1'000'000))->excludes(second);
+  cli.add_option("--scope,--scopes", draft.scopes, "inference (default): the API; admin: /admin/api/... and the status page; audit: the log of calls and /metrics. Several: a,b")->delimiter(',');
+  cli.add_option("--tenant", draft.tenant, "Whose requests these are (default: the name)");
+  cli.add_flag("--trusted", draft.trusted, "May name another tenant in x-understudy-tenant");
+  CLI::Option* second = cli.add_option("--requests-per-second", draft.requests_per_second, "Most chat completions it may ask for, refilled evenly; beyond it 429")->check(CLI::Range(1, 1'000'000));
+  cli.add_option("--requests-per-minute", draft.requests_per_minute, "The same by the minute")->check(CLI::Range(1, 1'000'000))->excludes(second);
+  cli.add_option("--tokens-per-minute", draft.tokens_per_minute, "Most tokens of these, in and out; beyond it 429")->check(CLI::Range(1, 1'000'000'000));
+  cli.add_option("--max-usd-per-day", draft.max_usd_per_day, "Most that may be spent for it, a hard limit; beyond it 402")->check(CLI::Range(0.0, 1e6));
+  cli.add_option("--max-usd-per-month", draft.max_usd_per_month, "The same by the month")->check(CLI::Range(0.0, 1e6));
   if (const auto status = parse_arguments(cli, argc, argv)) return *status;
-  return finish(argv[0], arguments, create(arguments, options));
+  return finish(argv[0], arguments, create(arguments, std::move(draft)));
 }
 
 int run_keys_list_command(int argc, char** argv) {

@@ -111,6 +111,21 @@ TEST_F(KeysCommand, LimitsAreWrittenAndRead) {
   EXPECT_TRUE(contains(keys("list").err, "exclude each other"));
 }
 
+TEST_F(KeysCommand, BudgetsAreWrittenAndRead) {
+  std::string priced(kModels);
+  priced.insert(priced.find("\n[models.teacher]"), "price = { input = \"0\", output = \"0\" }\n");
+  write(priced);
+  const Outcome paid = keys("create", {"paid", "--tokens-per-minute", "5000", "--max-usd-per-day", "2.5", "--max-usd-per-month", "50"});
+  ASSERT_EQ(paid.status, 0) << paid.err;
+  EXPECT_TRUE(contains(read(), "tokens_per_minute = 5000\nmax_usd_per_day = 2.5\nmax_usd_per_month = 50.0\n")) << read();
+  const gateway::ApiKey* limited = who(one_line(paid.out));
+  ASSERT_NE(limited, nullptr);
+  EXPECT_TRUE(limited->tokens);
+  EXPECT_EQ(limited->max_per_day->value, 2'500'000'000'000);
+  EXPECT_EQ(limited->max_per_month->value, 50'000'000'000'000);
+  EXPECT_EQ(keys("create", {"b", "--max-usd-per-day", "-1"}).status, 2);
+}
+
 TEST_F(KeysCommand, WrongInputIsToldAndNothingIsWritten) {
   keys("create", {"bot"});
   const std::string before = read();

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/base64.h"
 #include "net/http.h"
 #include "net/url.h"
 
@@ -23,26 +24,9 @@ std::string_view presented_key(const net::RequestHead& head) {
 /// The password of "Basic BASE64(NAME:PASSWORD)", as browsers send it; "" where it is none.
 std::string basic_password(std::string_view authorization) {
   if (authorization.size() < 7 || !net::equals_ignore_case(authorization.substr(0, 6), "basic ")) return {};
-  std::string text;
-  std::uint32_t bits = 0;
-  int held = 0;
-  for (const char c : authorization.substr(6)) {
-    const int digit = c >= 'A' && c <= 'Z'   ? c - 'A'
-                      : c >= 'a' && c <= 'z' ? c - 'a' + 26
-                      : c >= '0' && c <= '9' ? c - '0' + 52
-                      : c == '+'             ? 62
-                      : c == '/'             ? 63
-                                             : -1;
-    if (digit < 0) break;  // '=' ends it, and so does anything else
-    bits = (bits << 6 | static_cast<std::uint32_t>(digit)) & 0xFFFFFF;
-    held += 6;
-    if (held >= 8) {
-      held -= 8;
-      text.push_back(static_cast<char>(bits >> held & 0xFF));
-    }
-  }
-  const std::size_t colon = text.find(':');
-  return colon == std::string::npos ? std::string{} : text.substr(colon + 1);
+  const auto text = from_base64(authorization.substr(6));
+  const std::size_t colon = text ? text->find(':') : std::string::npos;
+  return colon == std::string::npos ? std::string{} : text->substr(colon + 1);
 }
 
 /// The host of a Host field, without its port.
