@@ -22,6 +22,12 @@ std::shared_ptr<const UsableLesson> UsableLesson::from(const Lesson& lesson) {
   return usable;
 }
 
+std::size_t UsableLesson::bytes() const {
+  std::size_t sum = text.size() + messages.size() + answer.size() + student_answer.size();
+  for (const LessonExample& example : examples) sum += example.input.size() + example.answer.size();
+  return sum;
+}
+
 std::vector<std::string> LessonBook::add(std::shared_ptr<const UsableLesson> lesson) {
   std::vector<std::string> gone;
   if (lesson == nullptr) return gone;
@@ -31,8 +37,9 @@ std::vector<std::string> LessonBook::add(std::shared_ptr<const UsableLesson> les
   scope_of_.emplace(lesson->id, lesson->scope);
   place.version = ++version_;
   const std::string id = lesson->id;
+  bytes_ += lesson->bytes();
   place.lessons.emplace(id, std::move(lesson));
-  while (scope_of_.size() > most_) gone.push_back(remove_least());
+  while (scope_of_.size() > most_ || bytes_ > most_bytes_) gone.push_back(remove_least());
   return gone;
 }
 
@@ -45,7 +52,9 @@ bool LessonBook::remove(const std::string& id) {
   const auto known = scope_of_.find(id);
   if (known == scope_of_.end()) return false;
   Place& place = shelves_[known->second];
-  place.lessons.erase(id);
+  const auto found = place.lessons.find(id);
+  bytes_ -= found->second->bytes();
+  place.lessons.erase(found);
   place.version = ++version_;
   scope_of_.erase(known);
   return true;
@@ -93,6 +102,11 @@ std::uint64_t LessonBook::version(const LessonScope& scope) const {
   const std::lock_guard lock(mutex_);
   const auto place = shelves_.find(scope);
   return place == shelves_.end() ? 0 : place->second.version;
+}
+
+std::size_t LessonBook::bytes() const {
+  const std::lock_guard lock(mutex_);
+  return bytes_;
 }
 
 std::size_t LessonBook::size() const {

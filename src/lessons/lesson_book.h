@@ -33,6 +33,9 @@ struct UsableLesson {
   std::string student_answer;
   double value = 0;
 
+  /// Of its texts.
+  std::size_t bytes() const;
+
   /// nullptr unless the lesson is active and the teacher agrees with it.
   static std::shared_ptr<const UsableLesson> from(const Lesson& lesson);
 };
@@ -40,8 +43,8 @@ struct UsableLesson {
 /// Thread-safe. A lock is held for a look-up or the copy of a vector of pointers, never while a visitor runs.
 class LessonBook {
  public:
-  /// Beyond `most` lessons the least of the fullest shelf goes: lower rank first, then the older one.
-  explicit LessonBook(std::size_t most = 100'000) : most_(most) {}
+  /// Beyond `most` lessons, or texts of `most_bytes` in all, the least of the fullest shelf goes: lower rank first, then the older one.
+  explicit LessonBook(std::size_t most = 100'000, std::size_t most_bytes = std::size_t{256} << 20) : most_(most), most_bytes_(most_bytes) {}
 
   /// Puts it in, in place of one of the same id. nullptr is ignored. Ids of lessons that had to make room are returned.
   std::vector<std::string> add(std::shared_ptr<const UsableLesson> lesson);
@@ -60,6 +63,7 @@ class LessonBook {
   std::uint64_t version() const;
   std::uint64_t version(const LessonScope& scope) const;
   std::size_t size() const;
+  std::size_t bytes() const;   ///< of texts
   std::size_t size(const LessonScope& scope) const;
 
  private:
@@ -71,11 +75,12 @@ class LessonBook {
   bool remove(const std::string& id);
   std::string remove_least();
 
-  const std::size_t most_;
+  const std::size_t most_, most_bytes_;
   mutable std::mutex mutex_;
   std::map<LessonScope, Place> shelves_;                   ///< guarded, like all below
   std::unordered_map<std::string, LessonScope> scope_of_;
   std::uint64_t version_ = 0;
+  std::size_t bytes_ = 0;   ///< of all lessons' texts
 };
 
 }  // namespace understudy::lessons

@@ -123,5 +123,21 @@ TEST(LessonBook, TheLeastMakesRoom) {
   EXPECT_EQ(book.size(), 2u);
 }
 
+// A hundred thousand lessons of long texts would fill the memory.
+TEST(LessonBook, HoldsSoManyBytesAtMost) {
+  const std::size_t one = UsableLesson::from(sample(1))->bytes();
+  ASSERT_GT(one, 0u);
+  LessonBook book(100, 3 * one);
+  for (int i = 1; i <= 3; ++i) EXPECT_TRUE(book.add(UsableLesson::from(sample(i))).empty());
+  EXPECT_EQ(book.bytes(), 3 * one);
+  Lesson longer = sample(3);
+  longer.text += "x";
+  EXPECT_EQ(book.add(UsableLesson::from(longer)), std::vector<std::string>{"les_1"}) << "in the place of itself, and one byte too many";
+  EXPECT_EQ(book.bytes(), 2 * one + 1);
+  book.retire("les_2");
+  book.retire("les_3");
+  EXPECT_EQ(book.bytes(), 0u);
+}
+
 }  // namespace
 }  // namespace understudy::lessons
