@@ -51,12 +51,12 @@ def pinned(core, command):
 class Process:
     """One child, pinned to a core, ended by its own id."""
 
-    def __init__(self, name, command, core, log_dir, read_line=False):
+    def __init__(self, name, command, core, log_dir, read_line=False, environment=None):
         self.name = name
         self.log_path = os.path.join(log_dir, name + ".log")
         self.log = open(self.log_path, "ab")
         out = subprocess.PIPE if read_line else self.log
-        self.child = subprocess.Popen(pinned(core, command), stdout=out, stderr=self.log)
+        self.child = subprocess.Popen(pinned(core, command), stdout=out, stderr=self.log, env=environment)
         self.pid = self.child.pid  # taskset replaces itself by the program: same id
         self.first_line = json.loads(self.child.stdout.readline() or "{}") if read_line else {}
 
@@ -178,6 +178,15 @@ http {{
 }}
 """
 
+# One worker, no database, no access log: the best that it is said to do on one core.
+LITELLM_CONF = """
+model_list:
+  - model_name: "*"
+    litellm_params: {{ model: openai/bench-student, api_base: "http://127.0.0.1:{upstream}/v1", api_key: none }}
+litellm_settings: {{ num_retries: 0, telemetry: false, set_verbose: false }}
+"""
+LITELLM_LOG = {"version": 1, "disable_existing_loggers": False, "loggers": {"uvicorn": {"level": "ERROR"}, "uvicorn.access": {"level": "CRITICAL", "propagate": False}}}
+
 GATEWAY_CONF = """
 [server]
 workers = 1
@@ -225,6 +234,24 @@ def start_nginx(upstream_port, log_dir):
                       PROXY_CORE, log_dir)
     wait_until_ready(process, port, "/v1/models")
     return Contestant("nginx", process, port, stream_port)
+
+
+def start_litellm(program, upstream_port, log_dir):
+    """None where it is not installed (`run.sh --contestants ...,litellm` installs it)."""
+    if not os.path.exists(program):
+        return None
+    port = free_port()
+    conf, log_conf = os.path.join(log_dir, "litellm.yaml"), os.path.join(log_dir, "litellm-log.json")
+    with open(conf, "w") as f:
+        f.write(LITELLM_CONF.format(upstream=upstream_port))
+    with open(log_conf, "w") as f:
+        json.dump(LITELLM_LOG, f)
+    command = [program, "--config", conf, "--host", "127.0.0.1", "--port", str(port), "--num_workers", "1", "--log_config", log_conf]
+    # Its own price list, not one fetched from the network.
+    environment = {**os.environ, "LITELLM_LOG": "ERROR", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+    process = Process("litellm", command, PROXY_CORE, log_dir, environment=environment)
+    wait_until_ready(process, port, "/health/liveliness", seconds=120)
+    return Contestant("litellm", process, port)
 
 
 def start_gateway(program, student_port, teacher_port, log_dir, server=""):

@@ -47,6 +47,7 @@ class Bench:
     def start_contestants(self):
         makers = {"nginx": lambda: rig.start_nginx(self.student_port, self.log_dir),
                   "floor": lambda: rig.start_floor(self.args.bin, self.student_port, self.log_dir),
+                  "litellm": lambda: rig.start_litellm(self.args.litellm, self.student_port, self.log_dir),
                   "understudy": lambda: rig.start_gateway(self.args.gateway, self.student_port, self.teacher_port, self.log_dir)}
         contestants = []
         for name in self.args.contestants:
@@ -284,6 +285,7 @@ def main():
     p.add_argument("--bin", default=os.path.join(ROOT, "build/bench/bench/gateway"), help="folder of bench_load, bench_upstream, bench_proxy_floor")
     p.add_argument("--gateway", default=None, help="the understudy program (default: build/release or build/bench, where built)")
     p.add_argument("--contestants", default="nginx,floor,understudy", type=lambda s: s.split(","))
+    p.add_argument("--litellm", default=os.path.join(ROOT, ".deps/litellm/bin/litellm"), help="its program, for --contestants with litellm")
     p.add_argument("--scenarios", default=",".join(SCENARIOS), type=lambda s: s.split(","))
     p.add_argument("--rounds", type=int, default=9)
     p.add_argument("--requests", type=int, default=30000, help="of one closed-loop load")
@@ -303,7 +305,7 @@ def main():
     args = p.parse_args()
     if unknown := set(args.scenarios) - set(SCENARIOS) - {""}:
         p.error(f"unknown scenarios {sorted(unknown)}; there are {SCENARIOS}")
-    if unknown := set(args.contestants) - {"nginx", "floor", "understudy"}:
+    if unknown := set(args.contestants) - {"nginx", "floor", "understudy", "litellm"}:
         p.error(f"unknown contestants {sorted(unknown)}")
     if "understudy" in args.contestants:
         candidates = [args.gateway] if args.gateway else [os.path.join(ROOT, "build", b, "understudy") for b in ("release", "bench")]
@@ -328,7 +330,7 @@ def main():
             status = 130
         finally:
             bench.stop(list(bench.started))
-    document = {"schema": "understudy.bench.gateway/1", "machine": machine(), "arguments": {k: v for k, v in vars(args).items() if k not in ("bin", "gateway", "out")},
+    document = {"schema": "understudy.bench.gateway/1", "machine": machine(), "arguments": {k: v for k, v in vars(args).items() if k not in ("bin", "gateway", "litellm", "out")},
                 "results": bench.results}
     if args.out:
         with open(args.out, "w") as f:

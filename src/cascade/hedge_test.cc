@@ -126,6 +126,22 @@ TEST_F(HedgeTest, StudentsThatAreEnoughAgainEndIt) {
   EXPECT_TRUE(teacher_saw_.empty());
 }
 
+TEST_F(HedgeTest, ARequestThatMayCostSoMuchPaysForNoAnswerInVain) {
+  learn_that_students_are_not_enough();
+  sure_ = true;
+  RequestContext context;
+  context.request_id = "req_capped";
+  const std::string body = request(R"(,"max_tokens":10)");
+  context.body = body;
+  context.max_cost = Picousd{kPicousdPerUsd};
+  context.started = reactor_->clock().mono();
+  FakeSink sink;
+  net::block_on(*reactor_, engine_->handle(std::move(context), sink));
+  EXPECT_EQ(sink.decision.served_by, Stage::kStudent);
+  EXPECT_TRUE(teacher_saw_.empty());
+  EXPECT_EQ(sink.decision.cost->value, kStudentCost);
+}
+
 TEST_F(HedgeTest, IsOffUnlessConfigured) {
   policy_->cascades[0].hedge_above.reset();
   learn_that_students_are_not_enough();

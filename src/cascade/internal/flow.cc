@@ -365,6 +365,7 @@ net::Awaitable<bool> Flow::left_while_climbing() {
 void Flow::start_hedge() {
   const auto chance = promise_->escalations().value();
   if (!route_.cascade->hedge_above || !chance || *chance <= *route_.cascade->hedge_above) return;
+  if (cap_.limit) return;   // who limits what a request may cost does not want it to pay for two answers
   const std::size_t model = route_.cascade->teacher;
   auto calls = subject();
   calls.deadline = net::Deadline::after_ms(deps_.reactor.now(), policy_.models[model].config.timeout_ms);
