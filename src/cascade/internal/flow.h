@@ -30,12 +30,6 @@ class Flow {
  private:
   // flow.cc: who answers
   net::Awaitable<void> live();
-  /// Asks the ladder's rungs in order until one may serve. True: its answer has gone out, or nobody waits any more.
-  net::Awaitable<bool> climb();
-  net::Awaitable<bool> try_student(std::size_t rung, double threshold);
-  /// Asks the student first where its own confidence is never enough and it was not asked for that.
-  net::Awaitable<bool> try_signal(std::size_t rung, double threshold);
-  net::Awaitable<Attempt*> ask_student(std::size_t rung);
   net::Awaitable<void> student_only();
   net::Awaitable<void> single(std::size_t model, Stage stage, std::string_view reason);
   net::Awaitable<void> escalate(std::string_view reason);
@@ -44,27 +38,11 @@ class Flow {
   net::Awaitable<void> refuse(const Error& error);
   /// Where the client is gone: records that and what was spent until then. Nothing more is to be sent.
   bool client_left();
-  /// The same while the teacher may be asked beside the students: ends that first.
-  net::Awaitable<bool> left_while_climbing();
-  /// Starts the teacher beside the first student that is asked, where the task's students have lately been enough too rarely.
-  void start_hedge();
   void toss_coin();
-  /// The threshold of one rung for this request: by hand, or the proven version's; nullopt: it may not serve.
-  std::optional<double> threshold_of(std::size_t rung) const;
-  /// A student's calibrated confidence under the version in force; its raw one where there is none.
-  std::optional<double> confidence_of(const Attempt& attempt, std::size_t rung) const;
-  /// Where the rung's answer may be left before its end.
-  std::optional<internal::EarlyReject> early_reject(std::size_t rung) const;
   std::optional<double> shadow_threshold() const;
   /// Tokens of the answer that was served, as far as they are known.
   std::optional<Usage> decision_usage() const;
   void look_into_cache();
-  /// Reads the request for the rungs that learn, where the ladder has any; once. Waits for the text's vector where there is an encoder.
-  net::Awaitable<void> read_learned();
-  bool try_learned(std::size_t rung, double threshold);
-  /// Asks the task's bound specialist, where there is one; once. The encoder is waited for only where the specialist is unsure without.
-  net::Awaitable<void> read_bound();
-  bool try_bound(std::size_t rung, double threshold);
   /// Whether anyone but the cache and the teacher may answer the task.
   bool has_cheap_stage() const;
   void observe();
@@ -74,6 +52,32 @@ class Flow {
   /// The same for a cheap rung, which leaves the teacher half of the time that the client waits.
   internal::CallSubject cheap_subject();
   Attempt& new_attempt(Stage stage, std::size_t model);
+
+  // flow_climb.cc: who of the cheap rungs answers
+  /// Asks the ladder's rungs in order until one may serve. True: its answer has gone out, or nobody waits any more.
+  net::Awaitable<bool> climb();
+  /// Reads the request for the rungs that learn, where the ladder has any; once. Waits for the text's vector where there is an encoder.
+  net::Awaitable<void> read_learned();
+  bool try_learned(std::size_t rung, double threshold);
+  net::Awaitable<bool> try_student(std::size_t rung, double threshold);
+  /// Asks the student first where its own confidence is never enough and it was not asked for that.
+  net::Awaitable<bool> try_signal(std::size_t rung, double threshold);
+  net::Awaitable<Attempt*> ask_student(std::size_t rung);
+  /// Where the rung's answer may be left before its end.
+  std::optional<internal::EarlyReject> early_reject(std::size_t rung) const;
+  /// `client_left` while the teacher may be asked beside the students: ends that first.
+  net::Awaitable<bool> left_while_climbing();
+  /// Starts the teacher beside the first student that is asked, where the task's students have lately been enough too rarely.
+  void start_hedge();
+  /// The threshold of one rung for this request: by hand, or the proven version's; nullopt: it may not serve.
+  std::optional<double> threshold_of(std::size_t rung) const;
+  /// A student's calibrated confidence under the version in force; its raw one where there is none.
+  std::optional<double> confidence_of(const Attempt& attempt, std::size_t rung) const;
+
+  // flow_bound.cc: a bound specialist among them
+  /// Asks the task's bound specialist, where there is one; once. The encoder is waited for only where the specialist is unsure without.
+  net::Awaitable<void> read_bound();
+  bool try_bound(std::size_t rung, double threshold);
 
   // flow_serve.cc: how the answer goes out
   net::Awaitable<void> serve_attempt(Attempt& attempt);
