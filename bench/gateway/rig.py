@@ -43,7 +43,7 @@ def raise_priority():
 
 
 def pinned(core, command):
-    if len(os.sched_getaffinity(0)) < 2 or shutil.which("taskset") is None:
+    if core is None or len(os.sched_getaffinity(0)) < 2 or shutil.which("taskset") is None:
         return command
     return ["taskset", "-c", str(core)] + command
 
@@ -189,7 +189,7 @@ LITELLM_LOG = {"version": 1, "disable_existing_loggers": False, "loggers": {"uvi
 
 GATEWAY_CONF = """
 [server]
-workers = 1
+workers = {workers}
 unknown_model = "auto"
 {server}
 [models.student]
@@ -254,17 +254,17 @@ def start_litellm(program, upstream_port, log_dir):
     return Contestant("litellm", process, port)
 
 
-def start_gateway(program, student_port, teacher_port, log_dir, server=""):
-    """`server`: more lines of that section."""
+def start_gateway(program, student_port, teacher_port, log_dir, server="", workers=1, core=PROXY_CORE, name="understudy"):
+    """`server`: more lines of that section. `core` None: it may run on all."""
     port = free_port()
-    conf = os.path.join(log_dir, "understudy.toml")
+    conf = os.path.join(log_dir, name + ".toml")
     with open(conf, "w") as f:
-        f.write(GATEWAY_CONF.format(student=student_port, teacher=teacher_port, server=server))
+        f.write(GATEWAY_CONF.format(student=student_port, teacher=teacher_port, server=server, workers=workers))
     data = os.path.join(log_dir, f"data-{port}")
-    process = Process("understudy", [program, "serve", "--config", conf, "--listen", f"127.0.0.1:{port}", "--data", data],
-                      PROXY_CORE, log_dir)
+    process = Process(name, [program, "serve", "--config", conf, "--listen", f"127.0.0.1:{port}", "--data", data],
+                      core, log_dir)
     wait_until_ready(process, port, "/health")
-    return Contestant("understudy", process, port)
+    return Contestant(name, process, port)
 
 
 def load_command(bin_dir, port, **options):

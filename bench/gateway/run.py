@@ -48,7 +48,9 @@ class Bench:
         makers = {"nginx": lambda: rig.start_nginx(self.student_port, self.log_dir),
                   "floor": lambda: rig.start_floor(self.args.bin, self.student_port, self.log_dir),
                   "litellm": lambda: rig.start_litellm(self.args.litellm, self.student_port, self.log_dir),
-                  "understudy": lambda: rig.start_gateway(self.args.gateway, self.student_port, self.teacher_port, self.log_dir)}
+                  "understudy": lambda: rig.start_gateway(self.args.gateway, self.student_port, self.teacher_port, self.log_dir),
+                  "understudy-2": lambda: rig.start_gateway(self.args.gateway, self.student_port, self.teacher_port, self.log_dir, workers=2, core=None,
+                                                            name="understudy-2")}
         contestants = []
         for name in self.args.contestants:
             contestant = makers[name]()
@@ -106,7 +108,7 @@ class Bench:
             options = {"mode": "closed", "connections": a.connections, "requests": a.requests, "logprobs": logprobs,
                        "first_tag": self.tags.take(a.requests)}
             if hard:
-                cascades = contestant.name == "understudy"
+                cascades = contestant.name.startswith("understudy")
                 options.update(hard=True, expect="cascade" if cascades else "student", unsure=a.unsure if cascades else None)
             return self.measure(contestant, "requests", **options)
         rows = self.interleave("closed" + ("" if logprobs else ", logprobs not asked") + (", hard" if hard else ""), contestants, one)
@@ -129,7 +131,7 @@ class Bench:
     def stream_options(self, contestant, held):
         options = {"mode": "stream", "connections": self.args.streams, "ramp_ms": self.args.ramp_ms, "logprobs": True,
                    "first_tag": self.tags.take(self.args.streams)}
-        if contestant.name == "understudy" and not held:
+        if contestant.name.startswith("understudy") and not held:
             options.update(model="understudy/teacher", expect="teacher")
         return options
 
@@ -305,14 +307,14 @@ def main():
     args = p.parse_args()
     if unknown := set(args.scenarios) - set(SCENARIOS) - {""}:
         p.error(f"unknown scenarios {sorted(unknown)}; there are {SCENARIOS}")
-    if unknown := set(args.contestants) - {"nginx", "floor", "understudy", "litellm"}:
+    if unknown := set(args.contestants) - {"nginx", "floor", "understudy", "understudy-2", "litellm"}:
         p.error(f"unknown contestants {sorted(unknown)}")
-    if "understudy" in args.contestants:
+    if {"understudy", "understudy-2"} & set(args.contestants):
         candidates = [args.gateway] if args.gateway else [os.path.join(ROOT, "build", b, "understudy") for b in ("release", "bench")]
         args.gateway = next((c for c in candidates if os.path.exists(c)), None)
         if args.gateway is None:
             print(f"no gateway at {' or '.join(candidates)}: left out (./dev build makes it)", file=sys.stderr)
-            args.contestants = [c for c in args.contestants if c != "understudy"]
+            args.contestants = [c for c in args.contestants if not c.startswith("understudy")]
     if args.keep_priority:
         pass
     elif not rig.raise_priority():

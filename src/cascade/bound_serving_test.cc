@@ -1,21 +1,14 @@
 // A bound specialist on the engine: by hand and under the promise, streamed and plain.
 #include <gtest/gtest.h>
-#include <unistd.h>
-
-#include <filesystem>
 
 #include "cascade/bound_specialist.h"
-#include "cascade/internal/test_support.h"
-#include "cascade/promise.h"
+#include "cascade/internal/kept_test_support.h"
 #include "chat/answer.h"
 #include "specialists/small_specialist_test_util.h"
-#include "store/queries.h"
-#include "store/store.h"
 
 namespace understudy::cascade {
 namespace {
 
-namespace fs = std::filesystem;
 using calibration::PromiseState;
 
 constexpr std::string_view kTask = R"(,"metadata":{"task":"intent"})";
@@ -109,24 +102,14 @@ TEST_F(BoundTest, AnotherVersionOrTemplateIsAnotherLadder) {
 /// With a store and the promise in place of a threshold by hand.
 class BoundPromiseTest : public BoundTest {
  protected:
-  BoundPromiseTest() : folder_(fs::temp_directory_path() / ("understudy-bound-" + std::to_string(::getpid()))) {
-    fs::remove_all(folder_);
+  BoundPromiseTest() {
     CascadeConfig& cascade = policy_->cascades[0];
     cascade.escalate_below.reset();
     cascade.alpha = 0.2;
     cascade.spot_check = 0.05;
     cascade.cache = false;
     cascade.student.reset();
-    store::StoreOptions options;
-    options.reactors = 2;
-    store_ = std::move(*store::Store::open(folder_, options));
-    PromiseServiceOptions service;
-    service.journal = &store_->journal(1);
-    service.data = folder_;
-    service.tick_ms = 20;
-    promises_ = std::make_unique<PromiseService>(service);
-    promises_->configure(policy_);
-    engine_ = std::make_unique<Engine>(EngineDeps{*reactor_, &store_->journal(0), cache_, counters_, budget_, random_, promises_.get()});
+    engine_ = std::make_unique<Engine>(kept_.open({*reactor_, nullptr, cache_, counters_, budget_, random_}, policy_));
     // The teacher's answer is the specialist's, but for texts about logins.
     const auto teacher = [](const std::string& body, bool stream) {
       const char* label = body.find("money") != std::string::npos ? "refund" : body.find("password") != std::string::npos ? "other" : "card";
@@ -137,9 +120,7 @@ class BoundPromiseTest : public BoundTest {
   ~BoundPromiseTest() override {
     net::block_on(*reactor_, engine_->shut_down(1000));
     engine_->set_runtime(nullptr);
-    promises_.reset();
-    store_.reset();
-    fs::remove_all(folder_);
+    kept_.close();
   }
 
   FakeSink send(const std::string& text) {
@@ -147,22 +128,10 @@ class BoundPromiseTest : public BoundTest {
     EXPECT_EQ(sink.status, 200);
     return sink;
   }
-  void settle() {
-    net::block_on(*reactor_, [](Engine& e, net::Reactor& r) -> net::Awaitable<void> {
-      while (e.labels_running() > 0) co_await net::sleep_for(r, 1);
-    }(*engine_, *reactor_));
-    promises_->settle();
-  }
-  PromiseState state() {
-    for (const TaskReport& report : promises_->reports()) {
-      if (report.key == "default/intent") return report.promise.state;
-    }
-    return PromiseState::kWarming;
-  }
+  void settle() { kept_.settle(*engine_, *reactor_); }
+  PromiseState state() { return kept_.report("default/intent").promise.state; }
 
-  fs::path folder_;
-  std::unique_ptr<store::Store> store_;
-  std::unique_ptr<PromiseService> promises_;
+  KeptPromises kept_{"bound"};
   int next_ = 0;
 };
 

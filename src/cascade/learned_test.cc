@@ -1,15 +1,11 @@
 // The rungs that learn, on the engine: taught by the teacher, proven, served in its words, kept over a restart.
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
 
 #include "cascade/internal/learned.h"
-#include "cascade/internal/test_support.h"
-#include "cascade/promise.h"
-#include "store/queries.h"
-#include "store/store.h"
+#include "cascade/internal/kept_test_support.h"
 
 namespace understudy::cascade {
 namespace {
@@ -19,8 +15,7 @@ using calibration::PromiseState;
 
 class LearnedTest : public EngineFixture {
  protected:
-  LearnedTest() : folder_(fs::temp_directory_path() / ("understudy-learned-" + std::to_string(::getpid()))) {
-    fs::remove_all(folder_);
+  LearnedTest() {
     CascadeConfig& cascade = policy_->cascades[0];
     cascade.escalate_below.reset();
     cascade.alpha = 0.2;
@@ -35,39 +30,24 @@ class LearnedTest : public EngineFixture {
     };
     script(breaks(500, "nobody asks the student"), teacher);
   }
-  ~LearnedTest() override {
-    close();
-    fs::remove_all(folder_);
-  }
+  ~LearnedTest() override { close(); }
 
   void open() {
-    store::StoreOptions options;
-    options.reactors = 2;
-    auto opened = store::Store::open(folder_, options);
-    ASSERT_TRUE(opened) << opened.error().message;
-    store_ = std::move(*opened);
-    PromiseServiceOptions service;
-    service.journal = &store_->journal(1);
-    service.data = folder_;
-    service.tick_ms = 20;
-    promises_ = std::make_unique<PromiseService>(service);
-    promises_->configure(policy_);
-    EngineDeps deps{*reactor_, &store_->journal(0), cache_, counters_, budget_, random_, promises_.get()};
+    EngineDeps deps = kept_.open({*reactor_, nullptr, cache_, counters_, budget_, random_}, policy_);
     deps.encoder = encoder_.get();
     engine_ = std::make_unique<Engine>(deps);
   }
   void close() {
-    if (engine_) net::block_on(*reactor_, engine_->shut_down(1000));
+    net::block_on(*reactor_, engine_->shut_down(1000));
     runtime_ = engine_->runtime();
     engine_->set_runtime(nullptr);
-    promises_.reset();
-    store_.reset();
+    kept_.close();
   }
   void restart() {
     close();
     open();
     engine_->set_runtime(runtime_);
-    promises_->settle();
+    kept_.promises->settle();
   }
 
   virtual std::string message(int i) { return (i % 2 == 0 ? "block my card please " : "how much do I have left ") + std::to_string(i); }
@@ -80,18 +60,8 @@ class LearnedTest : public EngineFixture {
     }
     settle();
   }
-  void settle() {
-    net::block_on(*reactor_, [](Engine& e, net::Reactor& r) -> net::Awaitable<void> {
-      while (e.labels_running() > 0) co_await net::sleep_for(r, 1);
-    }(*engine_, *reactor_));
-    promises_->settle();
-  }
-  TaskReport report() {
-    for (const TaskReport& r : promises_->reports()) {
-      if (r.key == "default/") return r;
-    }
-    return {};
-  }
+  void settle() { kept_.settle(*engine_, *reactor_); }
+  TaskReport report() { return kept_.report("default/"); }
   void until_proven() {
     for (int i = 0; i < 60 && report().promise.state != PromiseState::kProven; ++i) send(20);
     ASSERT_EQ(report().promise.state, PromiseState::kProven) << report().promise.why;
@@ -112,10 +82,8 @@ class LearnedTest : public EngineFixture {
   }
   bool served_by_what_was_learnt() const { return last_.decision.served_by == Stage::kKnn || last_.decision.served_by == Stage::kSpecialist; }
 
-  fs::path folder_;
+  KeptPromises kept_{"learned"};
   std::unique_ptr<neural::EncoderPool> encoder_;
-  std::unique_ptr<store::Store> store_;
-  std::unique_ptr<PromiseService> promises_;
   std::shared_ptr<const Runtime> runtime_;
   FakeSink last_;
   int next_ = 0;
@@ -157,7 +125,7 @@ class MeantTest : public LearnedTest {
     encoder_ = std::make_unique<neural::EncoderPool>(std::make_unique<FirstLetter>(weights));
     open();
     engine_->set_runtime(runtime_);
-    promises_->settle();
+    kept_.promises->settle();
   }
   std::string message(int i) override {
     const auto word = [](std::uint64_t n) {
@@ -234,7 +202,7 @@ TEST_F(LearnedTest, WhatOneTenantTaughtAnswersNobodyElse) {
   settle();
   // And the other way round: acme's requests taught acme's task only.
   std::size_t of_acme = 0;
-  for (const TaskReport& r : promises_->reports()) {
+  for (const TaskReport& r : kept_.promises->reports()) {
     if (r.task == "@acme") of_acme = r.promise.fit_rows + r.promise.test_rows;
   }
   EXPECT_EQ(of_acme, 20u);
@@ -256,9 +224,9 @@ TEST_F(LearnedTest, WhatWasProvenServesAfterARestart) {
 
 TEST_F(LearnedTest, WithoutItsFilesTheTeacherServesAndItIsLearntAnew) {
   until_proven();
-  ASSERT_TRUE(fs::exists(folder_ / "learned"));
+  ASSERT_TRUE(fs::exists(kept_.folder / "learned"));
   close();
-  fs::remove_all(folder_ / "learned");
+  fs::remove_all(kept_.folder / "learned");
   open();
   engine_->set_runtime(runtime_);
   send(1);
@@ -271,7 +239,7 @@ TEST_F(LearnedTest, OnlyFitsInUseKeepTheirFiles) {
   until_proven();
   send(600);
   std::size_t files = 0;
-  for ([[maybe_unused]] const auto& entry : fs::recursive_directory_iterator(folder_ / "learned")) files += entry.is_regular_file();
+  for ([[maybe_unused]] const auto& entry : fs::recursive_directory_iterator(kept_.folder / "learned")) files += entry.is_regular_file();
   EXPECT_GE(files, 1u);
   EXPECT_LE(files, 5u);
 }

@@ -1,14 +1,12 @@
 #include "cascade/promise.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
 
-#include "cascade/internal/test_support.h"
+#include "cascade/internal/kept_test_support.h"
 #include "store/queries.h"
-#include "store/store.h"
 
 namespace understudy::cascade {
 namespace {
@@ -24,8 +22,7 @@ bool hard(const std::string& body) {
 
 class PromiseTest : public EngineFixture {
  protected:
-  PromiseTest() : folder_(fs::temp_directory_path() / ("understudy-promise-" + std::to_string(::getpid()))) {
-    fs::remove_all(folder_);
+  PromiseTest() {
     CascadeConfig& cascade = policy_->cascades[0];
     cascade.escalate_below.reset();
     cascade.alpha = 0.2;
@@ -34,30 +31,13 @@ class PromiseTest : public EngineFixture {
     open();
     student_and_teacher();
   }
-  ~PromiseTest() override {
-    close();
-    fs::remove_all(folder_);
-  }
+  ~PromiseTest() override { close(); }
 
-  void open() {
-    store::StoreOptions options;
-    options.reactors = 2;
-    auto opened = store::Store::open(folder_, options);
-    ASSERT_TRUE(opened) << opened.error().message;
-    store_ = std::move(*opened);
-    PromiseServiceOptions service;
-    service.journal = &store_->journal(1);
-    service.data = folder_;
-    service.tick_ms = 20;
-    promises_ = std::make_unique<PromiseService>(service);
-    promises_->configure(policy_);
-    engine_ = std::make_unique<Engine>(EngineDeps{*reactor_, &store_->journal(0), cache_, counters_, budget_, random_, promises_.get()});
-  }
+  void open() { engine_ = std::make_unique<Engine>(kept_.open({*reactor_, nullptr, cache_, counters_, budget_, random_}, policy_)); }
   void close() {
-    if (engine_) net::block_on(*reactor_, engine_->shut_down(1000));
+    net::block_on(*reactor_, engine_->shut_down(1000));
     engine_->set_runtime(nullptr);
-    promises_.reset();
-    store_.reset();
+    kept_.close();
   }
 
   void student_and_teacher(double student_sure_of_hard = 0.4) {
@@ -79,24 +59,14 @@ class PromiseTest : public EngineFixture {
     settle();
     return by_student;
   }
-  void settle() {
-    while (engine_->labels_running() > 0) {
-      net::block_on(*reactor_, [](net::Reactor& r) -> net::Awaitable<void> { co_await net::sleep_for(r, 1); }(*reactor_));
-    }
-    promises_->settle();
-  }
-  TaskReport report() {
-    const auto reports = promises_->reports();
-    return reports.empty() ? TaskReport() : reports.front();
-  }
+  void settle() { kept_.settle(*engine_, *reactor_); }
+  TaskReport report() { return kept_.report("default/"); }
   bool prove() {
     for (int i = 0; i < 60 && !report().policy; ++i) send(20);
     return report().policy != nullptr;
   }
 
-  fs::path folder_;
-  std::unique_ptr<store::Store> store_;
-  std::unique_ptr<PromiseService> promises_;
+  KeptPromises kept_{"promise"};
   FakeSink last_;
   int next_ = 1;
 };
@@ -133,7 +103,7 @@ TEST_F(PromiseTest, ARestartFindsTheVersionAndItsEvidence) {
   EXPECT_EQ(*after.policy, *before.policy);
   EXPECT_EQ(after.promise.test_rows, before.promise.test_rows);
   EXPECT_GT(send(9), 0u) << "served at once";
-  const auto stored = stored_reports(folder_, system_clock().wall().us);
+  const auto stored = stored_reports(kept_.folder, system_clock().wall().us);
   ASSERT_TRUE(stored);
   ASSERT_EQ(stored->size(), 1u);
   ASSERT_TRUE(stored->at(0).policy);
@@ -148,8 +118,8 @@ TEST_F(PromiseTest, AnEventThatCannotBeReadTakesTheVersionOff) {
   event.kind = "epoch";
   event.detail = "{\"kind\":\"epoch\"}";
   net::block_on(*reactor_, engine_->shut_down(1000));
-  promises_.reset();
-  ASSERT_TRUE(store_->journal(1).append(event)) << "the service's own journal, whose order counts";
+  kept_.promises.reset();
+  ASSERT_TRUE(kept_.store->journal(1).append(event)) << "the service's own journal, whose order counts";
   close();
   open();
   student_and_teacher();
@@ -168,9 +138,9 @@ TEST_F(PromiseTest, AnotherModelBehindTheTaskLosesTheVersionAtOnce) {
   const auto old_runtime = engine_->runtime();
   auto changed = std::make_shared<Policy>(*policy_);
   changed->models[0].config.upstream_model = "another-student";
-  promises_->configure(changed);
+  kept_.promises->configure(changed);
   // A request that the reload has overtaken still runs under the old policy, whose promise is the configured one no more.
-  EXPECT_FALSE(promises_->task(*policy_, policy_->cascades[0], nullptr, "")->view()->policy);
+  EXPECT_FALSE(kept_.promises->task(*policy_, policy_->cascades[0], nullptr, "")->view()->policy);
   policy_ = changed;
   student_and_teacher();
   EXPECT_EQ(send(6), 0u);
@@ -178,13 +148,13 @@ TEST_F(PromiseTest, AnotherModelBehindTheTaskLosesTheVersionAtOnce) {
   EXPECT_FALSE(report().policy);
   // The same configuration again is no change.
   ASSERT_TRUE(prove());
-  promises_->configure(changed);
+  kept_.promises->configure(changed);
   EXPECT_TRUE(report().policy);
 }
 
 TEST_F(PromiseTest, AStudentThatIsAlwaysSureIsNeverServed) {
   policy_->cascades[0].alpha = 0.05;
-  promises_->configure(policy_);
+  kept_.promises->configure(policy_);
   student_and_teacher(0.97);
   EXPECT_EQ(send(600), 0u);
   EXPECT_EQ(report().promise.state, PromiseState::kNever);
@@ -214,25 +184,25 @@ TEST_F(PromiseTest, AnUnknownPromptIsTheTeachersCase) {
 
 TEST_F(PromiseTest, APinTakesATaskOffAtOnceAndOverRestarts) {
   ASSERT_TRUE(prove());
-  ASSERT_TRUE(promises_->pin("", true));
+  ASSERT_TRUE(kept_.promises->pin("", true));
   EXPECT_EQ(send(6), 0u);
   EXPECT_EQ(last_.decision.reason, reason::kPinned);
   close();
   open();
   student_and_teacher();
   EXPECT_EQ(send(6), 0u);
-  ASSERT_TRUE(write_pin(folder_, "", false));  // as the command does beside a running gateway
+  ASSERT_TRUE(write_pin(kept_.folder, "", false));  // as the command does beside a running gateway
   for (int i = 0; i < 200 && engine_->runtime() && report().pinned; ++i) ::usleep(10'000);
   EXPECT_GT(send(6), 0u);
-  std::ofstream(folder_ / "pins.json") << "{\"pins\": 3}";
-  const auto broken = read_pins(folder_);
+  std::ofstream(kept_.folder / "pins.json") << "{\"pins\": 3}";
+  const auto broken = read_pins(kept_.folder);
   ASSERT_FALSE(broken);
   EXPECT_NE(broken.error().message.find("pins.json"), std::string::npos);
 }
 
 TEST_F(PromiseTest, AThresholdByHandIsOutsideThePromise) {
   policy_->cascades[0].escalate_below = 0.5;
-  promises_->configure(policy_);
+  kept_.promises->configure(policy_);
   student_and_teacher();
   EXPECT_EQ(send(9), 6u);
   EXPECT_TRUE(report().by_hand);
@@ -241,7 +211,7 @@ TEST_F(PromiseTest, AThresholdByHandIsOutsideThePromise) {
 
 TEST_F(PromiseTest, TheCacheServesUnderThePromiseToo) {
   policy_->cascades[0].cache = true;
-  promises_->configure(policy_);
+  kept_.promises->configure(policy_);
   student_and_teacher();
   const auto again = [&] { return ask(request("", "text 1")); };
   again();
@@ -264,7 +234,7 @@ TEST_F(PromiseTest, TheCacheServesUnderThePromiseToo) {
 TEST_F(PromiseTest, RowsSayWhatTheyWereForAndLabelsWhoseTheyAre) {
   send(40);
   close();
-  auto reader = store::StoreReader::open(folder_);
+  auto reader = store::StoreReader::open(kept_.folder);
   ASSERT_TRUE(reader);
   std::size_t rows = 0, tests = 0;
   const auto visited = reader->promise_rows("default/", std::nullopt, [&](const store::PromiseRowRecord& record) {
@@ -285,18 +255,18 @@ TEST_F(PromiseTest, RowsSayWhatTheyWereForAndLabelsWhoseTheyAre) {
   EXPECT_EQ(rows, 40u);
   EXPECT_GT(tests, 5u);
   EXPECT_LT(tests, 35u);
-  store_.reset();
+  kept_.store.reset();
   open();
 }
 
 TEST_F(PromiseTest, FeedbackForgivesWhatDidNoHarmWhereTheTaskSaysSo) {
   policy_->cascades[0].forgive_harmless = true;
-  promises_->configure(policy_);
+  kept_.promises->configure(policy_);
   // The student always says what the teacher does not, and feedback calls the student right.
   script(says(recorded("right", std::log(0.97))), says(recorded("wrong", -0.01)));
   const auto bad_rows = [&] {
     std::size_t bad = 0;
-    const auto stored = load_promise(folder_, "default/", 0);
+    const auto stored = load_promise(kept_.folder, "default/", 0);
     for (const auto& row : stored->rows) bad += row.rungs[0].bad;
     return std::pair(bad, stored->rows.size());
   };
@@ -311,12 +281,12 @@ TEST_F(PromiseTest, FeedbackForgivesWhatDidNoHarmWhereTheTaskSaysSo) {
   }
   settle();
   EXPECT_EQ(bad_rows(), std::pair(std::size_t{4}, std::size_t{4}));
-  promises_->feedback("req_0", "", "right");   // the student's answer
-  promises_->feedback("req_1", "", "other");   // neither's: the teacher is wrong, so nothing was lost
-  promises_->feedback("req_2", "", "wrong");   // the teacher's: the student did harm
-  promises_->feedback("req_9", "", "right");   // nobody's
-  promises_->feedback("req_3", "another", "right");   // not that tenant's request
-  promises_->settle();
+  kept_.promises->feedback("req_0", "", "right");   // the student's answer
+  kept_.promises->feedback("req_1", "", "other");   // neither's: the teacher is wrong, so nothing was lost
+  kept_.promises->feedback("req_2", "", "wrong");   // the teacher's: the student did harm
+  kept_.promises->feedback("req_9", "", "right");   // nobody's
+  kept_.promises->feedback("req_3", "another", "right");   // not that tenant's request
+  kept_.promises->settle();
   EXPECT_EQ(bad_rows(), std::pair(std::size_t{2}, std::size_t{4}));
   close();
   open();
