@@ -207,6 +207,7 @@ stages = ["cache", "student", "teacher"]
 mode = "live"
 spot_check = 0.0
 escalate_below = 0.8
+{cascade}
 """
 
 
@@ -254,12 +255,12 @@ def start_litellm(program, upstream_port, log_dir):
     return Contestant("litellm", process, port)
 
 
-def start_gateway(program, student_port, teacher_port, log_dir, server="", workers=1, core=PROXY_CORE, name="understudy"):
-    """`server`: more lines of that section. `core` None: it may run on all."""
+def start_gateway(program, student_port, teacher_port, log_dir, server="", cascade="", workers=1, core=PROXY_CORE, name="understudy"):
+    """`server`, `cascade`: more lines of those sections. `core` None: it may run on all."""
     port = free_port()
     conf = os.path.join(log_dir, name + ".toml")
     with open(conf, "w") as f:
-        f.write(GATEWAY_CONF.format(student=student_port, teacher=teacher_port, server=server, workers=workers))
+        f.write(GATEWAY_CONF.format(student=student_port, teacher=teacher_port, server=server, cascade=cascade, workers=workers))
     data = os.path.join(log_dir, f"data-{port}")
     process = Process(name, [program, "serve", "--config", conf, "--listen", f"127.0.0.1:{port}", "--data", data],
                       core, log_dir)

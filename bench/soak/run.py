@@ -50,6 +50,9 @@ def main():
     parser.add_argument("--minutes", type=float, default=20)
     parser.add_argument("--rate", type=int, default=0, help="requests a second; 0: half of what it can do, measured first")
     parser.add_argument("--every", type=float, default=10, help="seconds between two samples")
+    parser.add_argument("--new-contents", action="store_true", help="no content comes twice: what grows by design (lessons, evidence) shows, too")
+    parser.add_argument("--server", default="", help="more lines of [server]")
+    parser.add_argument("--cascade", default="", help="more lines of [cascade.default]")
     arguments = parser.parse_args()
     bin_dir = os.path.join(arguments.bin, "bench", "gateway")
     started = []
@@ -59,7 +62,7 @@ def main():
             started.append(student)
             teacher, teacher_port = rig.start_upstream(bin_dir, "teacher", folder)
             started.append(teacher)
-            gateway = rig.start_gateway(arguments.program or os.path.join(arguments.bin, "understudy"), student_port, teacher_port, folder, SERVER)
+            gateway = rig.start_gateway(arguments.program or os.path.join(arguments.bin, "understudy"), student_port, teacher_port, folder, SERVER + "\n" + arguments.server, cascade=arguments.cascade)
             started.append(gateway.process)
             rate = arguments.rate
             if rate == 0:
@@ -71,7 +74,8 @@ def main():
             print("| minute | requests | resident MiB | its anonymous part | descriptors | data MiB |\n| --- | --- | --- | --- | --- | --- |")
             samples, sent, began = [], 0, time.monotonic()
             while time.monotonic() - began < arguments.minutes * 60:
-                rig.run_load(bin_dir, gateway.port, mode="open", rate=rate, connections=256, requests=chunk, **SHAPE)
+                shape = {**SHAPE, "distinct": 0, "first_tag": 100_000 + sent} if arguments.new_contents else SHAPE
+                rig.run_load(bin_dir, gateway.port, mode="open", rate=rate, connections=256, requests=chunk, **shape)
                 rig.run_load(bin_dir, gateway.port, mode="stream", connections=50, requests=50, expect="teacher", model="understudy/teacher")
                 sent += chunk
                 memory = rig.memory(gateway.pid)
