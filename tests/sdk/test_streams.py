@@ -208,7 +208,7 @@ def test_a_draft_that_cannot_be_served_is_left_before_its_end(leaving_early, stu
     explained = leaving_early.cli_json("explain", "early")
     left = explained["attempts"][0]
     assert left["finish_reason"] == "cut_short" and not left["error"] and left["usage"]["estimated"] and left["answer"] is None
-    assert 0 < left["usage"]["output"] < 50
+    assert 0 < left["usage"]["output"] < 100, "the unlikely token stands in the middle of a hundred words"
     assert b"understudy_early_rejects_total 1\n" in leaving_early.raw("GET", "/metrics")[2]
 
 
