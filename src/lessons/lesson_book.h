@@ -44,7 +44,7 @@ struct UsableLesson {
 class LessonBook {
  public:
   /// Beyond `most` lessons, or texts of `most_bytes` in all, the least of the fullest shelf goes: lower rank first, then the older one.
-  explicit LessonBook(std::size_t most = 100'000, std::size_t most_bytes = std::size_t{256} << 20) : most_(most), most_bytes_(most_bytes) {}
+  explicit LessonBook(std::size_t most = 100'000, std::size_t most_bytes = std::size_t{64} << 20) : most_(most), most_bytes_(most_bytes) {}
 
   /// Puts it in, in place of one of the same id. nullptr is ignored. Ids of lessons that had to make room are returned.
   std::vector<std::string> add(std::shared_ptr<const UsableLesson> lesson);
