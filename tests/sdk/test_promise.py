@@ -68,6 +68,17 @@ def send_until(gateway, what, most=3000, every=25):
     raise AssertionError(f"not after {most} requests: {show(gateway)}")
 
 
+@pytest.fixture
+def proven(live):
+    """The gateway with a version in force: each test stands alone, and the proof is made once."""
+    def is_proven():
+        status, text, _ = live.cli("tasks", "show", "ticket", "--json")   # no such task before its first request
+        return status == 0 and json.loads(text)["promise"]["status"] == "proven"
+    if not is_proven():
+        send_until(live, is_proven)
+    return live
+
+
 def by_url(gateway, *arguments):
     done = subprocess.run([PROGRAM, *arguments, "--url", f"http://127.0.0.1:{gateway.port}"], capture_output=True, text=True, timeout=60,
                           env=gateway.environment)
@@ -89,11 +100,10 @@ def test_until_proven_the_teacher_serves_and_what_is_missing_is_told(live):
     assert status == 0 and "ticket" in text and "warming" in text
 
 
-def test_a_proven_version_serves_and_is_shown(live):
-    send_until(live, lambda: show(live)["promise"]["status"] == "proven")
-    headers = until(lambda: (lambda h: h if h["x-understudy-served-by"] == "student" else None)(say(live)))
+def test_a_proven_version_serves_and_is_shown(proven):
+    headers = until(lambda: (lambda h: h if h["x-understudy-served-by"] == "student" else None)(say(proven)))
     assert headers["x-understudy-reason"] == "confident"
-    task = show(live)
+    task = show(proven)
     promise = task["promise"]
     assert promise["upper_bound"] <= 0.2 and promise["rows"] >= 10 and promise["bad"] == 0
     assert promise["age_s"] >= 0 and promise["version"]
@@ -101,19 +111,19 @@ def test_a_proven_version_serves_and_is_shown(live):
     assert task["labels_needed"] == 0
     assert task["served"]["teacher"] > 0
     assert float(task["cost_usd"]) > 0 and float(task["teacher_only_usd"]) > 0
-    explained = until(lambda: (lambda e: e if e["finished"] else None)(live.cli_json("explain", headers["x-request-id"])))
+    explained = until(lambda: (lambda e: e if e["finished"] else None)(proven.cli_json("explain", headers["x-request-id"])))
     assert explained["promise"]["version"] == explained["promise_version"] == promise["version"]
     assert explained["promise"]["upper_bound"] == promise["upper_bound"]
     assert explained["promise"]["thresholds"] == task["thresholds"]
 
 
-def test_a_labelled_request_tells_what_its_row_is_for(live):
+def test_a_labelled_request_tells_what_its_row_is_for(proven):
     def labelled():
-        explained = live.cli_json("explain", say(live)["x-request-id"])
+        explained = proven.cli_json("explain", say(proven)["x-request-id"])
         if not explained["coin"]["heads"]:
             return None
         time.sleep(1)
-        return live.cli_json("explain", explained["request_id"])
+        return proven.cli_json("explain", explained["request_id"])
     explained = until(labelled)
     assert explained["row"]["use"] in ("fit", "test")  # the second coin, on its own after the warm-up, says which
     assert 0 < explained["row"]["propensity"] <= 1
@@ -121,77 +131,77 @@ def test_a_labelled_request_tells_what_its_row_is_for(live):
     assert "used in epoch 1" in explained["row"]["fate"]
 
 
-def test_the_address_answers_as_the_directory_does(live):
+def test_the_address_answers_as_the_directory_does(proven):
     for command in (["tasks"], ["tasks", "show", "ticket"], ["status"], ["requests", "--limit", "3"], ["requests", "--task", "ticket"]):
-        status, out, err = by_url(live, *command, "--json")
+        status, out, err = by_url(proven, *command, "--json")
         assert status == 0, err
-        directory = live.cli_json(*command)
+        directory = proven.cli_json(*command)
         address = json.loads(out)
         assert address["schema"] == directory["schema"] and set(address) == set(directory), command
-    assert json.loads(by_url(live, "tasks", "show", "ticket", "--json")[1])["promise"]["version"] == show(live)["promise"]["version"]
-    status, text, _ = by_url(live, "tasks", "show", "ticket")
+    assert json.loads(by_url(proven, "tasks", "show", "ticket", "--json")[1])["promise"]["version"] == show(proven)["promise"]["version"]
+    status, text, _ = by_url(proven, "tasks", "show", "ticket")
     assert status == 0 and "What would lower it" in text
-    for asked in (by_url(live, "tasks", "show", "tickt"), live.cli("tasks", "show", "tickt")):
+    for asked in (by_url(proven, "tasks", "show", "tickt"), proven.cli("tasks", "show", "tickt")):
         assert asked[0] == 2 and 'did you mean "ticket"?' in asked[2], asked
-    page_status, headers, page = live.raw("GET", "/")
+    page_status, headers, page = proven.raw("GET", "/")
     assert page_status == 200 and b"ticket" in page and b"proven" in page and b"<script" not in page
     assert headers["content-security-policy"].startswith("default-src 'none'; style-src 'sha256-")
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_a_version_outlives_the_process(live, how):
-    version = show(live)["promise"]["version"]
-    live.stop(how)
-    assert show(live)["promise"]["version"] == version, "told without a gateway, too"
-    live.start()
-    assert say(live)["x-understudy-served-by"] == "student", "from the first request on"
-    assert show(live)["promise"]["version"] == version
+def test_a_version_outlives_the_process(proven, how):
+    version = show(proven)["promise"]["version"]
+    proven.stop(how)
+    assert show(proven)["promise"]["version"] == version, "told without a gateway, too"
+    proven.start()
+    assert say(proven)["x-understudy-served-by"] == "student", "from the first request on"
+    assert show(proven)["promise"]["version"] == version
 
 
-def test_a_pin_acts_at_once_and_stays(live):
-    assert live.cli("tasks", "pin", "ticket", "teacher")[0] == 0
-    until(lambda: say(live)["x-understudy-reason"] == "pinned", 10)
-    assert show(live)["pinned"] is True
-    live.stop()
-    live.start()
-    assert say(live)["x-understudy-reason"] == "pinned"
-    assert by_url(live, "tasks", "pin", "ticket", "auto")[0] == 0
-    assert say(live)["x-understudy-served-by"] == "student"
-    assert by_url(live, "tasks", "pin", "ticket", "teacher")[0] == 0
-    assert say(live)["x-understudy-reason"] == "pinned", "at once"
-    assert live.cli("tasks", "pin", "ticket", "auto")[0] == 0
-    until(lambda: say(live)["x-understudy-served-by"] == "student", 10)
-    status, _, error = live.cli("tasks", "pin", "tikcet", "teacher")
+def test_a_pin_acts_at_once_and_stays(proven):
+    assert proven.cli("tasks", "pin", "ticket", "teacher")[0] == 0
+    until(lambda: say(proven)["x-understudy-reason"] == "pinned", 10)
+    assert show(proven)["pinned"] is True
+    proven.stop()
+    proven.start()
+    assert say(proven)["x-understudy-reason"] == "pinned"
+    assert by_url(proven, "tasks", "pin", "ticket", "auto")[0] == 0
+    assert say(proven)["x-understudy-served-by"] == "student"
+    assert by_url(proven, "tasks", "pin", "ticket", "teacher")[0] == 0
+    assert say(proven)["x-understudy-reason"] == "pinned", "at once"
+    assert proven.cli("tasks", "pin", "ticket", "auto")[0] == 0
+    until(lambda: say(proven)["x-understudy-served-by"] == "student", 10)
+    status, _, error = proven.cli("tasks", "pin", "tikcet", "teacher")
     assert status == 2 and 'did you mean "ticket"?' in error
 
 
-def test_reload_over_http_says_what_came_of_it(live):
-    status, _, body = live.raw("POST", "/admin/api/reload")
+def test_reload_over_http_says_what_came_of_it(proven):
+    status, _, body = proven.raw("POST", "/admin/api/reload")
     assert status == 200 and json.loads(body)["schema"] == "understudy.reload/1", body
-    with open(live.config_path) as f:
+    with open(proven.config_path) as f:
         good = f.read()
-    with open(live.config_path, "w") as f:
+    with open(proven.config_path, "w") as f:
         f.write(good + "\nnonsense = 1\n")
-    status, _, body = live.raw("POST", "/admin/api/reload")
-    with open(live.config_path, "w") as f:
+    status, _, body = proven.raw("POST", "/admin/api/reload")
+    with open(proven.config_path, "w") as f:
         f.write(good)
     assert status >= 400 and b"nonsense" in body and b"stays in force" in body, body
-    assert say(live)["x-understudy-served-by"] == "student"
+    assert say(proven)["x-understudy-served-by"] == "student"
 
 
-def test_drift_raises_an_alarm_and_the_teacher_serves(live, upstreams):
+def test_drift_raises_an_alarm_and_the_teacher_serves(proven, upstreams):
     student, _ = upstreams
     student.default = Script(text="something else", p=0.99)
-    send_until(live, lambda: show(live)["promise"]["status"] != "proven", most=1500)
-    assert say(live)["x-understudy-served-by"] == "teacher"
-    task = show(live)
+    send_until(proven, lambda: show(proven)["promise"]["status"] != "proven", most=1500)
+    assert say(proven)["x-understudy-served-by"] == "teacher"
+    task = show(proven)
     assert task["promise"]["epoch"] == 2 and task["promise"]["version"] is None
     assert task["alarms"][0]["name"] == "promise" and task["alarms"][0]["subject"] == "default/ticket"
-    _, _, body = live.raw("GET", "/admin/api/alarms?limit=1")
+    _, _, body = proven.raw("GET", "/admin/api/alarms?limit=1")
     assert json.loads(body)["alarms"][0]["name"] == "promise"
-    until(lambda: 'understudy_alarms_total{name="promise"} 1' in live.raw("GET", "/metrics")[2].decode(), 10)
-    assert 'understudy_promise_state{cascade="default",task="ticket",state="warming"} 1' in live.raw("GET", "/metrics")[2].decode()
-    assert "ALARM promise" in live.log_tail()
+    until(lambda: 'understudy_alarms_total{name="promise"} 1' in proven.raw("GET", "/metrics")[2].decode(), 10)
+    assert 'understudy_promise_state{cascade="default",task="ticket",state="warming"} 1' in proven.raw("GET", "/metrics")[2].decode()
+    assert "ALARM promise" in proven.log_tail()
 
 
 def test_doctor_foresees_the_labels_of_a_fresh_configuration(tmp_path, live):
