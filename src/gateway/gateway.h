@@ -29,7 +29,7 @@ namespace understudy::gateway {
 struct Snapshot {
   std::shared_ptr<const cascade::Policy> policy;
   std::shared_ptr<const KeyRing> keys;
-  std::shared_ptr<const net::TlsServerContext> tls;   ///< what new connections are shown; null: plain HTTP
+  std::shared_ptr<const net::TlsServerContext> tls{};   ///< what new connections are shown; null: plain HTTP
 };
 
 struct GatewayOptions {
