@@ -24,7 +24,7 @@ struct KeyDraft {
   std::int64_t requests_per_second = 0;   ///< 0: not written
   std::int64_t requests_per_minute = 0;
   std::int64_t tokens_per_minute = 0;
-  std::optional<double> max_usd_per_day, max_usd_per_month;
+  std::optional<double> max_usd_per_day{}, max_usd_per_month{};
 };
 
 /// Behind the last key, or at the end of the file.
