@@ -190,6 +190,7 @@ TEST(IntentVectors, RoundedWeightsAreCalibratedAnewAndAnswerAlike) {
     const auto again = IntentSpecialist::parse(small->json(), small->model().weights());
     ASSERT_TRUE(again) << again.error().message;
     EXPECT_EQ(again->predict("my card").probability, small->predict("my card").probability);
+    EXPECT_EQ(again->model().centroids, small->model().centroids) << "what is asked is what the file has";
   }
 }
 

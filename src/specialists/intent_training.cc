@@ -103,7 +103,7 @@ struct IntentTrainer {
     const std::size_t folds = material.rows >= kManyRows ? 1 : IntentHead::kFolds;
     const std::size_t names = material.names() > 0 && material.rows < kRowsForNames * material.labels.size() ? 2 : 0;
     steps = folds * (3 + names) + IntentHead::kFolds + 1;
-    if (heads > 1) steps += folds * (4 + names) + IntentHead::kFolds + 1;
+    if (heads > 1) steps += folds * (5 + names) + IntentHead::kFolds + 1;
   }
 
   void take_truth() {
@@ -185,7 +185,7 @@ struct IntentTrainer {
       place_vector(vector(i), model.mean, row);
       head.inputs().add(row);
     }
-    const auto choice = choose(head, std::array{0.04f, 0.13f, 0.4f, 1.3f}, "meaning");
+    const auto choice = choose(head, std::array{0.04f, 0.13f, 0.4f, 1.3f, 4.0f}, "meaning");
     if (!choice) return fail(choice.error());
     const auto logits = held_back(head, *choice, false, "meaning");
     if (!logits) return fail(logits.error());
