@@ -16,7 +16,8 @@ RUN CI=true ./dev build && strip build/release/understudy \
   && mkdir -p /out/lib/understudy /out/share/understudy \
   && if [ -e build/release/libunderstudy_openvino.so ]; then \
        cp build/release/libunderstudy_openvino.so .deps/openvino/libs/libopenvino.so.2641 \
-          .deps/openvino/libs/libopenvino_intel_cpu_plugin.so .deps/openvino/libs/libtbb.so.12 /out/lib/understudy/ \
+          .deps/openvino/libs/libopenvino_intel_cpu_plugin.so .deps/openvino/libs/libopenvino_onnx_frontend.so.2641 \
+          .deps/openvino/libs/libtbb.so.12 /out/lib/understudy/ \
        && cp -r .deps/openvino/licenses /out/lib/understudy/ && cp -r .deps/encoder/all-MiniLM-L6-v2 /out/share/understudy/encoder; \
      fi
 

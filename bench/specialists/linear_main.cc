@@ -27,7 +27,7 @@ using namespace understudy;
 using retrieval::Terms;
 
 struct Flags {
-  std::string train = "train", test = "test", shot, save;
+  std::string train = "train", test = "test", shot;
   std::uint64_t seed = 1;
   bool neighbours = false, quick = false;
 };
@@ -48,7 +48,6 @@ Flags parse_flags(int argc, char** argv) {
     if (flag == "--train") flags.train = value();
     else if (flag == "--test") flags.test = value();
     else if (flag == "--shot") flags.shot = value();
-    else if (flag == "--save") flags.save = value();
     else if (flag == "--seed") flags.seed = std::strtoull(value().c_str(), nullptr, 10);
     else if (flag == "--neighbours") flags.neighbours = true;
     else if (flag == "--quick") flags.quick = true;
@@ -141,16 +140,11 @@ int main(int argc, char** argv) {
   }
   const double guess_us = seconds_since(guessing) * 1e6 / static_cast<double>(right.size());
   const auto interval = calibration::clopper_pearson(rights, right.size());
-  const std::string file = model->linear().save();
   fmt::print("{{\"train_rows\": {}, \"test_rows\": {}, \"labels\": {}, \"seed\": {}, \"accuracy\": {:.4f}, \"accuracy_low\": {:.4f}, \"accuracy_high\": {:.4f}, "
              "\"ece15\": {:.4f}, \"brier\": {:.4f}, \"cv_accuracy\": {:.4f}, \"cv_log_loss\": {:.4f}, \"penalty\": {:.3f}, \"sharpness\": {:.3f}, "
-             "\"fit_s\": {:.2f}, \"guess_us\": {:.1f}, \"file_bytes\": {}}}\n",
+             "\"fit_s\": {:.2f}, \"guess_us\": {:.1f}, \"bytes\": {}}}\n",
              terms.size(), right.size(), rows.names.size(), flags.seed, double(rights) / double(right.size()), interval.low, interval.high,
              calibration::ece(probability, right), calibration::brier(probability, right), model->report().accuracy, model->report().log_loss,
-             model->report().penalty, model->linear().sharpness(), fit_seconds, guess_us, file.size());
-  if (!flags.save.empty()) {
-    std::FILE* out = std::fopen(flags.save.c_str(), "wb");
-    if (out == nullptr || std::fwrite(file.data(), 1, file.size(), out) != file.size() || std::fclose(out) != 0) quit("cannot write " + flags.save);
-  }
+             model->report().penalty, model->linear().sharpness(), fit_seconds, guess_us, model->linear().bytes());
   return 0;
 }

@@ -41,7 +41,7 @@ def main():
         sys.exit(f"{args.data}/intent: no such folder; --data names the labelled sets")
     if not shutil.which("zstd"):
         sys.exit("the zstd program is needed to read the sets; install zstd")
-    print("| set (training rows) | floor: accuracy, ECE-15 | accuracy, mean of seeds [95 % interval of seed 1] | ECE-15, mean (least to greatest) | accuracy in cross-validation | fit s | guess us | file KB |")
+    print("| set (training rows) | floor: accuracy, ECE-15 | accuracy, mean of seeds [95 % interval of seed 1] | ECE-15, mean (least to greatest) | accuracy in cross-validation | fit s | guess us | KB |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     missed = 0
     for name, file, flags, accuracy_floor, ece_floor in SETS:
@@ -59,7 +59,7 @@ def main():
         missed += ece_floor is not None and mean("ece15") > ece_floor
         show = lambda v: "-" if v is None else f"{v:.3f}"
         print(f"| {name} ({runs[0]['train_rows']}) | {show(accuracy_floor)}, {show(ece_floor)} | {mean('accuracy'):.4f} [{runs[0]['accuracy_low']:.3f}, {runs[0]['accuracy_high']:.3f}] "
-              f"| {mean('ece15'):.4f} ({min(eces):.4f} to {max(eces):.4f}) | {mean('cv_accuracy'):.4f} | {mean('fit_s'):.2f} | {mean('guess_us'):.0f} | {runs[0]['file_bytes'] // 1000} |", flush=True)
+              f"| {mean('ece15'):.4f} ({min(eces):.4f} to {max(eces):.4f}) | {mean('cv_accuracy'):.4f} | {mean('fit_s'):.2f} | {mean('guess_us'):.0f} | {runs[0]['bytes'] // 1000} |", flush=True)
     return 1 if missed else 0
 
 

@@ -72,7 +72,8 @@ Result<void> read_bound_specialist(TableReader& table, cascade::TaskConfig& task
   if (!name) return render ? Result<void>(table.wrong("render", "says how a specialist's answer is written, but no specialist is bound: add specialist = \"NAME\"")) : Result<void>();
   auto specialist = context.policy.registry().find(*name);
   if (!specialist) return table.wrong("specialist", fmt::format("names '{}', which is not there{}", *name, context.policy.registry().hint(*name)));
-  auto bound = cascade::bind_specialist(std::move(specialist), render.value_or(std::string(cascade::kPlainRender)));
+  std::string template_text = render ? std::move(*render) : cascade::plain_render(*specialist);
+  auto bound = cascade::bind_specialist(std::move(specialist), std::move(template_text));
   if (!bound) return table.wrong("render", bound.error().message);
   task.bound = std::move(*bound);
   return {};

@@ -292,10 +292,11 @@ int run_quantize_command(int argc, char** argv) {
       if (*found == nullptr) return fail(ErrorKind::kUnsupported, fmt::format("{} reads vectors, and its new version must be calibrated with them; {}", folder, note));
       encoder = std::move(*found);
     }
-    auto made = parent->quantised(*specialists::parse_weight_precision(to), encoder.get(), rows ? &rows->rows : nullptr);
+    specialists::IntentFacts facts = parent->facts();
+    facts.command = command_of(argc, argv, "understudy quantize");
+    if (rows) facts.calibration_file = calibration, facts.calibration_hash = rows->hash;
+    auto made = parent->quantised(*specialists::parse_weight_precision(to), encoder.get(), rows ? &rows->rows : nullptr, std::move(facts));
     if (!made) return fail(made.error());
-    made->facts().command = command_of(argc, argv, "understudy quantize");
-    if (rows) made->facts().calibration_file = calibration, made->facts().calibration_hash = rows->hash;
     if (auto saved = made->save(out); !saved) return fail(saved.error());
     if (json) return made->json();
     const auto &a = parent->calibration(), &b = made->calibration();

@@ -1,6 +1,8 @@
 #include "app/specialist_command.h"
 
+#include <cmath>
 #include <fstream>
+#include <map>
 
 #include "app/command.h"
 #include "app/specialist_evaluation.h"
@@ -55,6 +57,36 @@ TEST_F(SpecialistCommands, TrainEvaluateAndPredictFollowOneAnother) {
   EXPECT_EQ(at(first, "/id"), "\"r40\"");
   EXPECT_EQ(at(first, "/label"), "\"card\"");
   EXPECT_EQ(at(first, "/top/0/0"), "\"card\"");
+}
+
+TEST(SpecialistEvaluation, OfSeveralLabelsEachCountsWithItsOwnProbability) {
+  std::string text;
+  for (int i = 0; i < 120; ++i) {
+    const bool card = i % 2 == 0, money = i % 3 == 0;
+    text += fmt::format(R"({{"text": "{}{}number {}", "labels": {{"card": {}, "money": {}}}}})", card ? "my card " : "", money ? "my money " : "", i, int{card}, int{money}) + "\n";
+  }
+  const auto training = specialists::parse_intent_rows(text, "f", {});
+  auto made = specialists::train_intent(*training, nullptr, {}, {});
+  ASSERT_TRUE(made) << made.error().message;
+  // Three known pairs, of which the last is wrong; so the second row's answer is.
+  const auto rows = specialists::parse_intent_rows(R"({"text": "my card", "labels": ["card"]})" "\n" R"({"text": "my money", "labels": {"money": 0}})", "g", {});
+  const auto first = made->predict("my card"), second = made->predict("my money");
+  ASSERT_EQ(first.each.size(), 2u);
+  ASSERT_TRUE(first.each[0] > 0.6 && first.each[1] < 0.4 && second.each[1] > 0.6);
+  EXPECT_NEAR(first.sure, first.each[0] * (1 - first.each[1]), 1e-6);
+  const auto e = evaluate_specialist({std::move(*made), nullptr, ""}, *rows, "");
+  ASSERT_TRUE(e) << e.error().message;
+  EXPECT_EQ(e->rows, 2u);
+  EXPECT_NEAR(e->accuracy, 2.0 / 3, 1e-9);
+  const double a = first.each[0], b = 1 - first.each[1], c = second.each[1];
+  EXPECT_NEAR(e->brier, ((1 - a) * (1 - a) + (1 - b) * (1 - b) + c * c) / 3, 1e-6);
+  // One bin or three, the gap of each weighs by its share.
+  std::map<int, double> gaps;
+  for (const auto& [p, right] : {std::pair{a, 1.0}, {b, 1.0}, {c, 0.0}}) gaps[static_cast<int>(std::ceil(p * 15))] += right - p;
+  double ece = 0;
+  for (const auto& [bin, gap] : gaps) ece += std::abs(gap) / 3;
+  EXPECT_NEAR(e->ece15, ece, 1e-6);
+  EXPECT_NEAR(e->macro_f1, 0.5, 1e-9) << "card 1, money 0";
 }
 
 TEST_F(SpecialistCommands, WhatIsMissingIsSaid) {

@@ -48,26 +48,36 @@ class MacroF1 {
 };
 
 struct Tally {
-  std::vector<double> probability, in_scope;
-  std::vector<std::uint8_t> right, inside;
+  std::vector<double> probability;   // by row; where several labels may hold, by row and label that is known
+  std::vector<std::uint8_t> right;
+  std::vector<double> sure;          // by row: what a threshold is compared with
+  std::vector<std::uint8_t> bad;     // something of the answer is known to be wrong
+  std::vector<double> in_scope;
+  std::vector<std::uint8_t> inside;
   MacroF1 f1;
 
   void single(const IntentRow& row, const IntentPrediction& p) {
     probability.push_back(p.probability);
     right.push_back(p.label == row.label);
+    sure.push_back(p.sure);
+    bad.push_back(p.label != row.label);
     f1.count(row.label, true, p.label == row.label);
     if (p.label != row.label) f1.count(p.label, false, true);
   }
   void several(const IntentRow& row, const IntentPrediction& p, std::span<const std::string> labels) {
     std::map<std::string_view, float> known(row.labels.begin(), row.labels.end());
-    for (std::uint32_t c = 0; c < labels.size(); ++c) {
+    bool all_right = true;
+    for (std::size_t c = 0; c < labels.size(); ++c) {
       const auto truth = known.find(labels[c]);
       if (truth == known.end() && !row.labels_complete) continue;
-      const bool is = truth != known.end() && truth->second > 0.5f, said = std::ranges::find(p.holds, c) != p.holds.end();
-      probability.push_back(p.sure);
+      const bool is = truth != known.end() && truth->second > 0.5f, said = p.each[c] >= 0.5f;
+      probability.push_back(std::max(p.each[c], 1 - p.each[c]));
       right.push_back(is == said);
+      all_right &= is == said;
       f1.count(labels[c], is, said);
     }
+    sure.push_back(p.sure);
+    bad.push_back(!all_right);
   }
 };
 
@@ -121,14 +131,12 @@ Result<SpecialistEvaluation> evaluate_specialist(const ReadySpecialist& ready, c
   e.ece15 = calibration::ece(tally.probability, right);
   e.brier = calibration::brier(tally.probability, right);
   if (std::ranges::count(tally.inside, 0) > 0) e.auroc_oos = calibration::auroc(tally.in_scope, tally.inside);
-  std::vector<std::uint8_t> bad;
-  for (const std::uint8_t r : right) bad.push_back(!r);
   for (const auto& [name, alpha] : {std::pair{"0.01", 0.01}, {"0.02", 0.02}, {"0.05", 0.05}, {"0.10", 0.10}}) {
     const auto promise = calibration::Promise::create(alpha, 0.10);
     if (!promise) return fail(promise.error());
-    const auto choice = calibration::choose_threshold(tally.probability, bad, *promise);
+    const auto choice = calibration::choose_threshold(tally.sure, tally.bad, *promise);
     if (!choice) return fail(choice.error());
-    e.served.emplace_back(name, choice->threshold ? static_cast<double>(choice->rows) / static_cast<double>(bad.size()) : 0.0);
+    e.served.emplace_back(name, choice->threshold ? static_cast<double>(choice->rows) / static_cast<double>(tally.bad.size()) : 0.0);
   }
   for (const double us : micros) e.mean_us += us / static_cast<double>(micros.size());
   std::sort(micros.begin(), micros.end());

@@ -22,7 +22,8 @@ struct SpecialistEvaluation {
   std::vector<std::string> answers;  ///< by row, for agreement
 };
 
-/// Where several labels may hold, accuracy, calibration and what may be served count each known pair of row and label; macro F1 is over labels.
+/// Where several labels may hold, accuracy and calibration count each known pair of row and label, with that label's probability; what may be
+/// served counts rows, by how sure the whole answer is, bad where any known label of it is wrong. Macro F1 is over labels.
 /// kInvalidRequest: a row without the label that this specialist answers, or all rows out of scope.
 Result<SpecialistEvaluation> evaluate_specialist(const ReadySpecialist& ready, const specialists::IntentRows& rows, const std::string& folder);
 

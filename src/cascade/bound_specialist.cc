@@ -4,6 +4,9 @@
 #include <simdjson.h>
 
 #include <algorithm>
+#include <array>
+#include <cmath>
+#include <span>
 
 #include "base/json_writer.h"
 #include "specialists/intent_specialist.h"
@@ -11,19 +14,21 @@
 namespace understudy::cascade {
 namespace {
 
-constexpr std::string_view kPlace = "{label}";
+constexpr std::string_view kLabel = "{label}", kLabels = "{labels}";
+
+std::string_view place_of(const specialists::IntentSpecialist& intent) { return intent.several() ? kLabels : kLabel; }
 
 /// Texts of the task that look stranger than all but one in twenty of its own are less to be trusted the stranger they are.
 constexpr double kUsualScope = 0.05;
 
-std::string filled(std::string_view render, std::string_view label) {
+std::string filled(std::string_view render, std::string_view place, std::string_view with) {
   std::string out;
   for (std::size_t at = 0;;) {
-    const std::size_t place = render.find(kPlace, at);
-    out += render.substr(at, place == std::string_view::npos ? place : place - at);
-    if (place == std::string_view::npos) return out;
-    out += label;
-    at = place + kPlace.size();
+    const std::size_t found = render.find(place, at);
+    out += render.substr(at, found == std::string_view::npos ? found : found - at);
+    if (found == std::string_view::npos) return out;
+    out += with;
+    at = found + place.size();
   }
 }
 
@@ -39,15 +44,25 @@ bool is_json(const std::string& text) {
   return parser.parse(text).error() == simdjson::SUCCESS;
 }
 
-/// The first "{word}" that is no {label}; "" where there is none. What is JSON's own holds quotes, spaces or other brackets.
-std::string_view other_placeholder(std::string_view render) {
+/// Labels are sorted by name, and so is the array.
+std::string array_of(std::span<const std::string> labels, std::span<const std::uint32_t> holds) {
+  std::string out = "[";
+  for (const std::uint32_t c : holds) {
+    if (out.size() > 1) out += ", ";
+    append_json_string(out, labels[c]);
+  }
+  return out + "]";
+}
+
+/// The first "{word}" that is not `place`; "" where there is none. What is JSON's own holds quotes, spaces or other brackets.
+std::string_view other_placeholder(std::string_view render, std::string_view place) {
   const auto in_word = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.'; };
   for (std::size_t open = render.find('{'); open != std::string_view::npos; open = render.find('{', open + 1)) {
     std::size_t end = open + 1;
     while (end < render.size() && in_word(render[end])) ++end;
     if (end == open + 1 || end == render.size() || render[end] != '}') continue;
     const std::string_view word = render.substr(open, end + 1 - open);
-    if (word != kPlace) return word;
+    if (word != place) return word;
   }
   return {};
 }
@@ -55,32 +70,49 @@ std::string_view other_placeholder(std::string_view render) {
 }  // namespace
 
 Result<std::shared_ptr<const BoundSpecialist>> bind_specialist(specialists::SpecialistPtr specialist, std::string render) {
-  if (const std::string_view other = other_placeholder(render); !other.empty()) return fail(ErrorKind::kConfig, fmt::format("has {}; only {} is filled in", other, kPlace));
-  if (render.find(kPlace) == std::string::npos) return fail(ErrorKind::kConfig, fmt::format("has no {}: every answer would be the same", kPlace));
-  if (specialist->intent->several()) return fail(ErrorKind::kConfig, "cannot be used: this specialist gives any number of labels to a text, and a task needs one answer");
+  const specialists::IntentSpecialist& intent = *specialist->intent;
+  const std::string_view place = place_of(intent);
+  const std::string_view why = intent.several() ? " (of this specialist several labels may hold: they become a JSON array)" : "";
+  if (const std::string_view other = other_placeholder(render, place); !other.empty()) return fail(ErrorKind::kConfig, fmt::format("has {}; only {} is filled in{}", other, place, why));
+  if (render.find(place) == std::string::npos) return fail(ErrorKind::kConfig, fmt::format("has no {}: every answer would be the same{}", place, why));
   auto bound = std::make_shared<BoundSpecialist>();
-  const auto labels = specialist->intent->labels();
-  const auto all = [&](auto label_text) {
-    bound->answers.clear();
-    for (const std::string& label : labels) bound->answers.push_back(filled(render, label_text(label)));
-    return std::all_of(bound->answers.begin(), bound->answers.end(), is_json);
-  };
+  const auto labels = intent.labels();
+  const auto all_json = [&](auto label_text) { return std::ranges::all_of(labels, [&](const std::string& label) { return is_json(filled(render, place, label_text(label))); }); };
   const auto as_it_is = [](const std::string& label) { return label; };
-  bound->json = all(escaped) || all(as_it_is);
+  if (intent.several()) {
+    bound->json = is_json(filled(render, place, "[]"));
+  } else {
+    bound->escapes = all_json(escaped);
+    bound->json = bound->escapes || all_json(as_it_is);
+  }
   const std::size_t first = render.find_first_not_of(" \t\r\n");
-  if (!bound->json && render[first] == '{' && render.compare(first, kPlace.size(), kPlace) != 0) {
-    return fail(ErrorKind::kConfig, fmt::format("begins as JSON does, but with a label filled in it is none: {}", bound->answers.front()));
+  if (!bound->json && render[first] == '{' && render.compare(first, place.size(), place) != 0) {
+    const std::string example = intent.several() ? array_of(labels, std::array{0u}) : labels.front();
+    return fail(ErrorKind::kConfig, fmt::format("begins as JSON does, but with a label filled in it is none: {}", filled(render, place, example)));
   }
   bound->specialist = std::move(specialist);
   bound->render = std::move(render);
   return std::shared_ptr<const BoundSpecialist>(std::move(bound));
 }
 
-BoundReading read_prediction(const specialists::IntentPrediction& prediction) {
+std::string plain_render(const specialists::NamedSpecialist& specialist) { return std::string(place_of(*specialist.intent)); }
+
+BoundReading read_prediction(const BoundSpecialist& bound, const specialists::IntentPrediction& prediction) {
+  const specialists::IntentSpecialist& intent = *bound.specialist->intent;
   BoundReading reading;
-  reading.label = prediction.top.top[0].label;
-  reading.raw = static_cast<double>(prediction.probability) * std::min(1.0, static_cast<double>(prediction.in_scope) / kUsualScope);
-  reading.features = {prediction.top.margin, prediction.in_scope};
+  float margin = prediction.top.margin;
+  std::string with;
+  if (intent.several()) {
+    margin = 1;
+    for (const float p : prediction.each) margin = std::min(margin, std::abs(2 * p - 1));
+    with = array_of(intent.labels(), prediction.holds);
+  } else {
+    const std::string& label = intent.labels()[prediction.top.top[0].label];
+    with = bound.escapes ? escaped(label) : label;
+  }
+  reading.answer = filled(bound.render, place_of(intent), with);
+  reading.raw = static_cast<double>(prediction.sure) * std::min(1.0, static_cast<double>(prediction.in_scope) / kUsualScope);
+  reading.features = {margin, prediction.in_scope};
   return reading;
 }
 

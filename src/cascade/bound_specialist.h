@@ -12,33 +12,35 @@
 
 namespace understudy::specialists {
 struct IntentPrediction;
-}
+}  // namespace understudy::specialists
 
 namespace understudy::cascade {
 
 /// Immutable.
 struct BoundSpecialist {
   specialists::SpecialistPtr specialist;
-  std::string render;                 ///< "{label}" stands for the label
-  std::vector<std::string> answers;   ///< as rendered, of each of its labels
-  bool json = false;                  ///< all answers are JSON: fit for a request that wants JSON
+  std::string render;   ///< "{label}" stands for the label; where several may hold, "{labels}" for a JSON array of those that do
+  bool json = false;    ///< every answer is JSON: fit for a request that wants JSON
+  bool escapes = false; ///< labels are written as they stand inside a JSON string
 };
 
-inline constexpr std::string_view kPlainRender = "{label}";
+/// How answers are written where the configuration does not say: the label alone, or the array of labels.
+std::string plain_render(const specialists::NamedSpecialist& specialist);
 
-/// Renders the answer of each label. Where the text around {label} makes every answer JSON, labels are escaped as JSON wants it.
-/// kConfig: a specialist that gives several labels; no {label}, another word in braces, or a template that begins as JSON and does not become any.
+/// Where the text around {label} makes every answer JSON, labels are escaped as JSON wants it.
+/// kConfig: no {label} ({labels} where several may hold), another word in braces, or a template that begins as JSON and does not become any.
 Result<std::shared_ptr<const BoundSpecialist>> bind_specialist(specialists::SpecialistPtr specialist, std::string render);
 
-/// Numbers beside the raw confidence: the margin to the second label, and how much the text is of the task.
+/// Numbers beside the raw confidence: the margin to the second label (where several may hold: of the least certain one between yes and no),
+/// and how much the text is of the task.
 inline constexpr std::size_t kBoundFeatures = 2;
 
 /// What it says of one request.
 struct BoundReading {
-  std::size_t label = 0;    ///< into answers
-  double raw = 0;           ///< its probability, less where the text is unlike those of its task
+  std::string answer;   ///< as rendered
+  double raw = 0;       ///< that all of it is right, less where the text is unlike those of its task
   std::array<float, kBoundFeatures> features{};
 };
-BoundReading read_prediction(const specialists::IntentPrediction& prediction);
+BoundReading read_prediction(const BoundSpecialist& bound, const specialists::IntentPrediction& prediction);
 
 }  // namespace understudy::cascade

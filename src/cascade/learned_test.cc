@@ -140,7 +140,7 @@ class MeantTest : public LearnedTest {
 
 TEST_F(MeantTest, VectorsServeWhatNoWordTells) {
   until_most_are_cheap();
-  EXPECT_GT(encoder_->embedded(), 0u);
+  EXPECT_GT(encoder_->counts().texts, 0u);
   restart();
   EXPECT_GE(cheap_of_twenty(), 15) << "the fit is there again, with its vectors";
   // Another encoder's vectors mean something else: nothing cheap serves until it has been learnt anew.

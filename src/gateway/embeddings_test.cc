@@ -3,6 +3,8 @@
 #include <simdjson.h>
 
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <mutex>
 
 #include "base/base64.h"
@@ -112,6 +114,20 @@ TEST_F(EmbeddingsTest, OurOwnEncoderAnswersByEachOfItsNames) {
   }
   EXPECT_EQ(embed(R"({"input":"a"})").status, 200) << "without a model's name it is ours";
   EXPECT_TRUE(get("/v1/models").has("\"id\":\"lengths-v1\""));
+}
+
+TEST_F(EmbeddingsTest, WhatTheEncoderDidIsInTheMetrics) {
+  start(true);
+  ASSERT_EQ(embed(R"({"model":"understudy/encoder","input":["a","b"]})").status, 200);
+  const std::string text = get("/metrics").body;
+  std::ifstream page(std::filesystem::path(UNDERSTUDY_SOURCE_DIR) / "docs" / "operate" / "metrics.md");
+  const std::string documented{std::istreambuf_iterator<char>(page), {}};
+  for (const char* name : {"encoder_batches_total", "encoder_texts_total", "encoder_failed_total", "encoder_turned_away_total", "encoder_wait_seconds_total", "encoder_waiting"}) {
+    EXPECT_NE(text.find(fmt::format("# TYPE understudy_{} ", name)), std::string::npos) << name;
+    EXPECT_NE(documented.find(fmt::format("`{}`", name)), std::string::npos) << name;
+  }
+  EXPECT_NE(text.find("understudy_encoder_waiting{lane=\"bulk\"} 0\n"), std::string::npos);
+  EXPECT_EQ(text.find("understudy_encoder_texts_total 0\n"), std::string::npos) << text;
 }
 
 TEST_F(EmbeddingsTest, Base64IsTheSameFloats) {

@@ -124,7 +124,8 @@ Result<std::unique_ptr<TextEncoder>> open_encoder(const EncoderOptions& options)
   if (!runtime) return fail(runtime.error());
   const auto instructions = internal::settle_instruction_set();
   if (!instructions) return fail(instructions.error());
-  auto network = (*runtime)->compile((*folder)->network, {options.precision, options.threads, options.streams});
+  const internal::CompileOptions compiled{options.precision, options.threads, options.streams};
+  auto network = (*folder)->onnx.path.empty() ? (*runtime)->compile((*folder)->network, compiled) : (*runtime)->compile_onnx((*folder)->onnx, compiled);
   if (!network) return fail(network.error());
   EncoderIdentity identity;
   identity.model = (*folder)->name;

@@ -10,8 +10,8 @@ namespace understudy::neural {
 /// identity in its file and compares it when it loads.
 struct EncoderIdentity {
   std::string model;             ///< the folder's name; for people only
-  std::string weights_sha256;    ///< of model.safetensors, as sha256sum prints it
-  std::string tokenizer_sha256;  ///< of vocab.txt
+  std::string weights_sha256;    ///< of model.safetensors (or model.onnx), as sha256sum prints it
+  std::string tokenizer_sha256;  ///< of vocab.txt (or tokenizer.json)
   std::string settings;          ///< of the network and tokenizer: "hidden 384, 6 layers of 12 heads, gelu, ..., 256 tokens"
   std::string precision;         ///< precision_name
   std::string instruction_set;   ///< instruction_set_name

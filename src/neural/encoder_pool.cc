@@ -16,6 +16,7 @@ struct EncoderPool::Impl {
   struct Job {
     std::string text;
     std::move_only_function<void(std::span<const float>)> done;
+    MonoTime came;
   };
 
   std::unique_ptr<TextEncoder> encoder;
@@ -24,7 +25,7 @@ struct EncoderPool::Impl {
   std::condition_variable woken;
   std::deque<Job> waiting, bulk;                  // guarded by mutex, like all below
   bool stopping = false;
-  std::size_t embedded = 0, turned_away = 0, failures = 0;
+  EncoderPoolCounts counts;                       // but for what waits
   std::vector<std::thread> threads;
 
   void run() {
@@ -51,6 +52,9 @@ struct EncoderPool::Impl {
     const std::size_t kept = std::min(bulk.size(), std::max<std::size_t>(1, options.batch_texts / 4));
     move(waiting, options.batch_texts - std::min(kept, options.batch_texts - 1), batch);
     move(bulk, options.batch_texts - batch.size(), batch);
+    counts.batches += !batch.empty();
+    const MonoTime now = options.clock->mono();
+    for (const Job& job : batch) counts.waited_ns += now.ns - job.came.ns;
     return !batch.empty();
   }
 
@@ -63,11 +67,8 @@ struct EncoderPool::Impl {
 
   void note(std::size_t texts, const Result<void>& computed) {
     const std::lock_guard lock(mutex);
-    if (computed) {
-      embedded += texts;
-    } else if (failures++ == 0) {
-      log::error("the encoder failed: {}; requests go on without its vectors", computed.error().message);
-    }
+    if (!computed && counts.failed == 0) log::error("the encoder failed: {}; requests go on without its vectors", computed.error().message);
+    (computed ? counts.texts : counts.failed) += texts;
   }
 };
 
@@ -92,10 +93,10 @@ bool EncoderPool::embed(std::string text, std::move_only_function<void(std::span
     const std::lock_guard lock(impl_->mutex);
     auto& queue = lane == Lane::kBulk ? impl_->bulk : impl_->waiting;
     if (impl_->stopping || queue.size() >= (lane == Lane::kBulk ? impl_->options.most_bulk : impl_->options.most_waiting)) {
-      ++impl_->turned_away;
+      impl_->counts.turned_away += lane == Lane::kRequest;
       return false;
     }
-    queue.push_back({std::move(text), std::move(done)});
+    queue.push_back({std::move(text), std::move(done), impl_->options.clock->mono()});
   }
   impl_->woken.notify_one();
   return true;
@@ -104,14 +105,12 @@ bool EncoderPool::embed(std::string text, std::move_only_function<void(std::span
 const TextEncoder& EncoderPool::encoder() const { return *impl_->encoder; }
 const EncoderIdentity& EncoderPool::identity() const { return impl_->encoder->identity(); }
 
-std::size_t EncoderPool::embedded() const {
+EncoderPoolCounts EncoderPool::counts() const {
   const std::lock_guard lock(impl_->mutex);
-  return impl_->embedded;
-}
-
-std::size_t EncoderPool::turned_away() const {
-  const std::lock_guard lock(impl_->mutex);
-  return impl_->turned_away;
+  EncoderPoolCounts counts = impl_->counts;
+  counts.waiting = impl_->waiting.size();
+  counts.waiting_bulk = impl_->bulk.size();
+  return counts;
 }
 
 }  // namespace understudy::neural

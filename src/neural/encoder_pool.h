@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 
+#include "base/clock.h"
 #include "neural/encoder.h"
 
 namespace understudy::neural {
@@ -17,12 +18,22 @@ struct EncoderPoolOptions {
   std::size_t most_waiting = 64; ///< texts; beyond, a text is turned away: its caller goes on without a vector
   std::size_t most_bulk = 256;   ///< the same for those of Lane::kBulk
   std::size_t batch_texts = 16;
+  const Clock* clock = &system_clock();   ///< for how long texts wait
 };
 
 /// Who is served first. Texts in bulk get what is left of a batch, but a quarter of it at least, so that neither waits for ever.
 enum class Lane : std::uint8_t { kRequest, kBulk };
 
-/// Thread-safe. Counts are since the start.
+/// Since the start, but for `waiting`.
+struct EncoderPoolCounts {
+  std::uint64_t batches = 0;             ///< begun
+  std::uint64_t texts = 0, failed = 0;   ///< with a vector, and without one because the runtime failed
+  std::uint64_t turned_away = 0;         ///< of Lane::kRequest; who sends in bulk waits and comes again
+  std::int64_t waited_ns = 0;            ///< of all texts, from their coming to the begin of their batch
+  std::size_t waiting = 0, waiting_bulk = 0;
+};
+
+/// Thread-safe.
 class EncoderPool {
  public:
   explicit EncoderPool(std::unique_ptr<TextEncoder> encoder, EncoderPoolOptions options = {});
@@ -38,8 +49,7 @@ class EncoderPool {
   const EncoderIdentity& identity() const;
   /// The identity's key as a number, never 0.
   std::uint64_t key() const { return key_; }
-  std::size_t embedded() const;
-  std::size_t turned_away() const;
+  EncoderPoolCounts counts() const;
 
  private:
   struct Impl;

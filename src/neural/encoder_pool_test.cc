@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <condition_variable>
 #include <mutex>
+#include <thread>
 
 namespace understudy::neural {
 namespace {
@@ -85,8 +86,10 @@ TEST(EncoderPool, AnswersEachOnceInBatchesAndTurnsAwayWhatIsTooMuch) {
   std::mutex mutex;
   std::vector<std::pair<std::size_t, std::vector<float>>> got;
   std::size_t accepted = 0;
+  ManualClock clock;
+  EncoderPoolCounts after;
   {
-    EncoderPool pool(std::move(owned), {.threads = 1, .most_waiting = 20, .batch_texts = 16});
+    EncoderPool pool(std::move(owned), {.threads = 1, .most_waiting = 20, .batch_texts = 16, .clock = &clock});
     EXPECT_NE(pool.key(), 0u);
     const auto ask = [&](std::size_t size) {
       return pool.embed(std::string(size, 'x'), [&, size](std::span<const float> v) {
@@ -101,19 +104,27 @@ TEST(EncoderPool, AnswersEachOnceInBatchesAndTurnsAwayWhatIsTooMuch) {
     }
     for (std::size_t i = 2; i < 40; ++i) accepted += ask(i);
     EXPECT_EQ(accepted, 20u);
-    EXPECT_EQ(pool.turned_away(), 18u);
+    const EncoderPoolCounts meanwhile = pool.counts();
+    EXPECT_EQ(meanwhile.turned_away, 18u);
+    EXPECT_EQ(meanwhile.waiting, 20u);
+    EXPECT_EQ(meanwhile.batches, 1u);
+    clock.advance_ms(3);
     {
       const std::lock_guard lock(encoder.mutex);
       encoder.held = false;
     }
     encoder.changed.notify_all();
-  }  // answers what waits
+    while ((after = pool.counts()).texts < 21) std::this_thread::yield();
+  }
   ASSERT_EQ(got.size(), 21u);
   for (const auto& [size, vector] : got) {
     ASSERT_EQ(vector.size(), 2u);
     EXPECT_EQ(vector[0], static_cast<float>(size));
   }
   EXPECT_EQ(got[1].second[1], 16) << "those who came meanwhile share a batch";
+  EXPECT_EQ(after.batches, 3u);
+  EXPECT_EQ(after.waiting, 0u);
+  EXPECT_EQ(after.waited_ns, 20 * 3'000'000);
 }
 
 TEST(EncoderPool, AFailureIsAnEmptyVector) {
@@ -129,7 +140,8 @@ TEST(EncoderPool, AFailureIsAnEmptyVector) {
   std::unique_lock lock(mutex);
   changed.wait(lock, [&] { return empty >= 0; });
   EXPECT_EQ(empty, 1);
-  EXPECT_EQ(pool.embedded(), 0u);
+  EXPECT_EQ(pool.counts().texts, 0u);
+  EXPECT_EQ(pool.counts().failed, 1u);
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// Whatever the bytes of a model folder's JSON files are (parts end at NUL bytes), they are understood within limits or refused with a message.
+// Whatever the bytes of a model folder's JSON files are (parts end at NUL bytes; the fifth is tokenizer.json), they are understood within limits or refused with a message.
 #include <cstdint>
 #include <cstdlib>
 #include <string_view>
@@ -7,11 +7,13 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace understudy::neural;
-  std::string_view rest(reinterpret_cast<const char*>(data), size), parts[4];
+  std::string_view rest(reinterpret_cast<const char*>(data), size), parts[5];
   for (auto& part : parts) {
     part = rest.substr(0, rest.find('\0'));
     rest.remove_prefix(std::min(rest.size(), part.size() + 1));
   }
+  const auto pieces = vocabulary_of(parts[4], "fuzz");
+  if (!pieces && pieces.error().message.empty()) std::abort();
   const auto config = parse_model_config({parts[0], parts[1], parts[2], parts[3]}, "fuzz");
   if (!config) {
     if (config.error().message.empty()) std::abort();

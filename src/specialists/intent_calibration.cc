@@ -78,7 +78,7 @@ Told told(const UnseenRows& u, std::span<const float> logits, float sharpness, s
   for (std::size_t c = 0; c < u.labels; ++c) {
     const float target = u.targets[row * u.labels + c];
     const double p = internal::sigmoid(sharpness * z[c]);
-    out.sure = std::min(out.sure, std::max(p, 1 - p));
+    out.sure *= std::max(p, 1 - p);
     if (target == internal::kUnknown) continue;
     out.probability.push_back(std::max(p, 1 - p));
     out.right.push_back((p >= 0.5) == (target > 0.5f));

@@ -19,6 +19,41 @@ bool read_bias(const neural::Safetensors& file, std::string_view name, std::size
   return true;
 }
 
+/// Directions in 8 bits, as a file of 4-bit weights has them: their numbers, and one scale a row. Of directions that were rounded so before, the same again.
+struct RoundedDirections {
+  std::string whole;
+  std::vector<float> scales;
+};
+
+RoundedDirections round_directions(std::span<const float> rows, std::size_t width) {
+  RoundedDirections out;
+  for (std::size_t at = 0; at < rows.size(); at += width) {
+    const auto row = rows.subspan(at, width);
+    float most = 0;
+    for (const float v : row) most = std::max(most, std::abs(v));
+    const float scale = neural::half_to_float(neural::float_to_half(most / 127));
+    out.scales.push_back(scale);
+    for (const float v : row) out.whole += static_cast<char>(scale == 0 ? 0 : std::clamp(std::nearbyint(v / scale), -127.0f, 127.0f));
+  }
+  return out;
+}
+
+std::vector<float> directions_of(std::string_view whole, std::span<const float> scales) {
+  std::vector<float> out;
+  for (std::size_t i = 0; i < whole.size(); ++i) out.push_back(scales[i / (whole.size() / scales.size())] * static_cast<float>(static_cast<std::int8_t>(whole[i])));
+  return out;
+}
+
+bool read_directions(const neural::Safetensors& file, std::size_t rows, std::size_t width, std::vector<float>& out) {
+  constexpr std::string_view kName = "meaning.centroid";
+  const neural::Tensor* whole = file.find(kName);
+  if (whole == nullptr || whole->type != "I8") return read_floats(file, kName, rows * width, out);
+  std::vector<float> scales;
+  if (whole->count() != rows * width || !read_floats(file, "meaning.centroid_scale", rows, scales)) return false;
+  out = directions_of(whole->bytes, scales);
+  return true;
+}
+
 }  // namespace
 
 void place_vector(std::span<const float> vector, std::span<const float> mean, std::vector<retrieval::TermSpace::Entry>& out) {
@@ -61,6 +96,9 @@ IntentModel IntentModel::repacked(WeightPrecision precision) const {
     rarity.push_back(neural::half_to_float(neural::float_to_half(space->rarity(c))));
   }
   out.space = retrieval::TermSpace::restore(std::move(buckets), std::move(rarity), space->unseen_rarity(), space->words_share());
+  if (centroids.empty()) return out;
+  const RoundedDirections rounded = round_directions(centroids, mean.size());
+  out.centroids = directions_of(rounded.whole, rounded.scales);
   return out;
 }
 
@@ -83,7 +121,13 @@ std::string IntentModel::weights() const {
     file.push_back(float_tensor("meaning.mean", mean, {mean.size()}));
     meaning.append_to(file, "meaning");
     file.push_back(float_tensor("meaning.bias", std::span(meaning_bias).first(n), {n}));
-    if (!centroids.empty()) file.push_back(float_tensor("meaning.centroid", centroids, {n, mean.size()}, true));
+    if (!centroids.empty() && half) {
+      RoundedDirections rounded = round_directions(centroids, mean.size());
+      file.push_back({"meaning.centroid", "I8", {n, mean.size()}, std::move(rounded.whole)});
+      file.push_back(float_tensor("meaning.centroid_scale", rounded.scales, {n}, true));
+    } else if (!centroids.empty()) {
+      file.push_back(float_tensor("meaning.centroid", centroids, {n, mean.size()}, true));
+    }
   }
   return neural::write_safetensors(file);
 }
@@ -114,7 +158,7 @@ Result<void> IntentModel::read_weights(const neural::Safetensors& file, float wo
   if (!meaning) return fail(meaning.error());
   if (!read_bias(file, "meaning.bias", n, model.meaning_bias)) return corrupt("tensor \"meaning.bias\" must be a number for each label");
   model.meaning = std::move(*meaning);
-  if (!model.several && !read_floats(file, "meaning.centroid", n * model.mean.size(), model.centroids)) return corrupt("tensor \"meaning.centroid\" must be a vector for each label");
+  if (!model.several && !read_directions(file, n, model.mean.size(), model.centroids)) return corrupt("tensor \"meaning.centroid\" must be a vector for each label");
   return {};
 }
 

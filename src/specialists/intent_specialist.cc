@@ -40,9 +40,10 @@ IntentPrediction IntentSpecialist::told(std::span<float> logits, std::span<const
     p.sure = 1;
     for (std::uint32_t c = 0; c < n; ++c) {
       logits[c] = internal::sigmoid(sharpness * logits[c]);
-      p.sure = std::min(p.sure, std::max(logits[c], 1 - logits[c]));
+      p.sure *= std::max(logits[c], 1 - logits[c]);
       if (logits[c] >= 0.5f) p.holds.push_back(c);
     }
+    p.each.assign(logits.begin(), logits.begin() + static_cast<std::ptrdiff_t>(n));
   }
   p.top = ranked_guess(logits, labels());
   p.label = p.top.label;
@@ -138,9 +139,10 @@ Result<IntentSpecialist> IntentSpecialist::fit_for(const neural::TextEncoder& en
   return out;
 }
 
-Result<IntentSpecialist> IntentSpecialist::quantised(WeightPrecision precision, const neural::TextEncoder* encoder, const IntentRows* rows) const {
+Result<IntentSpecialist> IntentSpecialist::quantised(WeightPrecision precision, const neural::TextEncoder* encoder, const IntentRows* rows, IntentFacts facts) const {
   IntentSpecialist out = *this;
   out.model_ = model_.repacked(precision);
+  out.facts_ = std::move(facts);
   out.facts_.parent = calibration_.id;
   if (rows != nullptr) {
     out.kept_ = {};

@@ -36,10 +36,11 @@ struct IntentPrediction {
   std::string_view label;  ///< the likeliest; lives as long as the specialist
   float probability = 0;   ///< that it is right, calibrated
   float in_scope = 0;      ///< share of texts of the task, not trained on, that looked as strange as this one or stranger
-  float sure = 0;          ///< that all of the answer is right: equals probability unless several labels may hold
+  float sure = 0;          ///< that all of the answer is right: equals probability unless several labels may hold, which count as independent
   bool by_vector = false;
   Guess top;
-  std::vector<std::uint32_t> holds;  ///< where several labels may hold: those at least as likely as not
+  std::vector<float> each;           ///< where several labels may hold: that each of labels() does, calibrated
+  std::vector<std::uint32_t> holds;  ///< those of them that are at least as likely as not
 };
 
 /// Rows that were not trained on: a rounded version, or the same on another processor, is calibrated from them.
@@ -82,11 +83,11 @@ class IntentSpecialist {
   Result<IntentSpecialist> fit_for(const neural::TextEncoder& encoder) const;
   /// Weights rounded, and calibrated anew. @param encoder  of the new version's vectors; needed where it reads any
   /// @param rows  labelled rows that were not trained on; null: the kept ones. kInvalidRequest: there are none.
-  Result<IntentSpecialist> quantised(WeightPrecision precision, const neural::TextEncoder* encoder, const IntentRows* rows) const;
+  /// @param facts  those of this version, but for the command and the calibration rows; `parent` is set here
+  Result<IntentSpecialist> quantised(WeightPrecision precision, const neural::TextEncoder* encoder, const IntentRows* rows, IntentFacts facts) const;
 
   const IntentCalibration& calibration() const { return calibration_; }
   const IntentFacts& facts() const { return facts_; }
-  IntentFacts& facts() { return facts_; }
   const IntentModel& model() const { return model_; }
   std::span<const std::string> labels() const { return model_.labels; }
   bool several() const { return model_.several; }

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "neural/embed_many.h"
 #include "specialists/intent_specialist.h"
 
 namespace understudy::specialists {
@@ -177,7 +178,7 @@ TEST(IntentVectors, RoundedWeightsAreCalibratedAnewAndAnswerAlike) {
   ASSERT_TRUE(made) << made.error().message;
   std::size_t size = made->model().weights().size();
   for (const WeightPrecision precision : {WeightPrecision::kInt8, WeightPrecision::kInt4}) {
-    const auto small = made->quantised(precision, &rounded, nullptr);
+    const auto small = made->quantised(precision, &rounded, nullptr, made->facts());
     ASSERT_TRUE(small) << small.error().message;
     EXPECT_EQ(small->facts().parent, made->calibration().id);
     EXPECT_EQ(small->calibration().source, "cross_validation");
@@ -189,6 +190,7 @@ TEST(IntentVectors, RoundedWeightsAreCalibratedAnewAndAnswerAlike) {
     const auto again = IntentSpecialist::parse(small->json(), small->model().weights());
     ASSERT_TRUE(again) << again.error().message;
     EXPECT_EQ(again->predict("my card").probability, small->predict("my card").probability);
+    EXPECT_EQ(again->model().centroids, small->model().centroids) << "what is asked is what the file has";
   }
 }
 
@@ -255,6 +257,28 @@ TEST_F(IntentFolder, KeptRowsCalibrateWhatWasLoadedAsWhatWasMade) {
   EXPECT_EQ(loaded->fit_for(other)->json(), made->fit_for(other)->json());
   fs::resize_file(root_ / "s/calibration.safetensors", 20);
   EXPECT_EQ(IntentSpecialist::load(root_ / "s").error().kind, ErrorKind::kCorrupt);
+}
+
+TEST_F(IntentFolder, StoppedAtTheWordsTheVectorsAreThereAlready) {
+  const TopicEncoder encoder("fp32");
+  std::stop_source stop;
+  IntentTraining training;
+  training.encoder = &encoder;
+  training.cache_folder = root_ / "vectors";
+  training.stop = stop.get_token();
+  training.progress = [&](std::string_view what, std::size_t, std::size_t) {
+    if (what == "words") stop.request_stop();
+  };
+  const auto made = train_intent(rows_of(lines(20)), nullptr, training, {});
+  ASSERT_FALSE(made);
+  EXPECT_EQ(made.error().message, "stopped; the vectors that were computed are kept, so that the same command need not compute them again");
+  neural::EmbedManyOptions again;
+  again.cache_folder = training.cache_folder;
+  std::size_t from_cache = 0;
+  again.progress = [&](const neural::EmbedProgress& p) { from_cache = p.from_cache; };
+  const std::string_view texts[] = {"where is my new card please number 0"};
+  ASSERT_TRUE(neural::embed_many(encoder, texts, again));
+  EXPECT_EQ(from_cache, 1u);
 }
 
 TEST_F(IntentFolder, BrokenFoldersAreRefused) {

@@ -26,11 +26,16 @@ constexpr std::size_t kRowsForNames = 50;    // a label: where there are more, i
 struct IntentTrainer {
   const IntentTraining& training;
   IntentMaterial material;
-  UnseenRows unseen;  // logits of each row by fits that had not seen it
+  UnseenRows unseen;           // logits of each row by fits that had not seen it
+  std::vector<float> vectors;  // of the material's texts, where there is an encoder
   std::size_t steps_done = 0, steps = 0;
 
+  std::string stopped(std::string message) const {
+    return training.cache_folder.empty() ? message : message + "; the vectors that were computed are kept, so that the same command need not compute them again";
+  }
+
   Result<void> step(std::string_view what) {
-    if (training.stop.stop_requested()) return fail(ErrorKind::kCancelled, "stopped; vectors that were computed by then are kept, so that the same command need not compute them again");
+    if (training.stop.stop_requested()) return fail(ErrorKind::kCancelled, stopped("stopped"));
     if (training.progress) training.progress(what, steps_done, steps);
     ++steps_done;
     return {};
@@ -98,7 +103,7 @@ struct IntentTrainer {
     const std::size_t folds = material.rows >= kManyRows ? 1 : IntentHead::kFolds;
     const std::size_t names = material.names() > 0 && material.rows < kRowsForNames * material.labels.size() ? 2 : 0;
     steps = folds * (3 + names) + IntentHead::kFolds + 1;
-    if (heads > 1) steps += folds * (4 + names) + IntentHead::kFolds + 1;
+    if (heads > 1) steps += folds * (5 + names) + IntentHead::kFolds + 1;
   }
 
   void take_truth() {
@@ -149,33 +154,45 @@ struct IntentTrainer {
     return {};
   }
 
-  Result<void> fit_meaning(IntentSpecialist& out) {
+  /// First of all, since it takes longest and can be kept: what was computed when a training was stopped is not computed again.
+  Result<void> read_vectors() {
     const std::vector<std::string_view> texts(material.texts.begin(), material.texts.end());
     neural::EmbedManyOptions options;
     options.cache_folder = training.cache_folder;
     options.stop = training.stop;
     if (training.progress) options.progress = [&](const neural::EmbedProgress& p) { training.progress("vectors", p.done, p.total); };
-    const auto vectors = neural::embed_many(*training.encoder, texts, options);
-    if (!vectors) return fail(vectors.error());
+    auto computed = neural::embed_many(*training.encoder, texts, options);
+    if (!computed && computed.error().kind == ErrorKind::kCancelled) return fail(ErrorKind::kCancelled, stopped(computed.error().message));
+    if (!computed) return fail(computed.error());
+    vectors = std::move(*computed);
+    return {};
+  }
+
+  std::span<const float> vector(std::size_t row) const {
+    const std::size_t dimension = training.encoder->dimension();
+    return std::span(vectors).subspan(row * dimension, dimension);
+  }
+
+  Result<void> fit_meaning(IntentSpecialist& out) {
     IntentModel& model = out.model_;
     const std::size_t dimension = training.encoder->dimension();
     std::vector<double> sums(dimension, 0);
-    for (std::size_t i = 0; i < material.rows * dimension; ++i) sums[i % dimension] += (*vectors)[i];
+    for (std::size_t i = 0; i < material.rows * dimension; ++i) sums[i % dimension] += vectors[i];
     for (const double sum : sums) model.mean.push_back(static_cast<float>(sum / static_cast<double>(material.rows)));
     IntentHead head(material, dimension, true, material.rows < kManyRows ? 40 : 12, training.seed);
     std::vector<TermSpace::Entry> row;
-    for (std::size_t i = 0; i < texts.size(); ++i) {
-      place_vector(std::span(*vectors).subspan(i * dimension, dimension), model.mean, row);
+    for (std::size_t i = 0; i < material.texts.size(); ++i) {
+      place_vector(vector(i), model.mean, row);
       head.inputs().add(row);
     }
-    const auto choice = choose(head, std::array{0.04f, 0.13f, 0.4f, 1.3f}, "meaning");
+    const auto choice = choose(head, std::array{0.04f, 0.13f, 0.4f, 1.3f, 4.0f}, "meaning");
     if (!choice) return fail(choice.error());
     const auto logits = held_back(head, *choice, false, "meaning");
     if (!logits) return fail(logits.error());
     model.share = best_share(unseen, *logits);
     unseen.both.resize(logits->size());
     for (std::size_t i = 0; i < logits->size(); ++i) unseen.both[i] = model.share * (*logits)[i] + (1 - model.share) * unseen.words[i];
-    if (!material.several) measure_cosines(*vectors, model);
+    if (!material.several) measure_cosines(model);
     if (auto go = step("meaning"); !go) return fail(go.error());
     const auto weights = head.fit(IntentHead::kFolds, *choice);
     model.meaning = PackedRows::pack(weights.weights, model.labels.size(), WeightPrecision::kFloat32);
@@ -187,7 +204,7 @@ struct IntentTrainer {
   }
 
   /// Centroids of the labels, and how near each row lies to that of its answer: without the row itself where it is one of its own.
-  void measure_cosines(std::span<const float> vectors, IntentModel& model) {
+  void measure_cosines(IntentModel& model) {
     const std::size_t dimension = model.mean.size(), labels = material.labels.size();
     std::vector<float> sums(labels * dimension, 0);
     for (std::size_t i = 0; i < material.rows; ++i) {
@@ -214,39 +231,24 @@ struct IntentTrainer {
   }
 
   /// Rows for recalibration, with how far the model itself is from the fits that had not seen them.
-  Result<void> keep(const std::vector<const IntentRow*>& rows, IntentSpecialist& out) const {
+  void keep(const std::vector<const IntentRow*>& rows, IntentSpecialist& out) const {
     constexpr std::size_t kMostBytes = 4u << 20;
     const std::size_t labels = material.labels.size();
     const std::size_t most = std::min({training.most_kept, rows.size(), kMostBytes / (labels * 2 * sizeof(float))});
     KeptRows& kept = out.kept_;
-    std::vector<std::string_view> texts;
-    for (std::size_t i = 0; i < most; ++i) {
-      kept.rows.push_back(*rows[i]);
-      texts.push_back(material.texts[i]);
-    }
-    std::vector<float> vectors;
-    if (out.model_.reads_vectors() && most > 0) {
-      vectors.resize(most * training.encoder->dimension());
-      neural::EmbedManyOptions options;
-      options.cache_folder = training.cache_folder;
-      auto computed = neural::embed_many(*training.encoder, texts, options);
-      if (!computed) return fail(computed.error());
-      vectors = std::move(*computed);
-    }
     IntentScratch scratch;
     for (std::size_t i = 0; i < most; ++i) {
-      out.model_.read_words(texts[i], scratch);
+      kept.rows.push_back(*rows[i]);
+      out.model_.read_words(material.texts[i], scratch);
       for (std::size_t c = 0; c < labels; ++c) kept.words_shift.push_back(unseen.words[i * labels + c] - scratch.words[c]);
       if (vectors.empty()) continue;
-      const std::size_t dimension = out.model_.mean.size();
-      out.model_.read_vector(std::span(vectors).subspan(i * dimension, dimension), scratch);
+      out.model_.read_vector(vector(i), scratch);
       for (std::size_t c = 0; c < labels; ++c) kept.both_shift.push_back(unseen.both[i * labels + c] - scratch.both[c]);
       if (material.several) continue;
       const auto logits = std::span(unseen.both).subspan(i * labels, labels);
       const auto said = static_cast<std::size_t>(std::ranges::max_element(logits) - logits.begin());
-      kept.cosine_shift.push_back(unseen.cosines[i] - out.model_.cosine(std::span(vectors).subspan(i * dimension, dimension), said));
+      kept.cosine_shift.push_back(unseen.cosines[i] - out.model_.cosine(vector(i), said));
     }
-    return {};
   }
 
   Result<IntentSpecialist> train(const std::vector<const IntentRow*>& rows, const IntentRows* calibration, IntentFacts facts) {
@@ -258,6 +260,9 @@ struct IntentTrainer {
     out.model_.several = material.several;
     take_truth();
     count_steps(training.encoder != nullptr ? 2 : 1);
+    if (training.encoder != nullptr) {
+      if (auto done = read_vectors(); !done) return fail(done.error());
+    }
     if (auto done = fit_words(out); !done) return fail(done.error());
     if (training.encoder != nullptr) {
       if (auto done = fit_meaning(out); !done) return fail(done.error());
@@ -267,7 +272,7 @@ struct IntentTrainer {
     out.facts_.cv_accuracy = out.calibration_.accuracy;
     out.facts_.cv_log_loss = calibrated_loss(unseen, unseen.both.empty() ? unseen.words : unseen.both);
     if (calibration == nullptr) {
-      if (auto done = keep(rows, out); !done) return fail(done.error());
+      keep(rows, out);
     } else {
       for (const IntentRow& row : calibration->rows) {
         if (!row.oos) out.kept_.rows.push_back(row);
@@ -286,7 +291,7 @@ Result<IntentSpecialist> train_intent(const IntentRows& rows, const IntentRows* 
   std::vector<const IntentRow*> kept;
   auto material = internal::prepare(rows, training, kept);
   if (!material) return fail(material.error());
-  IntentTrainer trainer{training, std::move(*material), {}};
+  IntentTrainer trainer{training, std::move(*material), {}, {}};
   return trainer.train(kept, calibration, std::move(facts));
 }
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/hash.h"
 #include "specialists/internal/kernels.h"
 
 namespace understudy::specialists {
@@ -33,6 +34,22 @@ Guess LinearModel::guess(const Terms& terms, LinearScratch& scratch) const {
   logits(terms, scratch);
   internal::softmax(scratch.logits.data(), stride_, parts_.sharpness);
   return ranked_guess(scratch.logits, parts_.labels);
+}
+
+std::uint64_t LinearModel::hash() const {
+  std::uint64_t hash = parts_.labels.size();
+  const auto add = [&](const void* values, std::size_t bytes) { hash = hash64({static_cast<const char*>(values), bytes}, hash); };
+  const auto add_all = [&](const auto& values) { add(values.data(), values.size() * sizeof(values[0])); };
+  if (parts_.labels.empty()) return hash;
+  for (const std::string& label : parts_.labels) add_all(label);
+  for (std::size_t c = 0; c < parts_.space->columns(); ++c) {
+    const auto bucket = parts_.space->bucket(c);
+    const auto rarity = parts_.space->rarity(c);
+    add(&bucket, sizeof bucket), add(&rarity, sizeof rarity);
+  }
+  for (const float number : {parts_.space->words_share(), parts_.space->unseen_rarity(), parts_.sharpness}) add(&number, sizeof number);
+  add_all(parts_.scales), add_all(parts_.bias), add_all(parts_.weights);
+  return hash;
 }
 
 Guess LinearModel::guess(std::string_view text) const {

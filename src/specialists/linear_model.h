@@ -1,6 +1,6 @@
 #pragma once
 /// Softmax regression over hashed terms with int8 weights and calibrated probabilities: the floor of every closed-answer task, and the
-/// student that learns online. docs/formats/linear-model.md has the bytes.
+/// student that learns online.
 
 #include <array>
 #include <cstddef>
@@ -54,9 +54,8 @@ struct LinearParts {
 /// Frozen, immutable, thread-safe. A guess about 60 characters takes about 10 us, of which 2 cut the text.
 class LinearModel {
  public:
-  /// Labels on which a model may be fitted, and which a file may hold.
-  static constexpr std::size_t kMostLabels = 1 << 14;
-  static constexpr std::size_t kLongestLabel = 1 << 16;  ///< in bytes
+  /// On how many labels a model may be fitted, and how many bytes one may have.
+  static constexpr std::size_t kMostLabels = 1 << 14, kLongestLabel = 1 << 16;
 
   LinearModel() = default;  ///< has learnt nothing
   explicit LinearModel(LinearParts parts);
@@ -71,10 +70,8 @@ class LinearModel {
   float sharpness() const { return parts_.sharpness; }
   std::size_t bytes() const { return parts_.weights.size() + parts_.scales.size() * 4; }
 
-  /// The bytes of a file.
-  std::string save() const;
-  /// kCorrupt where bytes are missing, spare or changed; kUnsupported where a newer version wrote them.
-  static Result<LinearModel> load(std::string_view bytes);
+  /// Of everything that a guess depends on: equal for models that answer alike.
+  std::uint64_t hash() const;
 
  private:
   LinearParts parts_;

@@ -81,18 +81,20 @@ TEST(Kernels, SoftmaxIsCloseToTheLibrarysAndPaddingIsZero) {
 TEST(Kernels, WithAndWithoutAvx2GiveTheSameBits) {
   const Toy toy(200, 20, 0.1, 4);
   std::string bytes[2];
+  std::uint64_t hashes[2];
   for (const bool avx2 : {false, true}) {
     internal::use_avx2(avx2);
     OnlineTextLearner learner(with_neighbours());
     toy.teach(learner, 0, 200);
     const auto model = learner.fit();
-    bytes[avx2] = model->linear().save();
+    hashes[avx2] = model->linear().hash();
     for (const std::string& text : toy.texts) {
       const float p = model->guess(text).probability;
       bytes[avx2].append(reinterpret_cast<const char*>(&p), sizeof p);
     }
   }
   EXPECT_EQ(bytes[0], bytes[1]);
+  EXPECT_EQ(hashes[0], hashes[1]);
 }
 
 TEST(Trainer, ReachesTheOptimumThatGradientDescentReaches) {
@@ -143,15 +145,15 @@ TEST(TextModel, LearnsASeparableSet) {
 
 TEST(TextModel, IsDeterministicForASeed) {
   const Toy toy(300, 5, 0.1, 8);
-  const auto bytes = [&](std::uint64_t seed) {
+  const auto hash = [&](std::uint64_t seed) {
     OnlineOptions options = with_neighbours();
     options.fit.seed = seed;
     OnlineTextLearner learner(options);
     toy.teach(learner, 0, 300);
-    return learner.fit()->linear().save();
+    return learner.fit()->linear().hash();
   };
-  EXPECT_EQ(bytes(1), bytes(1));
-  EXPECT_NE(bytes(1), bytes(2));
+  EXPECT_EQ(hash(1), hash(1));
+  EXPECT_NE(hash(1), hash(2));
 }
 
 TEST(TextModel, Int8StaysCloseToTheFloatsItCameFrom) {
@@ -401,57 +403,6 @@ TEST(OnlineTextLearner, FitsInTheBackgroundWhileRowsComeIn) {
   learner.wait();
   EXPECT_NE(learner.newest(), first);
   EXPECT_EQ(learner.newest()->report().rows, 600u);
-}
-
-// ---------------------------------------------------------------------------------------------------- files
-
-class LinearFile : public testing::Test {
- protected:
-  LinearFile() {
-    OnlineTextLearner learner({});
-    Toy(200, 3, 0, 15).teach(learner, 0, 200);
-    model_ = learner.fit();
-    bytes_ = model_->linear().save();
-  }
-  std::shared_ptr<const TextModel> model_;
-  std::string bytes_;
-};
-
-TEST_F(LinearFile, LoadsWhatWasSaved) {
-  const auto loaded = LinearModel::load(bytes_);
-  ASSERT_TRUE(loaded) << loaded.error().message;
-  EXPECT_EQ(loaded->save(), bytes_);
-  for (const std::string& text : Toy(50, 3, 0, 16).texts) {
-    const Guess a = model_->linear().guess(text), b = loaded->guess(text);
-    EXPECT_EQ(a.label, b.label);
-    EXPECT_EQ(a.probability, b.probability);  // the same bits
-    EXPECT_EQ(a.margin, b.margin);
-  }
-  const auto nothing = LinearModel::load(LinearModel().save());
-  ASSERT_TRUE(nothing) << nothing.error().message;
-  EXPECT_TRUE(nothing->guess("x").label.empty());
-}
-
-TEST_F(LinearFile, CutFilesAreRefused) {
-  for (std::size_t n = 0; n < bytes_.size(); n += n < 200 ? 1 : 997) {
-    const auto loaded = LinearModel::load(std::string_view(bytes_).substr(0, n));
-    ASSERT_FALSE(loaded) << n;
-    EXPECT_EQ(loaded.error().kind, ErrorKind::kCorrupt);
-  }
-  EXPECT_FALSE(LinearModel::load(bytes_ + "x"));
-}
-
-TEST_F(LinearFile, ChangedBytesAndNewerVersionsAreRefused) {
-  for (const std::size_t at : {std::size_t{0}, std::size_t{20}, std::size_t{60}, bytes_.size() / 2, bytes_.size() - 1}) {
-    std::string changed = bytes_;
-    changed[at] = static_cast<char>(changed[at] ^ 0x10);
-    const auto loaded = LinearModel::load(changed);
-    ASSERT_FALSE(loaded) << at;
-    EXPECT_EQ(loaded.error().kind, ErrorKind::kCorrupt);
-  }
-  std::string newer = bytes_;
-  newer[8] = 2;
-  EXPECT_EQ(LinearModel::load(newer).error().kind, ErrorKind::kUnsupported);
 }
 
 }  // namespace

@@ -187,7 +187,7 @@ void TextModel::Dense::place(const PackedVector& vector, std::uint32_t first, st
 }
 
 std::uint64_t TextModel::weights_hash() const {
-  const std::uint64_t linear = hash64(linear_.save());
+  const std::uint64_t linear = linear_.hash();
   if (!has_vectors()) return linear;
   const auto bytes = [](const auto& v) { return std::string_view(reinterpret_cast<const char*>(v.data()), v.size() * sizeof(v[0])); };
   return hash64(bytes(dense_.weights), hash64(bytes(dense_.scales), hash64(bytes(dense_.mean), linear)));

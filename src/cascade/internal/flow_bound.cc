@@ -29,7 +29,7 @@ net::Awaitable<void> Flow::read_bound() {
     const std::vector<float> vector = co_await internal::embed_text(*deps_.encoder, std::move(read), deps_.reactor);
     if (!vector.empty()) prediction = named.intent->predict(text, vector);
   }
-  bound_ = read_prediction(prediction);
+  bound_ = read_prediction(bound, prediction);
 }
 
 bool Flow::try_bound(std::size_t rung, double threshold) {
@@ -40,8 +40,7 @@ bool Flow::try_bound(std::size_t rung, double threshold) {
   decision_.threshold = threshold;
   if (confidence < threshold) return false;
   const std::string& name = spec.bound->specialist->name;
-  const std::string& answer = spec.bound->answers[bound_->label];
-  cached_ = std::make_shared<const CachedAnswer>(internal::learned_completion(answer, decision_.request_id, context_.body, Stage::kSpecialist, name, deps_.reactor.clock().wall()));
+  cached_ = std::make_shared<const CachedAnswer>(internal::learned_completion(bound_->answer, decision_.request_id, context_.body, Stage::kSpecialist, name, deps_.reactor.clock().wall()));
   decision_.served_by = Stage::kSpecialist;
   decision_.rung = spec.name;
   decision_.model = name;

@@ -166,7 +166,7 @@ std::vector<internal::RungTrace> Flow::traces() const {
       traces[i].raw = bound_->raw;
       traces[i].bound = bound_->features;
       chat::Answer& answer = traces[i].answer.emplace();
-      answer.content = ladder[i].bound->answers[bound_->label];
+      answer.content = bound_->answer;
       answer.finish_reason = "stop";
       continue;
     }

@@ -174,6 +174,19 @@ void lesson_figures(Exposition& out, const Shared& shared) {
   for (const auto& [cascade, budget] : r.budgets) out.value("lesson_budget_usd", label("cascade", cascade), format_usd(budget, 12));
 }
 
+void encoder_figures(Exposition& out, const Shared& shared) {
+  if (shared.options.encoder == nullptr) return;
+  const neural::EncoderPoolCounts counts = shared.options.encoder->counts();
+  out.counter("encoder_batches_total", "Batches that the sentence encoder began.", counts.batches);
+  out.counter("encoder_texts_total", "Texts that it gave a vector.", counts.texts);
+  out.counter("encoder_failed_total", "Texts that got none because its runtime failed.", counts.failed);
+  out.counter("encoder_turned_away_total", "Texts that got none because too many waited.", counts.turned_away);
+  out.head("encoder_waiting", "gauge", "Texts that wait for it now, by lane.");
+  out.value("encoder_waiting", label("lane", "request"), counts.waiting);
+  out.value("encoder_waiting", label("lane", "bulk"), counts.waiting_bulk);
+  out.counter("encoder_wait_seconds_total", "Time that all texts waited for their batch.", decimal(counts.waited_ns / 1000));
+}
+
 void budgets(Exposition& out, const Shared& shared) {
   const auto reports = shared.budgets.report(shared.options.server.clock->wall());
   if (reports.empty()) return;
@@ -233,6 +246,7 @@ std::string metrics_text(const Shared& shared) {
   out.gauge("saved_usd", "Saved against sending everything to the teacher, estimates included.", usd(shared, &Counters::saved_nanousd));
   out.gauge("label_spent_today_usd", "Set aside or spent on labels since midnight UTC.", format_usd(shared.label_budget.spent_today(), 12));
   lesson_figures(out, shared);
+  encoder_figures(out, shared);
   breakers(out, shared);
   rate_limits(out, shared);
   budgets(out, shared);

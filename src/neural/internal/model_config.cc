@@ -133,4 +133,25 @@ Result<ModelConfig> parse_model_config(const ModelConfigFiles& files, std::strin
   return config;
 }
 
+Result<std::string> vocabulary_of(std::string_view tokenizer_json, std::string_view place) {
+  simdjson::dom::parser parser;
+  simdjson::dom::element root;
+  simdjson::dom::object pieces;
+  std::string_view type;
+  if (parser.parse(simdjson::padded_string(tokenizer_json)).get(root) != simdjson::SUCCESS) return fail(ErrorKind::kConfig, fmt::format("{}: is no JSON", place));
+  if (root["model"]["type"].get(type) != simdjson::SUCCESS || type != "WordPiece") return fail(ErrorKind::kUnsupported, fmt::format("{}: its tokenizer is no WordPiece, as BERT's is", place));
+  if (root["model"]["vocab"].get(pieces) != simdjson::SUCCESS) return fail(ErrorKind::kConfig, fmt::format("{}: has no vocabulary (model.vocab)", place));
+  std::vector<std::string_view> by_id(pieces.size());
+  for (const auto [piece, value] : pieces) {
+    std::uint64_t id = 0;
+    if (value.get(id) != simdjson::SUCCESS || id >= by_id.size() || by_id[id].data() != nullptr || piece.find('\n') != std::string_view::npos) {
+      return fail(ErrorKind::kConfig, fmt::format("{}: the ids of model.vocab must be 0 to {}, each once, and a piece is on one line; \"{}\" is not so", place, by_id.size() - 1, piece));
+    }
+    by_id[id] = piece;
+  }
+  std::string lines;
+  for (const std::string_view piece : by_id) lines.append(piece).push_back('\n');
+  return lines;
+}
+
 }  // namespace understudy::neural

@@ -93,6 +93,20 @@ std::optional<Error> wire(ModelFolder& folder) {
   return weights.problem();
 }
 
+/// The runtime reads the file; here it is only named and hashed.
+Result<void> name_onnx(const std::filesystem::path& path, ModelFolder& folder) {
+  for (const char* beside : {"_data", ".data"}) {
+    if (std::filesystem::exists(path.string() + beside))
+      return fail(ErrorKind::kUnsupported, fmt::format("{}: has weights in a file beside it ({}{}), which are not read; export the model to one file", path.string(), path.filename().string(), beside));
+  }
+  const auto file = internal::MappedFile::open(path);
+  if (!file) return fail(file.error());
+  folder.weights_sha256 = sha256(file->bytes());
+  const ModelConfig& config = folder.config;
+  folder.onnx = {path.string(), config.hidden, config.vocabulary, config.types, config.pooling};
+  return {};
+}
+
 /// Empty where there is no such file.
 Result<std::string> optional_file(const std::filesystem::path& path) {
   if (!std::filesystem::exists(path)) return std::string();
@@ -104,10 +118,17 @@ Result<std::string> optional_file(const std::filesystem::path& path) {
 Result<std::unique_ptr<const ModelFolder>> open_model_folder(const std::filesystem::path& path) {
   std::error_code ec;
   if (!std::filesystem::is_directory(path, ec)) return fail(ErrorKind::kNotFound, fmt::format("encoder model: {} is no folder", path.string()));
-  for (const char* needed : {"config.json", "vocab.txt", "model.safetensors"}) {
-    if (!std::filesystem::exists(path / needed, ec))
-      return fail(ErrorKind::kNotFound, fmt::format("encoder model: {} has no {}; a folder with config.json, vocab.txt and model.safetensors of a BERT encoder is needed",
-                                                    path.string(), needed));
+  const auto first_of = [&](std::initializer_list<const char*> files) -> std::filesystem::path {
+    for (const char* file : files) {
+      if (std::filesystem::exists(path / file, ec)) return path / file;
+    }
+    return {};
+  };
+  const auto words = first_of({"vocab.txt", "tokenizer.json"}), numbers = first_of({"model.safetensors", "model.onnx", "onnx/model.onnx"});
+  for (const auto& [there, needed] : {std::pair(first_of({"config.json"}), "config.json"), {words, "vocab.txt"}, {numbers, "model.safetensors"}}) {
+    if (there.empty())
+      return fail(ErrorKind::kNotFound, fmt::format("encoder model: {} has no {}; a folder with config.json, vocab.txt (or tokenizer.json) and model.safetensors (or model.onnx) of a "
+                                                    "BERT encoder is needed", path.string(), needed));
   }
   for (const char* projection : {"2_Dense"}) {
     if (std::filesystem::exists(path / projection, ec))
@@ -121,24 +142,30 @@ Result<std::unique_ptr<const ModelFolder>> open_model_folder(const std::filesyst
   const auto tokenizer = optional_file(path / "tokenizer_config.json");
   const auto sentence = optional_file(path / "sentence_bert_config.json");
   const auto pooling = optional_file(path / "1_Pooling" / "config.json");
-  const auto vocabulary = internal::read_small_file(path / "vocab.txt", kMostVocabularyBytes);
+  const auto vocabulary = internal::read_small_file(words, kMostVocabularyBytes);
   for (const auto* file : {&config, &tokenizer, &sentence, &pooling, &vocabulary})
     if (!*file) return fail(file->error());
 
   auto parsed = parse_model_config({config->empty() ? std::string_view("?") : *config, *tokenizer, *sentence, *pooling}, path.string());
   if (!parsed) return fail(parsed.error());
   folder->config = *parsed;
-  auto pieces = WordPiece::create(*vocabulary, folder->config.tokenizer, (path / "vocab.txt").string());
+  folder->tokenizer_sha256 = sha256(*vocabulary);
+  const auto lines = words.extension() == ".json" ? vocabulary_of(*vocabulary, words.string()) : vocabulary;
+  if (!lines) return fail(lines.error());
+  auto pieces = WordPiece::create(*lines, folder->config.tokenizer, words.string());
   if (!pieces) return fail(pieces.error());
   folder->tokenizer = std::move(*pieces);
   if (folder->tokenizer.size() > folder->config.vocabulary)
-    return fail(ErrorKind::kConfig, fmt::format("{}/vocab.txt: has {} pieces, config.json's vocab_size is {}", path.string(), folder->tokenizer.size(), folder->config.vocabulary));
-  auto weights = Safetensors::open(path / "model.safetensors");
+    return fail(ErrorKind::kConfig, fmt::format("{}: has {} pieces, config.json's vocab_size is {}", words.string(), folder->tokenizer.size(), folder->config.vocabulary));
+  if (numbers.extension() == ".onnx") {
+    if (auto named = name_onnx(numbers, *folder); !named) return fail(named.error());
+    return std::unique_ptr<const ModelFolder>(std::move(folder));
+  }
+  auto weights = Safetensors::open(numbers);
   if (!weights) return fail(weights.error());
   folder->weights = std::move(*weights);
   if (auto problem = wire(*folder)) return fail(*problem);
   folder->weights_sha256 = sha256(folder->weights.bytes());
-  folder->tokenizer_sha256 = sha256(*vocabulary);
   return std::unique_ptr<const ModelFolder>(std::move(folder));
 }
 

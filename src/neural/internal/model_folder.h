@@ -1,8 +1,8 @@
 #pragma once
 /// Reads a folder that holds an encoder of the BERT family, as sentence-transformers and Hugging Face lay it out:
 ///   config.json               sizes (needed)
-///   model.safetensors         weights (needed)
-///   vocab.txt                 word pieces (needed)
+///   model.safetensors         weights; or, where there are none, model.onnx or onnx/model.onnx, read by the runtime when it is compiled
+///   vocab.txt                 word pieces; or, where there is none, the vocabulary in tokenizer.json
 ///   tokenizer_config.json     do_lower_case, strip_accents, tokenize_chinese_chars
 ///   sentence_bert_config.json max_seq_length
 ///   1_Pooling/config.json     mean (the default) or first token
@@ -38,14 +38,18 @@ struct ModelConfigFiles {
 /// @param place  what errors call the folder. kConfig: not JSON, a key missing or out of range; kUnsupported: understood, but not computed here.
 Result<ModelConfig> parse_model_config(const ModelConfigFiles& files, std::string_view place);
 
+/// The vocabulary of a tokenizer.json as the lines of a vocab.txt. kConfig: not JSON, or its ids are not 0, 1, 2, ...; kUnsupported: no WordPiece.
+Result<std::string> vocabulary_of(std::string_view tokenizer_json, std::string_view place);
+
 struct ModelFolder {
   std::string name;  ///< the folder's own name
   ModelConfig config;
-  std::string weights_sha256, tokenizer_sha256;  ///< of model.safetensors and vocab.txt, as sha256sum prints them
+  std::string weights_sha256, tokenizer_sha256;  ///< of the files with weights and vocabulary, as sha256sum prints them
   WordPiece tokenizer;
   Safetensors weights;
   std::vector<std::vector<float>> converted;  ///< weights that do not lie as 32-bit floats in the file
   internal::BertNetwork network;              ///< points into the two above
+  internal::OnnxNetwork onnx;                 ///< instead of these three where `path` is not empty
 };
 
 /// kNotFound (no folder, or a needed file missing), kIo, kConfig, kCorrupt, kUnsupported. Reads the whole file once for its hash.

@@ -48,6 +48,13 @@ struct BertNetwork {
   std::vector<BertLayer> layers;
 };
 
+/// The same in an ONNX file, which the runtime reads itself. Sizes are those of config.json.
+struct OnnxNetwork {
+  std::string path;
+  std::size_t hidden = 0, vocabulary = 0, types = 0;
+  Pooling pooling = Pooling::kMean;
+};
+
 struct CompileOptions {
   Precision precision = Precision::kFloat32;
   int threads = 1;  ///< that one run may use
@@ -71,11 +78,13 @@ class Network {
 };
 
 /// Raised with each change of this header: a shared object of another build is refused.
-inline constexpr int kRuntimeInterface = 1;
+inline constexpr int kRuntimeInterface = 2;
 struct RuntimeEntry {
   int interface = kRuntimeInterface;  ///< stays first
   std::string name;                   ///< and version, such as "openvino-2026.4.1"
   Result<std::unique_ptr<Network>> (*compile)(const BertNetwork& network, const CompileOptions& options) = nullptr;
+  /// kCorrupt, naming the file: it cannot be read, or is no BERT encoder of these sizes.
+  Result<std::unique_ptr<Network>> (*compile_onnx)(const OnnxNetwork& network, const CompileOptions& options) = nullptr;
 };
 /// What the shared object exports; the entry lives as long as it is loaded.
 using RuntimeEntryFunction = const RuntimeEntry*();

@@ -45,9 +45,7 @@ class Builder {
 
     Node x = embeddings(ids, types);
     for (const BertLayer& layer : net_.layers) x = encoder_layer(x, layer, attention_mask);
-    const Node pooled = net_.pooling == Pooling::kMean ? masked_mean(x, mask_f) : first_token(x);
-    const Node sentences = std::make_shared<op::NormalizeL2>(pooled, integers({1}), 1e-12f, ov::op::EpsMode::MAX);
-    return std::make_shared<ov::Model>(ov::OutputVector{sentences, x}, ov::ParameterVector{ids, mask, types}, "bert");
+    return std::make_shared<ov::Model>(with_sentences(x, mask, net_.pooling), ov::ParameterVector{ids, mask, types}, "bert");
   }
 
  private:
@@ -83,22 +81,8 @@ class Builder {
   }
 
   Node linear(const Node& x, const Linear& layer, std::size_t outputs, std::size_t inputs) {
-    const Node weight = int8_weights_ ? rounded(layer.weight, outputs, inputs) : view(layer.weight, {outputs, inputs});
+    const Node weight = int8_weights_ ? rounded_weights(layer.weight, outputs, inputs) : view(layer.weight, {outputs, inputs});
     return std::make_shared<op::Add>(std::make_shared<op::MatMul>(x, weight, false, true), view(layer.bias, {outputs}));
-  }
-
-  static Node rounded(std::span<const float> weight, std::size_t outputs, std::size_t inputs) {
-    std::vector<std::int8_t> values(weight.size());
-    std::vector<float> scales(outputs);
-    for (std::size_t row = 0; row < outputs; ++row) {
-      const std::span<const float> from = weight.subspan(row * inputs, inputs);
-      float most = 0;
-      for (const float w : from) most = std::max(most, std::fabs(w));
-      scales[row] = most > 0 ? most / 127 : 1;
-      for (std::size_t i = 0; i < inputs; ++i) values[row * inputs + i] = static_cast<std::int8_t>(std::lrint(from[i] / scales[row]));
-    }
-    const Node converted = std::make_shared<op::Convert>(constant(ov::element::i8, {outputs, inputs}, values), ov::element::f32);
-    return std::make_shared<op::Multiply>(converted, constant(ov::element::f32, {outputs, 1}, scales));
   }
 
   Node layer_norm(const Node& x, const LayerNorm& norm) {
@@ -116,22 +100,40 @@ class Builder {
     return std::make_shared<op::Relu>(x);
   }
 
-  static Node masked_mean(const Node& x, const Node& mask) {
-    const Node weights = std::make_shared<op::Unsqueeze>(mask, integers({2}));
-    const Node sum = std::make_shared<op::ReduceSum>(std::make_shared<op::Multiply>(x, weights), integers({1}), false);
-    return std::make_shared<op::Divide>(sum, std::make_shared<op::ReduceSum>(mask, integers({1}), true));
-  }
-
-  static Node first_token(const Node& x) {
-    return std::make_shared<op::Gather>(x, constant<std::int32_t>(ov::element::i32, {}, {0}),
-                                        constant<std::int32_t>(ov::element::i32, {}, {1}));
-  }
-
   const BertNetwork& net_;
   const bool int8_weights_;
 };
 
+Node masked_mean(const Node& x, const Node& mask) {
+  const Node weights = std::make_shared<op::Unsqueeze>(mask, integers({2}));
+  const Node sum = std::make_shared<op::ReduceSum>(std::make_shared<op::Multiply>(x, weights), integers({1}), false);
+  return std::make_shared<op::Divide>(sum, std::make_shared<op::ReduceSum>(mask, integers({1}), true));
+}
+
+Node first_token(const Node& x) {
+  return std::make_shared<op::Gather>(x, constant<std::int32_t>(ov::element::i32, {}, {0}), constant<std::int32_t>(ov::element::i32, {}, {1}));
+}
+
 }  // namespace
+
+Node rounded_weights(std::span<const float> weight, std::size_t outputs, std::size_t inputs) {
+  std::vector<std::int8_t> values(weight.size());
+  std::vector<float> scales(outputs);
+  for (std::size_t row = 0; row < outputs; ++row) {
+    const std::span<const float> from = weight.subspan(row * inputs, inputs);
+    float most = 0;
+    for (const float w : from) most = std::max(most, std::fabs(w));
+    scales[row] = most > 0 ? most / 127 : 1;
+    for (std::size_t i = 0; i < inputs; ++i) values[row * inputs + i] = static_cast<std::int8_t>(std::lrint(from[i] / scales[row]));
+  }
+  const Node converted = std::make_shared<op::Convert>(constant(ov::element::i8, {outputs, inputs}, values), ov::element::f32);
+  return std::make_shared<op::Multiply>(converted, constant(ov::element::f32, {outputs, 1}, scales));
+}
+
+ov::OutputVector with_sentences(const Node& tokens, const Node& mask, Pooling pooling) {
+  const Node pooled = pooling == Pooling::kMean ? masked_mean(tokens, std::make_shared<op::Convert>(mask, ov::element::f32)) : first_token(tokens);
+  return {std::make_shared<op::NormalizeL2>(pooled, integers({1}), 1e-12f, ov::op::EpsMode::MAX), tokens};
+}
 
 std::shared_ptr<ov::Model> bert_graph(const BertNetwork& network, bool int8_weights) { return Builder(network, int8_weights).build(); }
 

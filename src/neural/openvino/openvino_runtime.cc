@@ -4,12 +4,15 @@
 #include <cstring>
 #include <mutex>
 
+#include <fmt/format.h>
+
 #include <openvino/runtime/core.hpp>
 #include <openvino/runtime/intel_cpu/properties.hpp>
 #include <openvino/core/version.hpp>
 
 #include "neural/internal/runtime.h"
 #include "neural/openvino/bert_graph.h"
+#include "neural/openvino/onnx_graph.h"
 
 namespace understudy::neural::internal {
 namespace {
@@ -22,10 +25,9 @@ ov::Core& core() {
 
 class OpenvinoNetwork : public Network {
  public:
-  OpenvinoNetwork(const BertNetwork& network, const CompileOptions& options) : hidden_(network.hidden) {
-    const bool rounds_weights = options.precision != Precision::kFloat32;
-    const std::uint64_t group = options.precision == Precision::kInt8 ? network.hidden : 0;
-    compiled_ = core().compile_model(bert_graph(network, rounds_weights), "CPU", ov::hint::inference_precision(ov::element::f32),
+  OpenvinoNetwork(const std::shared_ptr<ov::Model>& graph, std::size_t hidden, const CompileOptions& options) {
+    const std::uint64_t group = options.precision == Precision::kInt8 ? hidden : 0;
+    compiled_ = core().compile_model(graph, "CPU", ov::hint::inference_precision(ov::element::f32),
                                      ov::hint::dynamic_quantization_group_size(group), ov::num_streams(ov::streams::Num(options.streams)),
                                      ov::inference_num_threads(options.threads * options.streams), ov::hint::enable_cpu_pinning(false));
     for (int i = 0; i < options.streams; ++i) free_.push_back(compiled_.create_infer_request());
@@ -70,19 +72,31 @@ class OpenvinoNetwork : public Network {
     one_is_free_.notify_one();
   }
 
-  const std::size_t hidden_;
   mutable ov::CompiledModel compiled_;
   mutable std::mutex mutex_;
   mutable std::condition_variable one_is_free_;
   mutable std::vector<ov::InferRequest> free_;
 };
 
+bool rounds_weights(const CompileOptions& options) { return options.precision != Precision::kFloat32; }
+
 Result<std::unique_ptr<Network>> compile(const BertNetwork& network, const CompileOptions& options) {
   try {
-    return std::make_unique<OpenvinoNetwork>(network, options);
+    return std::make_unique<OpenvinoNetwork>(bert_graph(network, rounds_weights(options)), network.hidden, options);
   } catch (const std::exception& e) {
     return fail(ErrorKind::kInternal, std::string("OpenVINO could not compile the encoder: ") + e.what());
   }
+}
+
+/// The file is a stranger's: what is wrong with it is not our failure.
+Result<std::unique_ptr<Network>> compile_onnx(const OnnxNetwork& network, const CompileOptions& options) {
+  std::string what;
+  try {
+    return std::make_unique<OpenvinoNetwork>(onnx_graph(network, rounds_weights(options)), network.hidden, options);
+  } catch (const std::exception& e) {
+    what = e.what();
+  }
+  return fail(ErrorKind::kCorrupt, fmt::format("{}: {}; a whole ONNX export of a BERT encoder is needed (docs/guide/encoder.md)", network.path, what));
 }
 
 }  // namespace
@@ -93,6 +107,6 @@ extern "C" __attribute__((visibility("default"))) const understudy::neural::inte
       understudy::neural::internal::kRuntimeInterface,
       // 2026.4.1-22982-... to 2026.4.1
       "openvino-" + std::string(ov::get_openvino_version().buildNumber).substr(0, std::string(ov::get_openvino_version().buildNumber).find('-')),
-      understudy::neural::internal::compile};
+      understudy::neural::internal::compile, understudy::neural::internal::compile_onnx};
   return &kEntry;
 }
