@@ -146,11 +146,14 @@ TEST_F(FewShotsTest, LessonsAreWithheldByTheCoinAndOnlyWhereAsked) {
   const std::string body = question();
   const auto parsed = chat::parse_chat_request(body);
   ASSERT_TRUE(parsed);
+  const lessons::LessonScope scope{"", "default", "", 0};
+  const std::optional<std::vector<float>> no_vector;
+  const internal::ShownWith with{scope, *parsed, body, 1, no_vector};
   std::size_t withheld = 0, chosen = 0;
   for (int i = 0; i < 2'000; ++i) {
-    const auto all = internal::show_examples(deps, rung, {"", "default", "", 0}, *parsed, body, 1, 0);
+    const auto all = internal::show_examples(deps, rung, with, 0);
     ASSERT_TRUE(all && all->withheld.empty());
-    const auto some = internal::show_examples(deps, rung, {"", "default", "", 0}, *parsed, body, 1, internal::kWithhold);
+    const auto some = internal::show_examples(deps, rung, with, internal::kWithhold);
     chosen += all->shown.size();
     withheld += some ? some->withheld.size() : all->shown.size();
   }
