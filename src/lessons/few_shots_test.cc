@@ -230,7 +230,7 @@ TEST(FewShots, AnEncoderThatIsReleasedIsAskedForNothingMore) {
   b.add({"2", "his plastic"});
   b.shots.refresh();
   b.shots.refresh();
-  EXPECT_EQ(b.pool.embedded(), 1u);
+  EXPECT_EQ(b.pool.counts().texts, 1u);
   EXPECT_EQ(b.shots.vectors(kScope), 1u);
   EXPECT_EQ(b.ids("card", {1, 0}), "1") << "what it has it keeps";
 }
