@@ -117,7 +117,9 @@ TEST(PackedTerms, ComeBackAndNothingElseIsRead) {
     EXPECT_EQ(back, terms);
     if (bytes.empty()) continue;
     const std::string cut = bytes.substr(0, random.below(bytes.size()));
-    if (unpack_terms(cut, back)) EXPECT_EQ(pack_terms(back), cut);
+    if (unpack_terms(cut, back)) {
+      EXPECT_EQ(pack_terms(back), cut);
+    }
   }
   Terms out;
   for (const std::string& broken : {std::string("\x01"), std::string("\x01\x00", 2), std::string("\x80\x00\x01", 3), std::string("\xff\xff\xff\xff\xff\x01"), std::string("\xff\xff\xff\x7f\x01")}) {
