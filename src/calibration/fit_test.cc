@@ -243,7 +243,7 @@ TEST(BoostedTrees, ComeBackFromTheirParts) {
   Eigen::VectorXd y(200);
   for (Eigen::Index i = 0; i < x.rows(); ++i) {
     for (Eigen::Index c = 0; c < x.cols(); ++c) x(i, c) = random.uniform();
-    y(i) = x(i, 0) > 0.5 != x(i, 1) > 0.5 ? 1 : 0;
+    y(i) = (x(i, 0) > 0.5) != (x(i, 1) > 0.5) ? 1 : 0;
   }
   const auto trees = fit_boosted_trees(x, y);
   ASSERT_TRUE(trees);
