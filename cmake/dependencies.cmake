@@ -54,7 +54,8 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND NOT UNDERSTUDY_SANITIZE AND EXISTS $
   set(UNDERSTUDY_TORCH ON)
   message(STATUS "libtorch: ${UNDERSTUDY_TORCH_ROOT}")
   add_library(libtorch INTERFACE)
-  target_include_directories(libtorch SYSTEM INTERFACE ${UNDERSTUDY_TORCH_ROOT}/include)
+  # After the system's: the wheel brings headers of another fmt.
+  target_compile_options(libtorch INTERFACE "SHELL:-idirafter ${UNDERSTUDY_TORCH_ROOT}/include")
   target_link_libraries(libtorch INTERFACE ${UNDERSTUDY_TORCH_ROOT}/lib/libtorch_cpu.so ${UNDERSTUDY_TORCH_ROOT}/lib/libc10.so)
 else()
   message(STATUS "libtorch not found: building without understudy-trainer (./dev deps trainer fetches it)")
