@@ -5,7 +5,7 @@
 
 #include "neural/encoder.h"
 #include "neural/internal/load_runtime.h"
-#include "neural/internal/model_folder.h"
+#include "neural/model_folder.h"
 #include "neural/tiny_model_test_util.h"
 
 namespace understudy::neural {

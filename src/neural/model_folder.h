@@ -6,10 +6,13 @@
 ///   tokenizer_config.json     do_lower_case, strip_accents, tokenize_chinese_chars
 ///   sentence_bert_config.json max_seq_length
 ///   1_Pooling/config.json     mean (the default) or first token
+///   pair_head.json            of a model that understudy-trainer made: it scores pairs of texts (pair_scorer.h)
 /// What cannot be computed as it was trained (another family, another pooling, a projection behind it) is refused by name.
 
 #include <filesystem>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,16 +30,26 @@ struct ModelConfig {
   float norm_epsilon = 1e-12f;
   Activation activation = Activation::kGelu;
   Pooling pooling = Pooling::kMean;
-  std::size_t max_tokens = 0;  ///< of a text, [CLS] and [SEP] included
+  std::size_t max_tokens = 0;   ///< of a text, [CLS] and [SEP] included
+  std::size_t pair_tokens = 0;  ///< of a pair, likewise; 0: there is no head for pairs
   WordPieceOptions tokenizer;
 };
 
 /// The texts of the JSON files; empty where there is no such file.
 struct ModelConfigFiles {
-  std::string_view config, tokenizer, sentence, pooling;
+  std::string_view config, tokenizer, sentence, pooling, pair_head;
 };
 /// @param place  what errors call the folder. kConfig: not JSON, a key missing or out of range; kUnsupported: understood, but not computed here.
 Result<ModelConfig> parse_model_config(const ModelConfigFiles& files, std::string_view place);
+
+/// z = weight . mean(tokens) + bias + cosine * cos(mean of the first text's tokens, mean of the second's), tokens being vectors of one
+/// encoding of both. [CLS] and the [SEP] behind a text count as its tokens.
+struct PairHead {
+  static constexpr const char *kWeight = "pair_head.weight", *kBias = "pair_head.bias", *kCosine = "pair_head.cosine";  ///< tensors
+
+  std::span<const float> weight;  ///< hidden
+  float bias = 0, cosine = 0;
+};
 
 struct ModelFolder {
   std::string name;  ///< the folder's own name
@@ -46,6 +59,7 @@ struct ModelFolder {
   Safetensors weights;
   std::vector<std::vector<float>> converted;  ///< weights that do not lie as 32-bit floats in the file
   internal::BertNetwork network;              ///< points into the two above
+  std::optional<PairHead> pair_head;          ///< likewise
 };
 
 /// kNotFound (no folder, or a needed file missing), kIo, kConfig, kCorrupt, kUnsupported. Reads the whole file once for its hash.

@@ -1,4 +1,4 @@
-#include "neural/internal/model_folder.h"
+#include "neural/model_folder.h"
 
 #include <simdjson.h>
 
@@ -106,6 +106,15 @@ void read_pooling(Object& file, ModelConfig& config) {
   config.pooling = first ? Pooling::kFirstToken : Pooling::kMean;
 }
 
+/// Only what understudy-trainer wrote: another head would be computed wrongly.
+void read_pair_head(Object& file, ModelConfig& config) {
+  if (const auto schema = file.text("schema", ""); schema != "understudy.pair-head/1") file.unsupported("schema", schema, "understudy.pair-head/1");
+  if (const auto head = file.text("head", ""); head != "hybrid") file.unsupported("head", head, "hybrid");
+  config.pair_tokens = file.size("max_tokens");
+  if (!file.problem() && (config.pair_tokens < 5 || config.pair_tokens > config.max_positions))
+    file.problem("max_tokens", fmt::format("must be 5 to {}, as many as config.json has positions", config.max_positions));
+}
+
 }  // namespace
 
 Result<ModelConfig> parse_model_config(const ModelConfigFiles& files, std::string_view place) {
@@ -118,6 +127,8 @@ Result<ModelConfig> parse_model_config(const ModelConfigFiles& files, std::strin
   if (!sentence) return fail(sentence.error());
   auto pooling = Object::parse(files.pooling, named("1_Pooling/config.json"));
   if (!pooling) return fail(pooling.error());
+  auto pair_head = Object::parse(files.pair_head, named("pair_head.json"));
+  if (!pair_head) return fail(pair_head.error());
 
   ModelConfig config;
   read_network(*network, config);
@@ -128,7 +139,8 @@ Result<ModelConfig> parse_model_config(const ModelConfigFiles& files, std::strin
   const std::size_t positions = std::max<std::size_t>(config.max_positions, 1);
   config.max_tokens = std::min(sentence->size("max_seq_length", positions), positions);
   if (!sentence->problem() && config.max_tokens < 4) sentence->problem("max_seq_length", "must be 4 or more");
-  for (const Object* file : {&*network, &*tokenizer, &*sentence, &*pooling})
+  if (!files.pair_head.empty()) read_pair_head(*pair_head, config);
+  for (const Object* file : {&*network, &*tokenizer, &*sentence, &*pooling, &*pair_head})
     if (file->problem()) return fail(*file->problem());
   return config;
 }

@@ -1,4 +1,4 @@
-#include "neural/internal/model_folder.h"
+#include "neural/model_folder.h"
 
 #include <openssl/sha.h>
 
@@ -88,6 +88,17 @@ std::optional<Error> wire(ModelFolder& folder) {
                           weights.linear(layer + "intermediate.dense", config.intermediate, hidden),
                           weights.linear(layer + "output.dense", hidden, config.intermediate), weights.norm(layer + "output.LayerNorm", hidden)});
   }
+  if (config.pair_tokens > 0) {
+    const auto one = [&](const char* name) {
+      const auto value = weights.take(name, {1});
+      return value.empty() ? 0 : value[0];
+    };
+    PairHead head;
+    head.weight = weights.take(PairHead::kWeight, {hidden});
+    head.bias = one(PairHead::kBias);
+    head.cosine = one(PairHead::kCosine);
+    folder.pair_head = head;
+  }
   if (!weights.problem() && folder.weights.find(fmt::format("encoder.layer.{}.output.dense.weight", config.layers)) != nullptr)
     return Error(ErrorKind::kConfig, fmt::format("model.safetensors of {}: has more layers than config.json's num_hidden_layers, {}", folder.name, config.layers));
   return weights.problem();
@@ -121,11 +132,12 @@ Result<std::unique_ptr<const ModelFolder>> open_model_folder(const std::filesyst
   const auto tokenizer = optional_file(path / "tokenizer_config.json");
   const auto sentence = optional_file(path / "sentence_bert_config.json");
   const auto pooling = optional_file(path / "1_Pooling" / "config.json");
+  const auto pair_head = optional_file(path / "pair_head.json");
   const auto vocabulary = internal::read_small_file(path / "vocab.txt", kMostVocabularyBytes);
-  for (const auto* file : {&config, &tokenizer, &sentence, &pooling, &vocabulary})
+  for (const auto* file : {&config, &tokenizer, &sentence, &pooling, &pair_head, &vocabulary})
     if (!*file) return fail(file->error());
 
-  auto parsed = parse_model_config({config->empty() ? std::string_view("?") : *config, *tokenizer, *sentence, *pooling}, path.string());
+  auto parsed = parse_model_config({config->empty() ? std::string_view("?") : *config, *tokenizer, *sentence, *pooling, *pair_head}, path.string());
   if (!parsed) return fail(parsed.error());
   folder->config = *parsed;
   auto pieces = WordPiece::create(*vocabulary, folder->config.tokenizer, (path / "vocab.txt").string());
