@@ -47,6 +47,20 @@ if(UNDERSTUDY_OPENVINO AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND NOT UNDERSTU
   endif()
 endif()
 
+# Optional: what understudy-trainer is built on (docs/guide/trainer.md), with g++ and without sanitizers, for which its libraries are not built.
+set(UNDERSTUDY_TORCH_ROOT ${CMAKE_SOURCE_DIR}/.deps/trainer/torch)
+set(UNDERSTUDY_TORCH OFF)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND NOT UNDERSTUDY_SANITIZE AND EXISTS ${UNDERSTUDY_TORCH_ROOT}/lib/libtorch_cpu.so)
+  set(UNDERSTUDY_TORCH ON)
+  message(STATUS "libtorch: ${UNDERSTUDY_TORCH_ROOT}")
+  add_library(libtorch INTERFACE)
+  # After the system's: the wheel brings headers of another fmt.
+  target_compile_options(libtorch INTERFACE "SHELL:-idirafter ${UNDERSTUDY_TORCH_ROOT}/include")
+  target_link_libraries(libtorch INTERFACE ${UNDERSTUDY_TORCH_ROOT}/lib/libtorch_cpu.so ${UNDERSTUDY_TORCH_ROOT}/lib/libc10.so)
+else()
+  message(STATUS "libtorch not found: building without understudy-trainer (./dev deps trainer fetches it)")
+endif()
+
 find_path(XXHASH_INCLUDE_DIR xxhash.h REQUIRED)
 find_library(ZSTD_LIBRARY zstd REQUIRED)
 find_package(ZLIB REQUIRED)

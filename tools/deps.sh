@@ -32,6 +32,8 @@ build libjemalloc-dev      jemalloc/jemalloc.h
 test  python3-venv         python-venv
 encoder python3            python3
 encoder python3-venv       python-venv
+trainer python3            python3
+trainer python3-venv       python-venv
 test  chromium             chromium
 test  openssl              openssl
 test  curl                 curl

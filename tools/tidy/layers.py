@@ -9,7 +9,7 @@ LAYERS = [
     ["base"],
     ["chat", "calibration", "templates"],
     ["net", "store", "neural"],
-    ["providers", "retrieval"],
+    ["providers", "retrieval", "trainer"],
     ["lessons", "specialists", "audit"],
     ["cascade", "evaluation", "monitors"],
     ["gateway"],

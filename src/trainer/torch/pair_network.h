@@ -1,0 +1,57 @@
+#pragma once
+/// The network that is trained: a BERT encoder, computed by libtorch, and the head that scores pairs (neural/model_folder.h has its formula).
+/// neural's pair scorer computes the same from the folder that save() writes; a test compares them.
+
+#include <ATen/core/Tensor.h>
+
+#include <cstddef>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "neural/model_folder.h"
+
+namespace understudy::trainer {
+
+struct Parameter {
+  std::string name;  ///< of its tensor in model.safetensors
+  at::Tensor value;
+  bool is_head = false;
+  bool decays = false;  ///< matrices shrink a little with each step; biases and norms do not
+};
+
+class PairNetwork {
+ public:
+  /// From an encoder's folder, with a new head (its score is 20 times the cosine of both texts), or from a pair scorer's.
+  /// @param pair_tokens  0: as the folder says. Errors as open_model_folder's; kConfig: more tokens than the model has positions
+  static Result<PairNetwork> open(const std::filesystem::path& folder, std::size_t pair_tokens);
+
+  /// Scores of pairs, [n], in their order. Above 0, `dropout` draws from at::manual_seed's generator.
+  at::Tensor scores(std::span<const neural::Tokens* const> pairs, double dropout) const;
+  /// Mean of a text's token vectors, of length 1: [n, hidden].
+  at::Tensor means(std::span<const neural::Tokens* const> texts) const;
+
+  /// What learns: all but the word table.
+  std::span<Parameter> trained() { return std::span(parameters_).subspan(1); }
+  neural::Tokens pair(std::string_view first, std::string_view second) const { return folder_->tokenizer.encode_pair(first, second, pair_tokens_); }
+  const neural::ModelFolder& folder() const { return *folder_; }
+
+  /// Writes a pair scorer's folder, which must exist and be empty. kIo.
+  Result<void> save(const std::filesystem::path& folder) const;
+
+ private:
+  struct Batch;
+  Batch padded(std::span<const neural::Tokens* const> texts) const;
+  at::Tensor encode(const Batch& batch, double dropout) const;
+  at::Tensor head(const Batch& batch, const at::Tensor& vectors, double dropout) const;
+  const at::Tensor& next(std::size_t& at) const { return parameters_[at++].value; }
+
+  std::unique_ptr<const neural::ModelFolder> folder_;
+  std::filesystem::path from_;
+  std::size_t pair_tokens_ = 0;
+  std::vector<Parameter> parameters_;  // in the order in which encode() takes them; the word table first, the head's three last
+};
+
+}  // namespace understudy::trainer
