@@ -16,6 +16,7 @@
 #include "app/keys_command.h"
 #include "app/lessons_command.h"
 #include "app/replay_command.h"
+#include "app/rerank_command.h"
 #include "app/requests_command.h"
 #include "app/serve_command.h"
 #include "app/specialist_command.h"
@@ -76,6 +77,7 @@ constexpr Command kCommands[] = {
     {"eval", kMeasure, "What a cascade would do on recorded answers", run_eval},
     {"export outcomes", kMeasure, "The gateway's log in the form that eval reads", run_export_outcomes},
     {"train intent", kTrain, "A small local model for a task with closed answers, from labelled texts", run_train_intent_command},
+    {"train rerank", kTrain, "A small local model that orders documents by a query, from labelled pairs", run_train_rerank_command},
     {"predict", kTrain, "A specialist's answers, one line out a line in", run_predict_command},
     {"evaluate", kTrain, "How good a specialist is: accuracy, calibration, share it may serve", run_evaluate_command},
     {"quantize", kTrain, "A smaller, faster version of a specialist, calibrated anew", run_quantize_command},

@@ -13,10 +13,11 @@
 #include "app/human.h"
 #include "app/labelled_rows.h"
 #include "app/output.h"
+#include "app/rerank_command.h"
 #include "app/specialist_evaluation.h"
 #include "app/specialist_input.h"
 #include "app/stop_on_signal.h"
-#include "app/terminal.h"
+#include "app/train_support.h"
 #include "audit/input.h"
 #include "base/json_writer.h"
 
@@ -33,30 +34,6 @@ struct TrainArguments {
   std::size_t keep = 1000;
   bool similar_labels = false, several = false, json = false;
 };
-
-Result<void> must_be_new(const std::string& folder) {
-  std::error_code ignored;
-  if (!std::filesystem::exists(folder, ignored) || std::filesystem::is_empty(folder, ignored)) return {};
-  return fail(ErrorKind::kConflict, fmt::format("{} exists: name another folder with --out, or remove it first", folder));
-}
-
-/// One line on a terminal, rewritten; nothing elsewhere.
-void show_progress(std::string_view what, std::size_t done, std::size_t total) {
-  static std::string last;
-  if (::isatty(STDERR_FILENO) != 1 || total == 0) return;
-  const std::string line = fmt::format("{} {:<8} {}/{}", progress_bar(static_cast<double>(done) / static_cast<double>(total), 30), what, done, total);
-  if (line == last) return;
-  last = line;
-  fmt::print(stderr, "\r\x1b[K{}", line);
-}
-void end_progress() {
-  if (::isatty(STDERR_FILENO) == 1) fmt::print(stderr, "\r\x1b[K");
-}
-
-std::string command_of(int argc, char** argv, std::string command) {
-  for (int i = 1; i < argc; ++i) command += std::string(" ") + argv[i];
-  return command;
-}
 
 Result<std::string> train(const TrainArguments& a, const std::string& command) {
   if (auto fresh = must_be_new(a.out); !fresh) return fail(fresh.error());  // before the work
@@ -232,18 +209,19 @@ int run_train_intent_command(int argc, char** argv) {
 }
 
 int run_predict_command(int argc, char** argv) {
-  CLI::App cli("A specialist's answer for each row: label, calibrated probability, how much the text is of its task.");
+  CLI::App cli("A specialist's answer for each row: label and calibrated probability, or a document's calibrated relevance.");
   cli.footer("  echo '{\"id\": \"1\", \"text\": \"where is my card\"}' | understudy predict cards\n  understudy predict cards --data rows.jsonl --split test");
   std::string folder, data;
   std::optional<std::string> split;
   cli.add_option("DIR", folder, "The specialist's folder")->required();
-  cli.add_option("--data", data, "Rows with a \"text\" each (default: standard input)");
+  cli.add_option("--data", data, "Rows with a \"text\" each, or a \"query\" and a \"doc\" (default: standard input)");
   cli.add_option("--split", split, "Rows of this split of --data");
   if (const auto status = parse_arguments(cli, argc, argv)) return *status;
+  if (data.empty() && split) return report_error(argv[0], Error(ErrorKind::kUsage, "--split needs --data: from standard input all rows are answered"), false);
+  if (kind_of(folder) == "rerank") return predict_rerank(folder, data, split, argv[0]);
   const auto ready = open_specialist(folder);
   if (!ready) return report_error(argv[0], ready.error(), false);
   if (!ready->note.empty()) print_error(fmt::format("{}: {}", folder, ready->note));
-  if (data.empty() && split) return report_error(argv[0], Error(ErrorKind::kUsage, "--split needs --data: from standard input all rows are answered"), false);
   if (data.empty()) return predict_stream(*ready, argv[0]);
   auto text = read_whole(data);
   if (!text) return report_error(argv[0], text.error(), false);
@@ -276,6 +254,7 @@ int run_quantize_command(int argc, char** argv) {
   if (const auto status = parse_arguments(cli, argc, argv)) return *status;
   const auto quantised = [&]() -> Result<std::string> {
     if (auto fresh = must_be_new(out); !fresh) return fail(fresh.error());
+    if (kind_of(folder) == "rerank") return fail(ErrorKind::kUnsupported, "a reranker computes in int8 from the start (train rerank --precision): there is nothing to quantise");
     auto parent = IntentSpecialist::load(folder);
     if (!parent) return fail(parent.error());
     std::optional<LabelledFile> rows;

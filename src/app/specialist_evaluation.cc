@@ -13,6 +13,7 @@
 #include "app/human.h"
 #include "app/labelled_rows.h"
 #include "app/output.h"
+#include "app/rerank_command.h"
 #include "base/json_writer.h"
 #include "calibration/metrics.h"
 #include "calibration/risk_control.h"
@@ -207,6 +208,7 @@ int run_evaluate_command(int argc, char** argv) {
   cli.add_option("--before", before_folder, "Another version, on the same rows beside it: what quantising cost");
   cli.add_flag("--json", json, "Print understudy.specialist/1");
   if (const auto status = parse_arguments(cli, argc, argv)) return *status;
+  if (kind_of(folder) == "rerank") return evaluate_rerank(folder, data, split, before_folder, json, argv[0]);
   const auto measured = [&](const std::string& of, const specialists::IntentRows& rows) -> Result<SpecialistEvaluation> {
     const auto ready = open_specialist(of);
     if (!ready) return fail(ready.error());

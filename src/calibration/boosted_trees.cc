@@ -152,6 +152,41 @@ Eigen::VectorXd BoostedTrees::probabilities(const Eigen::MatrixXd& rows) const {
   return out;
 }
 
+BoostedTrees::Parts BoostedTrees::parts() const {
+  Parts out;
+  out.intercept = intercept_;
+  for (const Node& node : nodes_) {
+    out.column.push_back(node.column);
+    out.left.push_back(node.left);
+    out.value.push_back(node.value);
+  }
+  for (const std::size_t root : roots_) out.root.push_back(static_cast<std::int32_t>(root));
+  return out;
+}
+
+Result<BoostedTrees> BoostedTrees::from_parts(const Parts& parts, std::int32_t columns) {
+  const auto nodes = static_cast<std::int32_t>(parts.column.size());
+  const auto possible = [](double value) { return std::abs(value) < 1e6; };  // of log-odds and of what features are compared with
+  const auto corrupt = [](const char* what) { return fail(ErrorKind::kCorrupt, std::string("boosted trees: ") + what); };
+  if (parts.left.size() != parts.column.size() || parts.value.size() != parts.column.size()) return corrupt("lengths of the nodes' parts differ");
+  BoostedTrees out;
+  if (!possible(parts.intercept)) return corrupt("the intercept is no number");
+  out.intercept_ = parts.intercept;
+  for (std::int32_t i = 0; i < nodes; ++i) {
+    const auto at = static_cast<std::size_t>(i);
+    const Node node{parts.column[at], parts.left[at], parts.value[at]};
+    if (node.column >= columns || node.column < -1 || !possible(node.value)) return corrupt("a node's column or value is out of range");
+    // Children behind their parent: every walk ends.
+    if (node.column >= 0 && (node.left <= i || node.left > nodes - 2)) return corrupt("a node's children are no nodes behind it");
+    out.nodes_.push_back(node);
+  }
+  for (const std::int32_t root : parts.root) {
+    if (root < 0 || root >= nodes) return corrupt("a tree begins at no node");
+    out.roots_.push_back(static_cast<std::size_t>(root));
+  }
+  return out;
+}
+
 Result<BoostedTrees> fit_boosted_trees(const Eigen::MatrixXd& x, const Eigen::VectorXd& y, const BoostOptions& options, const Eigen::VectorXd& weight) {
   const Eigen::Index n = x.rows();
   if (n == 0 || y.size() != n || (weight.size() != 0 && weight.size() != n)) {

@@ -31,6 +31,16 @@ class BoostedTrees {
   double probability(const Eigen::Ref<const Eigen::VectorXd>& x) const;
   Eigen::VectorXd probabilities(const Eigen::MatrixXd& rows) const;
 
+  /// For files: node i splits at `value[i]` of `column[i]` into nodes left[i] (below) and left[i] + 1; column -1 is a leaf that adds value[i].
+  struct Parts {
+    double intercept = 0;
+    std::vector<std::int32_t> column, left, root;
+    std::vector<double> value;
+  };
+  Parts parts() const;
+  /// kCorrupt: lengths differ, a node's children do not come after it, a column is not below `columns`, a number is 1e6 or more.
+  static Result<BoostedTrees> from_parts(const Parts& parts, std::int32_t columns);
+
  private:
   friend Result<BoostedTrees> fit_boosted_trees(const Eigen::MatrixXd&, const Eigen::VectorXd&, const BoostOptions&, const Eigen::VectorXd&);
   friend class TreeGrower;

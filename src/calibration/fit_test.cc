@@ -237,6 +237,25 @@ TEST(BoostedTrees, LearnWhatNoLineCan) {
   EXPECT_LT(hits(line->probabilities(x)), 0.65);
 }
 
+TEST(BoostedTrees, ComeBackFromTheirParts) {
+  SeededRandom random(3);
+  Eigen::MatrixXd x(200, 3);
+  Eigen::VectorXd y(200);
+  for (Eigen::Index i = 0; i < x.rows(); ++i) {
+    for (Eigen::Index c = 0; c < x.cols(); ++c) x(i, c) = random.uniform();
+    y(i) = (x(i, 0) > 0.5) != (x(i, 1) > 0.5) ? 1 : 0;
+  }
+  const auto trees = fit_boosted_trees(x, y);
+  ASSERT_TRUE(trees);
+  BoostedTrees::Parts parts = trees->parts();
+  const auto again = BoostedTrees::from_parts(parts, 3);
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(again->probabilities(x), trees->probabilities(x));
+  EXPECT_FALSE(BoostedTrees::from_parts(parts, 1)) << "a column that there is not";
+  parts.left[0] = 0;
+  EXPECT_FALSE(BoostedTrees::from_parts(parts, 3)) << "a walk that would not end";
+}
+
 TEST(BoostedTrees, RefuseWhatCannotBeFitted) {
   const Eigen::MatrixXd x = Eigen::MatrixXd::Random(4, 2);
   const Eigen::VectorXd y = Eigen::Vector4d(0, 1, 0, 1);

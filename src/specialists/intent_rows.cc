@@ -5,7 +5,11 @@
 
 #include <unordered_map>
 
+#include "specialists/internal/json_lines.h"
+
 namespace understudy::specialists {
+
+using internal::each_line;
 
 namespace {
 
@@ -49,12 +53,6 @@ Result<void> read_labels(simdjson::dom::element value, IntentRow& row) {
   return fail(ErrorKind::kInvalidRequest, "\"labels\" must be a list of labels, or an object of label: 0 or 1");
 }
 
-std::string listed(const std::map<std::string, std::size_t>& splits) {
-  std::string out;
-  for (const auto& [name, rows] : splits) out += fmt::format("{}\"{}\" ({} rows)", out.empty() ? "" : ", ", name, rows);
-  return out;
-}
-
 Result<IntentRow> parse_object(const simdjson::dom::element& object) {
   IntentRow row;
   simdjson::dom::element value;
@@ -84,34 +82,12 @@ Result<IntentRow> parse_object(const simdjson::dom::element& object) {
   return row;
 }
 
-Error at(const std::string& file, std::size_t line, const Error& error) {
-  return Error(error.kind, fmt::format("{}, line {}: {}", file, line, error.message));
-}
-
-std::string not_json(std::string_view line) {
-  return simdjson::validate_utf8(line.data(), line.size()) ? "not a JSON object on one line" : "not UTF-8: save the file as UTF-8 (iconv -f latin1 -t utf-8 FILE)";
-}
-
-/// Calls f(line, number) until it returns false.
-template <typename F>
-void each_line(std::string_view text, F&& f) {
-  if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);
-  std::size_t number = 0;
-  while (!text.empty()) {
-    const std::size_t end = std::min(text.find('\n'), text.size());
-    std::string_view line = text.substr(0, end);
-    text.remove_prefix(std::min(end + 1, text.size()));
-    ++number;
-    if (line.find_first_not_of(" \t\r") != std::string_view::npos && !f(line, number)) return;
-  }
-}
-
 }  // namespace
 
 Result<IntentRow> parse_intent_row(std::string_view line) {
   simdjson::dom::parser parser;
   simdjson::dom::element object;
-  if (parser.parse(line.data(), line.size()).get(object)) return fail(ErrorKind::kInvalidRequest, not_json(line));
+  if (parser.parse(line.data(), line.size()).get(object)) return fail(ErrorKind::kInvalidRequest, internal::not_json(line));
   return parse_object(object);
 }
 
@@ -139,7 +115,7 @@ Result<IntentRows> parse_intent_rows(std::string_view text, const std::string& f
     ++lines;
     simdjson::dom::element object;
     if (parser.parse(line.data(), line.size()).get(object)) {
-      error = at(file, number, Error(ErrorKind::kInvalidRequest, not_json(line)));
+      error = internal::error_at(file, number, Error(ErrorKind::kInvalidRequest, internal::not_json(line)));
       return false;
     }
     std::string_view split;
@@ -153,14 +129,14 @@ Result<IntentRows> parse_intent_rows(std::string_view text, const std::string& f
       row = fail(ErrorKind::kInvalidRequest, "no \"label\" (nor \"labels\", nor \"oos\": true)");
     }
     if (!row) {
-      error = at(file, number, row.error());
+      error = internal::error_at(file, number, row.error());
       return false;
     }
     row->line = number;
     if (row->id.empty()) {
       row->id = fmt::format("line {}", number);
     } else if (const auto [place, fresh] = line_of.try_emplace(row->id, number); !fresh) {
-      error = at(file, number, Error(ErrorKind::kInvalidRequest, fmt::format("id \"{}\" was on line {} already: give each row an id of its own", row->id, place->second)));
+      error = internal::error_at(file, number, Error(ErrorKind::kInvalidRequest, fmt::format("id \"{}\" was on line {} already: give each row an id of its own", row->id, place->second)));
       return false;
     }
     out.rows.push_back(std::move(*row));
@@ -171,7 +147,7 @@ Result<IntentRows> parse_intent_rows(std::string_view text, const std::string& f
   if (lines == 0) return fail(ErrorKind::kInvalidRequest, fmt::format("{} has no rows: one JSON object a line is needed, such as {{\"id\": \"1\", \"text\": \"where is my card\", \"label\": \"card_arrival\"}}", file));
   if (choice.split && !splits.contains(*choice.split)) {
     return fail(ErrorKind::kInvalidRequest, fmt::format("{} has no rows of split \"{}\": {}", file, *choice.split,
-                                                        splits.empty() ? "no row has a \"split\"; leave --split out to take all rows" : "it has " + listed(splits)));
+                                                        splits.empty() ? "no row has a \"split\"; leave --split out to take all rows" : "it has " + internal::listed(splits)));
   }
   return fail(ErrorKind::kInvalidRequest, fmt::format("{} has no row on which \"{}\" is true", file, choice.only));
 }

@@ -20,7 +20,8 @@ constexpr std::string_view kUsage =
     "understudy-trainer score DIR                  scores of the pairs on standard input, {\"first\", \"second\"} a line\n"
     "understudy-trainer embed DIR                  vectors of the texts on standard input, {\"first\", \"second\": \"\"} a line\n"
     "\n"
-    "docs/guide/trainer.md. Exit status: 0 done, 2 bad input, 3 stopped (go on with the same command).\n";
+    "`understudy train rerank` writes the job and runs this; docs/guide/trainer.md. Exit status: 0 done, 2 bad input, 3 stopped (go on with\n"
+    "the same command).\n";
 
 volatile std::sig_atomic_t asked_to_stop = 0;
 void on_signal(int signal) {

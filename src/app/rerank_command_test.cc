@@ -1,0 +1,78 @@
+#include "app/rerank_command.h"
+
+#include <fstream>
+
+#include "app/command.h"
+#include "app/specialist_command.h"
+#include "app/specialist_evaluation.h"
+#include "app/test_support.h"
+
+namespace understudy::app {
+namespace {
+
+class RerankCommands : public testing::Test {
+ protected:
+  RerankCommands() {
+    std::string name = (fs::temp_directory_path() / "understudy-rerank-XXXXXX").string();
+    root_ = ::mkdtemp(name.data());
+    std::ofstream out(root_ / "rows.jsonl");
+    const char* things[] = {"lantern", "harbour", "violin", "glacier", "compass"};
+    for (int q = 0; q < 60; ++q) {
+      for (int d = 0; d < 4; ++d) {
+        out << fmt::format(R"({{"qid": {0}, "query": "who made the {1} of {0}", "did": "d{2}", "doc": "Somebody made the {3} once.", "rel": {4}, "split": "{5}"}})", q, things[q % 5], d,
+                           things[(q + d) % 5], d == 0 ? 1 : 0, q < 40 ? "train" : "test")
+            << "\n";
+      }
+    }
+  }
+  ~RerankCommands() override { fs::remove_all(root_); }
+  std::string path(const char* name) const { return (root_ / name).string(); }
+  Outcome train() { return run(run_train_rerank_command, "understudy train rerank", {"--data", path("rows.jsonl"), "--out", path("r"), "--encoder", "off"}); }
+
+  fs::path root_;
+};
+
+TEST_F(RerankCommands, TrainEvaluateAndPredictFollowOneAnother) {
+  const Outcome trained = train();
+  ASSERT_EQ(trained.status, kExitDone) << trained.err;
+  EXPECT_TRUE(contains(trained.out, "128 rows of 32 queries")) << trained.out;
+  EXPECT_TRUE(contains(trained.out, "no cross-encoder: there is no encoder to start from"));
+  EXPECT_EQ(kind_of(path("r")), "rerank");
+
+  const Outcome judged = run(run_evaluate_command, "understudy evaluate", {path("r"), "--data", path("rows.jsonl"), "--json"});
+  ASSERT_EQ(judged.status, kExitDone) << judged.err;
+  EXPECT_EQ(at(judged.out, "/schema"), "\"understudy.specialist/1\"");
+  EXPECT_EQ(at(judged.out, "/kind"), "\"rerank\"");
+  EXPECT_EQ(at(judged.out, "/rows"), "80");
+  EXPECT_EQ(at(judged.out, "/ranked_queries"), "20");
+  EXPECT_EQ(std::stod(at(judged.out, "/metrics/map")), 1);
+  for (const char* key : {"/metrics/ndcg10", "/metrics/mrr10", "/intervals/map/0", "/calibration/ece15", "/calibration/brier", "/served_at/0.01", "/served_at/0.02", "/served_at/0.05",
+                          "/served_at/0.10", "/latency_us/p50", "/latency_us/p99", "/size_bytes"}) {
+    EXPECT_NE(at(judged.out, key), "") << key;
+  }
+
+  const Outcome said = run(run_predict_command, "understudy predict", {path("r"), "--data", path("rows.jsonl"), "--split", "test"});
+  ASSERT_EQ(said.status, kExitDone) << said.err;
+  EXPECT_EQ(std::count(said.out.begin(), said.out.end(), '\n'), 80);
+  const std::string first = said.out.substr(0, said.out.find('\n'));
+  EXPECT_EQ(at(first, "/qid"), "\"40\"");
+  EXPECT_EQ(at(first, "/did"), "\"d0\"");
+  EXPECT_GT(std::stod(at(first, "/score")), 0.5);
+}
+
+TEST_F(RerankCommands, WhatIsMissingIsSaid) {
+  const Outcome on = run(run_train_rerank_command, "understudy train rerank", {"--data", path("rows.jsonl"), "--out", path("r"), "--encoder", path("nowhere")});
+  EXPECT_EQ(on.status, kExitBadInput);
+  EXPECT_FALSE(fs::exists(path("r")));
+  ASSERT_EQ(train().status, kExitDone);
+  EXPECT_TRUE(contains(train().err, "exists: name another folder"));
+  const Outcome split = run(run_evaluate_command, "understudy evaluate", {path("r"), "--data", path("rows.jsonl"), "--split", "dev"});
+  EXPECT_EQ(split.status, kExitBadInput);
+  EXPECT_TRUE(contains(split.err, "it has \"test\" (80 rows), \"train\" (160 rows)"));
+  const Outcome quantised = run(run_quantize_command, "understudy quantize", {path("r"), "--to", "int8", "--out", path("q")});
+  EXPECT_EQ(quantised.status, kExitBadInput);
+  EXPECT_TRUE(contains(quantised.err, "there is nothing to quantise"));
+}
+
+}  // namespace
+}  // namespace understudy::app
