@@ -22,6 +22,7 @@ struct TinyModel {
   std::size_t hidden = 32, heads = 2, layers = 2, intermediate = 64, positions = 40;
   std::string activation = "gelu", pooling = "mean", prefix, type = "F32", model_type = "bert";
   std::string tensor_left_out;
+  std::size_t pair_tokens = 0;  // over 0: with a head for pairs
 
   static constexpr const char* kVocabulary =
       "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nwhere\nis\nmy\ncard\n##s\npin\nthe\nlost\n?\n!\n.\na\n##a\nb\n##b\nmoney\ntransfer\nwhy\nnot\n";
@@ -38,6 +39,7 @@ struct TinyModel {
                                             model_type, hidden, heads, layers, intermediate, kPieces, positions, activation));
     put(folder / "1_Pooling" / "config.json",
         fmt::format(R"({{"pooling_mode_mean_tokens":{},"pooling_mode_cls_token":{}}})", pooling == "mean", pooling == "cls"));
+    if (pair_tokens > 0) put(folder / "pair_head.json", fmt::format(R"({{"schema":"understudy.pair-head/1","head":"hybrid","max_tokens":{}}})", pair_tokens));
     put(folder / "model.safetensors", weights());
     return folder;
   }
@@ -59,6 +61,10 @@ struct TinyModel {
       linear(layer + "intermediate.dense", intermediate, hidden);
       linear(layer + "output.dense", hidden, intermediate);
       norm(layer + "output.LayerNorm");
+    }
+    if (pair_tokens > 0) {
+      shapes["pair_head.weight"] = {hidden};
+      shapes["pair_head.bias"] = shapes["pair_head.cosine"] = {1};
     }
     SeededRandom random(7);
     std::string header = "{", data;
