@@ -79,16 +79,16 @@ Result<std::shared_ptr<const BoundSpecialist>> bind_specialist(specialists::Spec
   const auto labels = intent.labels();
   const auto all_json = [&](auto label_text) { return std::ranges::all_of(labels, [&](const std::string& label) { return is_json(filled(render, place, label_text(label))); }); };
   const auto as_it_is = [](const std::string& label) { return label; };
+  const std::string one = intent.several() ? array_of(labels, std::array{0u}) : labels.front();
   if (intent.several()) {
-    bound->json = is_json(filled(render, place, "[]"));
+    bound->json = is_json(filled(render, place, "[]")) && is_json(filled(render, place, one));   // in a JSON string the empty array would do, another not
   } else {
     bound->escapes = all_json(escaped);
     bound->json = bound->escapes || all_json(as_it_is);
   }
   const std::size_t first = render.find_first_not_of(" \t\r\n");
   if (!bound->json && render[first] == '{' && render.compare(first, place.size(), place) != 0) {
-    const std::string example = intent.several() ? array_of(labels, std::array{0u}) : labels.front();
-    return fail(ErrorKind::kConfig, fmt::format("begins as JSON does, but with a label filled in it is none: {}", filled(render, place, example)));
+    return fail(ErrorKind::kConfig, fmt::format("begins as JSON does, but with a label filled in it is none: {}", filled(render, place, one)));
   }
   bound->specialist = std::move(specialist);
   bound->render = std::move(render);
