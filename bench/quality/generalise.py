@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 
-from run import ROOT, Bench, show
+from run import ROOT, Bench, encoders, show
 
 SEED = 7001
 
@@ -118,11 +118,13 @@ def judges(bench, data, folder):
 
 def prompts(bench, data, folder):
     b = Bench(bench.program, data, SEED)
-    for size in (750, 1500, 3000):
-        r = b.eval("frontier", "routellm_mmlu", "--fit", f"random:{size}", "--use", "query", "--ignore", "subject", "--seeds", "10")
-        print(f"routellm_mmlu, {size} fit rows, seeds {SEED}..: APGR {show([s['apgr'] for s in r['per_seed']], 4)}, CPT50 {r['cpt50']:.3f}, CPT80 {r['cpt80']:.3f}", flush=True)
-    r = b.eval("frontier", "zeroeval_math_l5", "--fit", "random:360", "--use", "query", "--seeds", "10")
-    print(f"zeroeval_math_l5, words only, 360 fit rows: APGR {show([s['apgr'] for s in r['per_seed']], 4)}", flush=True)
+    sets = [("routellm_mmlu", size, ("--ignore", "subject")) for size in (750, 1500, 3000)]
+    sets += [("zeroeval_math_l5", 360, ()), ("llmrouter_suite_scores", 1500, ()), ("chain_mmlu_llama", 700, ()), ("chain_triviaqa_llama", 700, ())]
+    for name, size, ignored in sets:
+        for label, flags in encoders(b):
+            r = b.eval("frontier", name, "--fit", f"random:{size}", "--use", "query", *ignored, "--seeds", "10", *flags)
+            print(f"{name}, prompts alone, {size} fit rows, seeds {SEED}.., {label} ({r['method']}): APGR {show([s['apgr'] for s in r['per_seed']], 4)}, CPT50 {r['cpt50']:.3f}, "
+                  f"CPT80 {r['cpt80']:.3f}", flush=True)
     r = b.eval("frontier", "zeroeval_math_l5", "--fit", "random:360", "--seeds", "10")
     print(f"zeroeval_math_l5, with peers: APGR {show([s['apgr'] for s in r['per_seed']], 4)} ({r['method']})\n", flush=True)
 

@@ -8,6 +8,7 @@
 
 #include "calibration/calibrators.h"
 #include "evaluation/internal/common.h"
+#include "evaluation/internal/prompt_scores.h"
 
 namespace understudy::evaluation {
 
@@ -34,6 +35,22 @@ void append(JsonWriter& json, std::string_view key, const Figures& f, std::strin
   json.end_object();
 }
 
+/// Of each row of `order`, the first fit_y.size() of which are fit rows: as recorded, or made of the prompts, on fit rows as if each had not
+/// been fitted on.
+std::vector<double> confidences(const Outcomes& all, const Rows& order, const std::vector<std::uint8_t>& fit_y, const std::optional<PromptScores>& prompts) {
+  std::vector<double> out;
+  if (!prompts) {
+    for (const std::size_t i : order) out.push_back(std::exp(*all.rows[i].weak_logprob));
+    return out;
+  }
+  const Rows fit(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(fit_y.size()));
+  const auto scores = prompts->fit(fit, std::vector<double>(fit_y.begin(), fit_y.end()));
+  out = gather(scores.all, order);
+  std::copy(scores.fit.begin(), scores.fit.end(), out.begin());
+  for (double& p : out) p = std::clamp(p, 0.0, 1.0);
+  return out;
+}
+
 std::string row(std::string_view name, const Figures& f) {
   const auto e = calibration::mean_interval(f.ece15), b = calibration::mean_interval(f.brier), l = calibration::mean_interval(f.logloss);
   return fmt::format("  {:<26} {:.4f} [{:.4f}, {:.4f}]   {:.4f} [{:.4f}, {:.4f}]   {:.4f}\n", name, e.mean, e.low, e.high, b.mean, b.low, b.high, l.mean);
@@ -45,11 +62,14 @@ Result<Report> run_calibration(const Outcomes& given, const EvalOptions& options
   const auto by_strong = strong_as_reference(given);
   const Outcomes& all = by_strong ? *by_strong : given;
   if (options.draws < 1) return fail(ErrorKind::kUsage, "--draws must be at least 1", "draws");
+  const auto confident = [&](const Visible& r) { return confidence_of(r, options.use).has_value(); };
+  // Prompts speak only where no confidence does.
+  const bool by_prompts = std::none_of(all.rows.begin(), all.rows.end(), confident) && has_prompts(all.rows);
   std::vector<std::size_t> rows;
   for (std::size_t i = 0; i < all.rows.size(); ++i) {
-    if (all.rows[i].weak_logprob && all.truth[i].weak_correct && options.use != Use::kQuery) rows.push_back(i);
+    if ((by_prompts || confident(all.rows[i])) && all.truth[i].weak_correct) rows.push_back(i);
   }
-  if (rows.empty()) return missing(all, "a recorded confidence and `weak_correct` (and --use answer or all)");
+  if (rows.empty()) return missing(all, "`weak_correct`, and a recorded confidence (--use answer or all) or prompts");
   const std::size_t n = rows.size();
   const auto good = static_cast<std::size_t>(std::count_if(rows.begin(), rows.end(), [&](std::size_t i) { return *all.truth[i].weak_correct; }));
   if (good == 0 || good == n) {
@@ -60,6 +80,13 @@ Result<Report> run_calibration(const Outcomes& given, const EvalOptions& options
     return fail(ErrorKind::kUsage, fmt::format("--labels {}: the file has {} rows with a confidence; leave some to test on", options.labels, n), "labels");
   }
 
+  std::optional<PromptScores> prompts;
+  if (by_prompts) {
+    auto read = PromptScores::create(all.rows, options, sink.progress);
+    if (!read) return fail(std::move(read.error()));
+    prompts = std::move(*read);
+  }
+
   const std::vector<std::string_view> singles{"platt", "beta", "isotonic", "venn_abers"};
   std::map<std::string_view, int> chosen;  ///< by method: in how many draws
   Figures raw, fitted, constant;
@@ -68,13 +95,13 @@ Result<Report> run_calibration(const Outcomes& given, const EvalOptions& options
   for (int d = 0; d < options.draws; ++d) {
     const std::uint64_t seed = options.seed + static_cast<std::uint64_t>(d);
     SeededRandom random(seed);
-    const Rows order = permutation(n, random);
-    std::vector<double> fit_p, test_p;
+    Rows order = permutation(n, random);
+    for (std::size_t& row : order) row = rows[row];
     std::vector<std::uint8_t> fit_y, test_y;
-    for (std::size_t k = 0; k < fit_rows; ++k) {
-      fit_p.push_back(std::exp(*all.rows[rows[order[k]]].weak_logprob));
-      fit_y.push_back(*all.truth[rows[order[k]]].weak_correct);
-    }
+    for (std::size_t k = 0; k < fit_rows; ++k) fit_y.push_back(*all.truth[order[k]].weak_correct);
+    const std::vector<double> confidence = confidences(all, order, fit_y, prompts);
+    const std::vector<double> fit_p(confidence.begin(), confidence.begin() + static_cast<std::ptrdiff_t>(fit_rows));
+    const std::vector<double> test_p(confidence.begin() + static_cast<std::ptrdiff_t>(fit_rows), confidence.end());
     const auto constant_map = calibration::fit_constant(fit_y);
     const auto map_or_constant = [&](std::string_view method) {
       const auto map = calibration::fit_calibrator(method, fit_p, fit_y);
@@ -85,12 +112,10 @@ Result<Report> run_calibration(const Outcomes& given, const EvalOptions& options
     ++chosen[ours->method()];
     std::vector<double> test_fitted;
     for (std::size_t k = fit_rows; k < n; ++k) {
-      const Visible& v = all.rows[rows[order[k]]];
-      test_p.push_back(std::exp(*v.weak_logprob));
-      test_fitted.push_back((*ours)(test_p.back()));
-      if (sink.decision) sink.decision({seed, v.id, test_fitted.back(), 1 - test_fitted.back(), "scored", std::nullopt});
+      test_fitted.push_back((*ours)(test_p[k - fit_rows]));
+      if (sink.decision) sink.decision({seed, all.rows[order[k]].id, test_fitted.back(), 1 - test_fitted.back(), "scored", std::nullopt});
     }
-    for (std::size_t k = fit_rows; k < n; ++k) test_y.push_back(*all.truth[rows[order[k]]].weak_correct);
+    for (std::size_t k = fit_rows; k < n; ++k) test_y.push_back(*all.truth[order[k]].weak_correct);
     raw.add(test_p, test_y);
     fitted.add(test_fitted, test_y);
     constant.add(std::vector<double>(test_p.size(), (*(*constant_map))(0)), test_y);
@@ -117,7 +142,8 @@ Result<Report> run_calibration(const Outcomes& given, const EvalOptions& options
   JsonWriter json(report.json);
   json.begin_object();
   json.field("labels", fit_rows).field("test_rows", n - fit_rows).field("draws", options.draws)
-      .field("reference", by_strong ? "strong" : "correctness");
+      .field("reference", by_strong ? "strong" : "correctness").field("confidence", prompts ? "prompts" : "recorded")
+      .field("encoder", prompts ? prompts->encoder_in_json() : "off");
   append(json, "raw", raw, "");
   append(json, "fitted", fitted, most_often->first);
   json.key("chosen").begin_object();
@@ -130,8 +156,9 @@ Result<Report> run_calibration(const Outcomes& given, const EvalOptions& options
   json.end_object();
   json.end_object();
   report.json = report.json.substr(1, report.json.size() - 2);
-  report.human = fmt::format("calibration on {}: {} labels, {} test rows, {} draws; mean [95 % interval over draws]\n\n  {:<26} {:<25} {:<25} log loss\n", all.file,
-                             fit_rows, n - fit_rows, options.draws, "", "ECE-15", "Brier");
+  report.human = fmt::format("calibration on {}: {} labels, {} test rows, {} draws; mean [95 % interval over draws]\n{}\n  {:<26} {:<25} {:<25} log loss\n", all.file,
+                             fit_rows, n - fit_rows, options.draws, prompts ? fmt::format("confidence made of the prompts alone, encoder: {}\n", prompts->encoder()) : "", "",
+                             "ECE-15", "Brier");
   report.human += row("raw", raw) + row(fmt::format("fitted ({}{})", most_often->first, chosen.size() > 1 ? " mostly" : ""), fitted);
   for (std::size_t m = 0; m < singles.size(); ++m) report.human += row(singles[m], single[m]);
   report.human += row("constant (the base rate)", constant);

@@ -85,7 +85,8 @@ int run_eval_command(const std::vector<std::string>& arguments, std::FILE* out, 
   app.add_option("--labels", options.labels, "calibration: labelled rows")->check(CLI::NonNegativeNumber)->capture_default_str();
   app.add_option("--draws", options.draws, "calibration: random draws")->capture_default_str();
   options.encoder = "auto";
-  app.add_option("--encoder", options.encoder, "stream: auto (used where it is there), off, or a model's folder")->capture_default_str();
+  app.add_option("--encoder", options.encoder, "where prompts are read: auto (used where it is there), off, or a model's folder")->capture_default_str();
+  app.add_option("--vectors", options.vectors, "a folder that keeps the encoder's vectors for the next run");
   app.add_option("--shuffles", options.shuffles, "stream: passes over the rows, each in another order (default: one in file order)")->check(CLI::Range(0, 1000));
   auto* calls = app.add_option("--teacher-calls", teacher_calls, "stream: number of teacher calls")->check(CLI::NonNegativeNumber);
   app.add_option("--target", options.target, "judge: least agreement with gold")->capture_default_str();

@@ -316,7 +316,7 @@ TEST(NoPeeking, ShufflingTheOutcomesOfTestRowsChangesNoDecision) {
   };
   for (const Case& c : {Case{"frontier", "", false, Use::kAll}, Case{"frontier", "", false, Use::kQuery}, Case{"frontier", "", false, Use::kAnswer},
                         Case{"guarantee", "worse", false, Use::kAll}, Case{"guarantee", "disagree", true, Use::kAll}, Case{"guarantee", "disagree", false, Use::kAnswer},
-                        Case{"calibration", "", false, Use::kAll}, Case{"judge", "", false, Use::kAll}, Case{"judge", "", true, Use::kAll},
+                        Case{"calibration", "", false, Use::kAll}, Case{"calibration", "", false, Use::kQuery}, Case{"judge", "", false, Use::kAll}, Case{"judge", "", true, Use::kAll},
                         Case{"fewshot", "", false, Use::kAll}}) {
     SCOPED_TRACE(std::string(c.protocol) + " " + c.bad);
     EvalOptions options;
@@ -510,7 +510,7 @@ TEST_F(Command, ExitsTwoWithASentenceForBadUsage) {
                                                   {"frontier", file_, "--fit", "sometimes"},
                                                   {"frontier", file_, "--use", "everything"},
                                                   {"stream", file_, "--teacher-calls", "601"},
-                                                  {"calibration", file_, "--use", "query"},
+                                                  {"frontier", file_, "--use", "query", "--encoder", dir_.string()},
                                                   {"judge", file_, "--target", "1"},
                                                   {"guarantee", file_, "--splits", "0"},
                                                   {"guarantee", file_, "--alpha", "nan"},

@@ -8,7 +8,7 @@
 
 #include "evaluation/internal/common.h"
 #include "evaluation/internal/frontier_maths.h"
-#include "evaluation/text_space.h"
+#include "evaluation/internal/prompt_scores.h"
 
 namespace understudy::evaluation {
 
@@ -31,15 +31,22 @@ constexpr std::size_t kTreeRows = 200;
 
 class Scorer {
  public:
-  Scorer(const Outcomes& outcomes, Use use, std::uint64_t seed)
-      : outcomes_(outcomes), use_(use), comparator_(task_comparator(outcomes.rows)), peers_(use == Use::kAll ? outcomes.rows : std::vector<Visible>{}, comparator_) {
-    const auto has_prompts = static_cast<std::size_t>(std::count_if(outcomes.rows.begin(), outcomes.rows.end(), [](const Visible& r) { return !r.prompt.empty(); }));
-    // Texts are needed only where nothing better is recorded.
-    if (has_prompts * 2 > outcomes.rows.size() && !has_confidence(outcomes.rows, use) && !uses_peers()) prepare_text(seed);
+  Scorer(const Outcomes& outcomes, Use use)
+      : outcomes_(outcomes), use_(use), comparator_(task_comparator(outcomes.rows)), peers_(use == Use::kAll ? outcomes.rows : std::vector<Visible>{}, comparator_) {}
+
+  /// Reads the prompts where they are needed.
+  Result<void> read_prompts(const EvalOptions& options, const std::function<void(double)>& progress) {
+    if (!has_prompts(outcomes_.rows) || has_confidence(outcomes_.rows, use_) || uses_peers()) return {};
+    auto prompts = PromptScores::create(outcomes_.rows, options, progress);
+    if (!prompts) return fail(std::move(prompts.error()));
+    prompts_ = std::move(*prompts);
+    return {};
   }
 
   bool uses_peers() const { return use_ == Use::kAll && !peers_.models().empty(); }
   const PeerFeatures& peers() const { return peers_; }
+  /// nullopt where the score is not made of prompts.
+  const std::optional<PromptScores>& prompts() const { return prompts_; }
 
   /// @param worse, gain of the fit rows: strong right and weak wrong; strong's score less weak's
   Result<Scores> score(const Rows& fit, const std::vector<double>& worse, const std::vector<double>& gain, Random& random) const {
@@ -50,7 +57,7 @@ class Scorer {
       if (!confident) return fail(best.error());
     }
     if (confident) return raw();
-    if (points_.rows() > 0) return text(fit, gain);
+    if (prompts_) return text(fit, gain);
     return missing(outcomes_, "a confidence, other models' answers (--use all), or prompts");
   }
 
@@ -113,39 +120,16 @@ class Scorer {
     return Scores{std::move(*all), std::move(best_crossed), best->method, true};
   }
 
-  void prepare_text(std::uint64_t seed) {
-    std::vector<std::string> texts;
-    for (const Visible& row : outcomes_.rows) texts.push_back(prompt_text(row.subject.empty() ? row.prompt : row.subject + " \n" + row.prompt));
-    SeededRandom random(seed);
-    constexpr Eigen::Index kTopics = 50;
-    const Eigen::MatrixXd topics = latent_semantics(tf_idf(texts), kTopics, random);
-    const Eigen::MatrixXd surface = surface_numbers(texts);
-    points_.resize(topics.rows(), topics.cols() + surface.cols());
-    points_ << topics, 0.16 * surface;
-  }
-
   Scores text(const Rows& fit, const std::vector<double>& gain) const {
-    constexpr std::size_t kMostFitRows = 2500;  // the solve is cubic
-    const std::size_t f = std::min(fit.size(), kMostFitRows);
-    Eigen::MatrixXd rows(static_cast<Eigen::Index>(f), points_.cols());
-    Eigen::VectorXd y(static_cast<Eigen::Index>(f));
-    for (std::size_t i = 0; i < f; ++i) {
-      const std::size_t from = i * fit.size() / f;  // evenly spaced: files are often sorted by task
-      rows.row(static_cast<Eigen::Index>(i)) = points_.row(static_cast<Eigen::Index>(fit[from]));
-      y(static_cast<Eigen::Index>(i)) = gain[from];
-    }
-    const KernelRidge model = KernelRidge::fit(std::move(rows), y, 2, 20);
-    Scores scores;
-    scores.method = "text";
-    scores.all = model.predict(points_);
-    return scores;
+    PromptScores::Scores scores = prompts_->fit(fit, gain);
+    return {std::move(scores.all), std::move(scores.fit), std::move(scores.method)};
   }
 
   const Outcomes& outcomes_;
   Use use_;
   calibration::ComparatorSpec comparator_;
   PeerFeatures peers_;
-  Eigen::MatrixXd points_;
+  std::optional<PromptScores> prompts_;   ///< only where nothing better is recorded
 };
 
 struct SeedResult {
@@ -206,7 +190,8 @@ Result<Report> run_frontier(const Outcomes& given, const EvalOptions& options, c
     how = has_calib ? "split:calib" : fmt::format("random:{}", std::max<std::size_t>(outcomes.rows.size() / 4, 1));
   }
   const bool priced = std::all_of(outcomes.rows.begin(), outcomes.rows.end(), [](const Visible& r) { return r.weak_cost_usd && r.strong_cost_usd; });
-  const Scorer scorer(outcomes, options.use, options.seed);
+  Scorer scorer(outcomes, options.use);
+  if (auto read = scorer.read_prompts(options, sink.progress); !read) return fail(std::move(read.error()));
   const bool bands = scorer.uses_peers() && scorer.peers().any_agreement() && has_confidence(outcomes.rows, options.use);
 
   std::vector<SeedResult> results;
@@ -302,7 +287,8 @@ Result<Report> run_frontier(const Outcomes& given, const EvalOptions& options, c
   JsonWriter json(report.json);
   json.begin_object();
   json.field("fit", how).field("fit_rows", fit_rows).field("test_rows", test_rows).field("seeds", options.seeds).field("method", results.front().method)
-      .field("reference", by_strong ? "strong" : "correctness");
+      .field("reference", by_strong ? "strong" : "correctness")
+      .field("encoder", scorer.prompts() ? scorer.prompts()->encoder_in_json() : "off");
   const auto column = [&](auto get) {
     std::vector<double> values;
     for (const SeedResult& r : results) values.push_back(get(r));
@@ -320,8 +306,9 @@ Result<Report> run_frontier(const Outcomes& given, const EvalOptions& options, c
       {"cost_at_99", column([](const SeedResult& r) { return r.cost_at_99; })},
       {"accuracy_at_95", column([](const SeedResult& r) { return r.accuracy_at_95; })},
       {"accuracy_at_99", column([](const SeedResult& r) { return r.accuracy_at_99; })}};
-  report.human += fmt::format("frontier on {}: fit {} ({} rows), test {} rows, {} seeds, score: {}\n\n  {:<16} {:>8}   {}\n", outcomes.file, how, fit_rows,
-                              test_rows, options.seeds, results.front().method, "", "mean", "95 % interval over seeds");
+  const std::string encoder = scorer.prompts() ? fmt::format("encoder: {}\n", scorer.prompts()->encoder()) : std::string();
+  report.human += fmt::format("frontier on {}: fit {} ({} rows), test {} rows, {} seeds, score: {}\n{}\n  {:<16} {:>8}   {}\n", outcomes.file, how, fit_rows,
+                              test_rows, options.seeds, results.front().method, encoder, "", "mean", "95 % interval over seeds");
   for (const auto& [name, values] : figures) {
     append_mean(json, name, values);
     const auto m = calibration::mean_interval(values);

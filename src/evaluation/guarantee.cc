@@ -9,6 +9,7 @@
 #include "calibration/binomial.h"
 #include "calibration/risk_control.h"
 #include "evaluation/internal/common.h"
+#include "evaluation/internal/prompt_scores.h"
 
 namespace understudy::evaluation {
 
@@ -104,11 +105,19 @@ Result<Report> run_guarantee(const Outcomes& all, const EvalOptions& options, co
 
   const bool confident = has_confidence(outcomes.rows, options.use);
   const PeerFeatures peers(options.use == Use::kAll ? outcomes.rows : std::vector<Visible>{}, task_comparator(outcomes.rows));
-  // Decided without labels: only peers whose answers can agree are worth the rows that a fit costs.
-  const bool fitted = peers.any_agreement() || (!confident && !peers.models().empty());
+  // Decided without labels: only peers whose answers can agree are worth the rows that a fit costs, and prompts where there is nothing else.
+  const bool by_peers = peers.any_agreement() || (!confident && !peers.models().empty());
+  std::optional<PromptScores> prompts;
+  if (!confident && !by_peers && has_prompts(outcomes.rows)) {
+    auto read = PromptScores::create(outcomes.rows, options, sink.progress);
+    if (!read) return fail(std::move(read.error()));
+    prompts = std::move(*read);
+  }
+  const bool fitted = by_peers || prompts;
+  const ScoreFit fit_scores = prompts ? prompts->probabilities() : ridge_scores(peers.matrix(), confident);
   if (!confident && !fitted) {
     const auto have = std::count_if(outcomes.rows.begin(), outcomes.rows.end(), [](const Visible& r) { return r.weak_logprob.has_value(); });
-    return missing(all, fmt::format("a recorded confidence on every labelled row ({} of {} have one), or other models' answers (--use all)", have, n));
+    return missing(all, fmt::format("a recorded confidence on every labelled row ({} of {} have one), other models' answers (--use all), or prompts", have, n));
   }
 
   std::vector<double> raw(n, 0);
@@ -144,11 +153,11 @@ Result<Report> run_guarantee(const Outcomes& all, const EvalOptions& options, co
         fit.assign(calibration.begin(), calibration.begin() + static_cast<std::ptrdiff_t>(f));
         testers.assign(calibration.begin() + static_cast<std::ptrdiff_t>(f), calibration.end());
       }
-      const auto scores = ridge_scores(peers.matrix(), confident)(fit, labels(fit));
+      const auto scores = fit_scores(fit, labels(fit));
       if (scores) {
         for (std::size_t i = 0; i < n; ++i) score[i] = 1 - (*scores)(static_cast<Eigen::Index>(i));
         if (options.approximate) {
-          if (const auto crossed = cross_fitted(ridge_scores(peers.matrix(), confident), fit, labels(fit), deal_folds(fit.size(), 5, random), 5)) {
+          if (const auto crossed = cross_fitted(fit_scores, fit, labels(fit), deal_folds(fit.size(), 5, random), 5)) {
             for (const double v : *crossed) tester_score.push_back(1 - v);
           }
         }
@@ -197,7 +206,7 @@ Result<Report> run_guarantee(const Outcomes& all, const EvalOptions& options, co
   JsonWriter json(report.json);
   json.begin_object();
   json.field("alpha", options.alpha).field("delta", options.delta).field("bad", kind).field("splits", options.splits).field("exact", !options.approximate || !fitted)
-      .field("score", fitted ? "peers" : "raw").field("calibration_rows", calibration_rows).field("tested_rows", tested_rows)
+      .field("score", prompts ? "prompts" : fitted ? "peers" : "raw").field("encoder", prompts ? prompts->encoder_in_json() : "off").field("calibration_rows", calibration_rows).field("tested_rows", tested_rows)
       .field("test_rows", n - calibration_rows).field("labelled_rows", n).field("escalated_rows_left_out", labelled->escalated).field("least_rows", calibration::default_plan(0, *promise).first_rows)
       .field("feasible", feasible).field("served", mean.mean).field("served_over_feasible", feasible > 0 ? mean.mean / feasible : kNaN)
       .field("violations", double(violations) / splits).field("violations_tolerated", tolerated).field("abstained", double(abstained) / splits);
@@ -218,7 +227,7 @@ Result<Report> run_guarantee(const Outcomes& all, const EvalOptions& options, co
       "guarantee on {}: P({} | served) <= {} with confidence {}, {} splits, {} calibration rows ({} test the threshold), score: {}{}\n\n"
       "  feasible in hindsight  {}\n  served                 {:>8.3f}   [{:.3f}, {:.3f}]\n  served / feasible      {}\n"
       "  violations             {:>8.3f}   [{:.3f}, {:.3f}]  tolerated: {:.3f}\n  never                  {:>8.3f}\n",
-      all.file, kind, options.alpha, 1 - options.delta, options.splits, calibration_rows, tested_rows, fitted ? "fitted with peers" : "raw confidence",
+      all.file, kind, options.alpha, 1 - options.delta, options.splits, calibration_rows, tested_rows, prompts ? fmt::format("prompts alone, encoder: {}", prompts->encoder()) : fitted ? "fitted with peers" : "raw confidence",
       options.approximate && fitted ? " (cross-fitted: approximately valid)" : "", shown(feasible), mean.mean, mean.low, mean.high, shown(mean.mean / feasible),
       double(violations) / splits, v.low, v.high, tolerated, double(abstained) / splits);
   if (confident) {

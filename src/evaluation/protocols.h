@@ -41,7 +41,8 @@ struct EvalOptions {
   int draws = 10;
   std::optional<std::size_t> teacher_calls;
   bool alpha_given = false;      ///< stream: --alpha instead of --teacher-calls
-  std::string encoder = "off";   ///< stream: "off", "auto" (where there is one), or a model's folder (docs/guide/encoder.md)
+  std::string encoder = "off";   ///< where prompts are read: "off", "auto" (where there is one), or a model's folder (docs/guide/encoder.md)
+  std::string vectors;           ///< folder that keeps the encoder's vectors for the next run; empty: none does
   std::size_t shuffles = 0;      ///< stream: passes over the rows in shuffled order; 0: one in file order
   double target = 0.80;
   std::size_t deployments = 200;   ///< deployments: for each scenario and file

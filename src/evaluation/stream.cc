@@ -13,8 +13,8 @@
 #include "calibration/risk_control.h"
 #include "evaluation/internal/common.h"
 #include "evaluation/internal/learning_stream.h"
+#include "evaluation/internal/prompt_vectors.h"
 #include "retrieval/hashed_text.h"
-#include "neural/embed_many.h"
 #include "specialists/online_learner.h"
 
 namespace understudy::evaluation {
@@ -215,27 +215,16 @@ Spread spread_of(std::span<const Pass> passes, const std::function<double(const 
   return s;
 }
 
-/// Vectors of all prompts, in their order; empty where there is no encoder and none was demanded.
-Result<std::vector<retrieval::PackedVector>> vectors_of(const Outcomes& outcomes, const EvalOptions& options, std::string& used) {
-  std::vector<retrieval::PackedVector> vectors;
-  if (options.encoder == "off") return vectors;
-  neural::EncoderOptions how;
-  how.threads = 2;
-  if (options.encoder != "auto") how.folder = options.encoder;
-  auto encoder = neural::open_encoder(how);
-  if (!encoder) {
-    if (options.encoder != "auto") return fail(std::move(encoder.error()));
-    used = fmt::format("no encoder ({})", encoder.error().message);
-    return vectors;
-  }
-  used = (*encoder)->identity().text();
-  std::vector<std::string_view> texts;
-  for (const Visible& row : outcomes.rows) texts.push_back(row.prompt);
-  auto floats = neural::embed_many(**encoder, texts, {});
-  if (!floats) return fail(std::move(floats.error()));
-  const std::size_t dimension = (*encoder)->dimension();
-  for (std::size_t i = 0; i < texts.size(); ++i) vectors.push_back(retrieval::pack_vector(std::span(*floats).subspan(i * dimension, dimension)));
-  return vectors;
+/// Vectors of all prompts, as rows keep them; `used` says which encoder made them. Empty where there is none and none was demanded.
+Result<std::vector<retrieval::PackedVector>> packed_vectors(const Outcomes& outcomes, const EvalOptions& options, std::string& used) {
+  std::vector<std::string_view> prompts;
+  for (const Visible& row : outcomes.rows) prompts.push_back(row.prompt);
+  const auto vectors = embed_prompts(prompts, options, {});
+  if (!vectors) return fail(vectors.error());
+  used = vectors->encoder;
+  std::vector<retrieval::PackedVector> packed;
+  for (std::size_t i = 0; i < prompts.size() && !vectors->empty(); ++i) packed.push_back(retrieval::pack_vector(vectors->row(i)));
+  return packed;
 }
 
 }  // namespace
@@ -257,7 +246,7 @@ Result<Report> run_stream(const Outcomes& outcomes, const EvalOptions& options, 
     return fail(ErrorKind::kUsage, fmt::format("--teacher-calls {}: the file has {} rows", *options.teacher_calls, n), "teacher-calls");
   }
   std::string encoder = "off";
-  const auto vectors = vectors_of(outcomes, options, encoder);
+  const auto vectors = packed_vectors(outcomes, options, encoder);
   if (!vectors) return fail(vectors.error());
   std::vector<std::size_t> order(n);
   std::vector<Pass> passes;

@@ -162,7 +162,11 @@ KernelRidge KernelRidge::fit(Eigen::MatrixXd points, const Eigen::VectorXd& y, d
   model.mean = y.mean();
   Eigen::MatrixXd k = gaussian_kernel(points, points, gamma);
   k.diagonal().array() += lambda;
-  model.alpha = k.llt().solve((y.array() - model.mean).matrix());
+  const Eigen::LLT<Eigen::MatrixXd> llt(k);
+  model.alpha = llt.solve((y.array() - model.mean).matrix());
+  // Leaving row i out changes its residual from lambda * alpha_i to alpha_i / (K + lambda I)^-1_ii.
+  const Eigen::MatrixXd half = llt.matrixL().solve(Eigen::MatrixXd::Identity(k.rows(), k.cols()));
+  model.left_out = y - (model.alpha.array() / half.colwise().squaredNorm().transpose().array()).matrix();
   model.points = std::move(points);
   return model;
 }

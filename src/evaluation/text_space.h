@@ -1,5 +1,5 @@
 #pragma once
-/// Texts as points, without an encoder: TF-IDF over hashed words and word pairs, then latent semantic analysis (a
+/// Texts as points by their words: TF-IDF over hashed words and word pairs, then latent semantic analysis (a
 /// truncated SVD of the TF-IDF matrix), rows of unit length, beside a few surface numbers. Uses texts only, never an
 /// outcome. Deerwester et al. 1990; the SVD is the randomised one of Halko, Martinsson and Tropp 2011.
 
@@ -34,8 +34,9 @@ std::string prompt_text(std::string_view prompt);
 /// Kernel ridge regression with the Gaussian kernel exp(-gamma |a - b|^2 / 2), target minus its mean.
 /// Solves (K + lambda I) a = y - mean(y) on f fit rows. O(f^3 + n f d).
 struct KernelRidge {
-  Eigen::MatrixXd points;  ///< f by d
+  Eigen::MatrixXd points;    ///< f by d
   Eigen::VectorXd alpha;
+  Eigen::VectorXd left_out;  ///< f: what a fit without that row would say of it (its mean is that of all rows)
   double mean = 0;
   double gamma = 1;
   static KernelRidge fit(Eigen::MatrixXd points, const Eigen::VectorXd& y, double gamma, double lambda);
