@@ -171,6 +171,23 @@ struct SparseIndex::Scratch {
   }
   std::size_t slot(std::uint32_t bucket) const { return (bucket * factor) >> shift; }
 
+  /// Takes a text for the query, its terms without lists too. @return one by its length
+  float read(const Core& core, const Terms& text) {
+    begin_query();
+    float squares = 0;
+    for (const TermCount& t : text) {
+      const float rarity = core.rarity_of(t.bucket);
+      const float value = frequency(t.count) * rarity;
+      squares += value * value;
+      put(t.bucket, value * rarity);
+    }
+    end_query();
+    return 1 / std::sqrt(squares);
+  }
+  float cosine(const Core& core, std::uint32_t place, float inverse) const {
+    return std::min(1.0f, product(core.terms_of(core.texts[place])) * core.inverse_length[place] * inverse);
+  }
+
   /// The product with one text, before its length.
   float product(std::span<const std::uint32_t> text) const { return apart ? product_of<true>(text) : product_of<false>(text); }
 
@@ -447,25 +464,28 @@ void SparseIndex::likeness(std::uint64_t to, std::span<const std::uint64_t> of, 
   }
 }
 
+void SparseIndex::cosines(std::string_view text, std::span<const std::uint64_t> of, std::vector<float>& out) const {
+  out.assign(of.size(), 0);
+  Scratch& s = scratch();
+  s.extractor.extract(text, s.terms);
+  if (s.terms.empty()) return;
+  const std::shared_lock lock(lock_);
+  const float inverse = s.read(*core_, s.terms);
+  for (std::size_t i = 0; i < of.size(); ++i) {
+    const auto found = core_->place_of.find(of[i]);
+    if (found != core_->place_of.end()) out[i] = s.cosine(*core_, found->second, inverse);
+  }
+}
+
 void SparseIndex::scan(const Terms& terms, std::size_t k, std::vector<Hit>& out) const {
   out.clear();
   if (terms.empty()) return;
   Scratch& s = scratch();
   const std::shared_lock lock(lock_);
-  const Core& core = *core_;
-  s.begin_query();
-  float squares = 0;
-  for (const TermCount& t : terms) {
-    const float rarity = core.rarity_of(t.bucket);
-    const float value = frequency(t.count) * rarity;
-    squares += value * value;
-    s.put(t.bucket, value * rarity);
-  }
-  s.end_query();
-  const float inverse = 1 / std::sqrt(squares);
-  for (std::size_t place = 0; place < core.texts.size(); ++place) {
-    const float similarity = std::min(1.0f, s.product(core.terms_of(core.texts[place])) * core.inverse_length[place] * inverse);
-    if (similarity > 0) out.push_back({core.texts[place].id, similarity});
+  const float inverse = s.read(*core_, terms);
+  for (std::uint32_t place = 0; place < core_->texts.size(); ++place) {
+    const float similarity = s.cosine(*core_, place, inverse);
+    if (similarity > 0) out.push_back({core_->texts[place].id, similarity});
   }
   keep_best(out, k);
 }

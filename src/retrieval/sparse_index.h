@@ -52,7 +52,9 @@ class SparseIndex final : public TextIndex {
 
   /// `nearest` without cutting the text into terms.
   void nearest(const Terms& terms, std::size_t k, std::vector<Hit>& out) const;
-  /// The same by comparing every text: what `nearest` is measured against.
+  /// How like the texts `of` are to a text that need not be in it: one number each, in their order, 0 where an id is not known. Replaces `out`.
+  void cosines(std::string_view text, std::span<const std::uint64_t> of, std::vector<float>& out) const;
+  /// `nearest` by comparing every text: what it is measured against.
   void scan(const Terms& terms, std::size_t k, std::vector<Hit>& out) const;
 
  private:
