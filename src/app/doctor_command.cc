@@ -8,6 +8,7 @@
 #include "app/command.h"
 #include "app/command_line.h"
 #include "app/config.h"
+#include "app/config_encoder.h"
 #include "app/label_needs.h"
 #include "app/output.h"
 #include "base/json_writer.h"
@@ -15,7 +16,7 @@
 #include "chat/stream.h"
 #include "net/client.h"
 #include "net/reactor.h"
-#include "neural/encoder.h"
+#include "neural/encoder_pool.h"
 #include "providers/factory.h"
 #include "providers/probe.h"
 
@@ -106,9 +107,11 @@ void examine_machine(const Config& config, std::vector<Finding>& findings) {
   findings.push_back({"machine", "disk", enough, true, code ? code.message() : fmt::format("{:.1f} GiB free for {}", static_cast<double>(space.available) / (1 << 30), config.data.string())});
 }
 
-/// Opens it and embeds one text. Without an encoder nothing is broken.
-void examine_encoder(std::vector<Finding>& findings) {
-  const auto encoder = neural::open_encoder({});
+/// Opens it, the configured one where the configuration uses one, and embeds one text. Without an encoder nothing is broken.
+/// @return what the gateway would write into its policy (Policy::encoder)
+std::uint64_t examine_encoder(const Config& config, std::vector<Finding>& findings) {
+  const auto wanted = wanted_encoder(config);
+  const auto encoder = neural::open_encoder(wanted.value_or(neural::EncoderOptions{}));
   Result<void> works = encoder ? Result<void>() : Result<void>(fail(encoder.error()));
   if (encoder) {
     const std::string_view text = "where is my card?";
@@ -116,6 +119,7 @@ void examine_encoder(std::vector<Finding>& findings) {
     works = (*encoder)->embed(std::span(&text, 1), vector);
   }
   findings.push_back({"machine", "encoder", works.has_value(), true, works ? (*encoder)->identity().text() : works.error().message});
+  return wanted && encoder ? neural::EncoderPool::key_of((*encoder)->identity()) : 0;
 }
 
 int doctor(const ServeFlags& flags, const StoreArguments& gateway, bool json) {
@@ -127,7 +131,9 @@ int doctor(const ServeFlags& flags, const StoreArguments& gateway, bool json) {
   std::vector<Finding> findings;
   net::block_on(**reactor, examine(pool, *config->snapshot.policy, findings));
   examine_machine(*config, findings);
-  examine_encoder(findings);
+  auto policy = std::make_shared<cascade::Policy>(*config->snapshot.policy);
+  policy->encoder = examine_encoder(*config, findings);
+  config->snapshot.policy = std::move(policy);
 
   const auto needs = gateway.url.empty() ? label_needs(*config) : label_needs_of_gateway(gateway);
   if (!needs) findings.push_back({"promise", "evidence", false, false, needs.error().message});

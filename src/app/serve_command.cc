@@ -16,6 +16,7 @@
 #include "app/command.h"
 #include "app/command_line.h"
 #include "app/config.h"
+#include "app/config_encoder.h"
 #include "app/output.h"
 #include "app/version.h"
 #include "audit/call_lines.h"
@@ -92,17 +93,19 @@ void greet(const Config& config, const gateway::Gateway& gateway) {
   if (config.snapshot.keys->open()) log::info("no API keys are configured: loopback only");
 }
 
-/// The policy with its specialists fit for the encoder that runs, and its tasks bound to these.
-std::shared_ptr<const cascade::Policy> fit_specialists(std::shared_ptr<const cascade::Policy> policy, const neural::EncoderPool* encoder) {
-  if (!policy->registry().wants_encoder()) return policy;
+/// The policy for the encoder that runs: lessons are found by its vectors, specialists are fit for it, and tasks bound to these.
+std::shared_ptr<const cascade::Policy> fit_for(const neural::EncoderPool* encoder, std::shared_ptr<const cascade::Policy> policy) {
+  const bool wanted = policy->registry().wants_encoder();
   if (encoder == nullptr) {
-    log::warn("no sentence encoder runs: specialists that read its vectors answer by words alone, less well");
+    if (wanted) log::warn("no sentence encoder runs: specialists that read its vectors answer by words alone, less well");
     return policy;
   }
+  auto changed = std::make_shared<cascade::Policy>(*policy);
+  changed->encoder = encoder->key();
+  if (!wanted) return changed;
   std::vector<std::string> notes;
   auto fitted = specialists::Registry::fitted(policy->registry(), encoder->encoder(), notes);
   for (const std::string& note : notes) log::warn("{}", note);
-  auto changed = std::make_shared<cascade::Policy>(*policy);
   for (cascade::TaskConfig& task : changed->tasks) {
     if (!task.bound) continue;
     auto bound = std::make_shared<cascade::BoundSpecialist>(*task.bound);
@@ -119,7 +122,7 @@ Result<std::string> try_reload(const ServeFlags& flags, gateway::Gateway& gatewa
   if (!config) return fail(std::move(config.error()));
   if (auto other = check_not_itself(*config, gateway.address()); !other) return fail(std::move(other.error()));
   for (const std::string& warning : config->warnings) log::warn("{}", warning);
-  config->snapshot.policy = fit_specialists(std::move(config->snapshot.policy), encoder);
+  config->snapshot.policy = fit_for(encoder, std::move(config->snapshot.policy));
   if (auto done = gateway.reload(config->snapshot); !done) return fail(std::move(done.error()));
   return fmt::format("reloaded: models, cascades, tasks, specialists, keys and TLS certificate are in force (policy {}); listen, workers, limits and store need a restart", config->snapshot.policy->version);
 }
@@ -167,21 +170,11 @@ class ReloadRequests {
 
 /// The sentence encoder, where something uses it or it was asked for. Where it was not, being without one is no error.
 Result<std::shared_ptr<neural::EncoderPool>> open_encoder(const Config& config) {
-  const auto& cascades = config.snapshot.policy->cascades;
-  const bool learns = std::any_of(cascades.begin(), cascades.end(), [](const cascade::CascadeConfig& cascade) { return cascade.learns(); });
-  if (config.encoder == "off" || (config.encoder == "auto" && !learns && !config.snapshot.policy->registry().wants_encoder())) return nullptr;
-  neural::EncoderOptions options;
-  // In the precision that specialists were calibrated with: another one would have to be calibrated anew at each start.
-  for (const auto& specialist : config.snapshot.policy->registry().all()) {
-    const auto& own = specialist->intent->encoder();
-    if (!own) continue;
-    options.precision = neural::parse_precision(own->precision).value_or(options.precision);
-    break;
-  }
-  if (config.encoder != "auto" && config.encoder != "on") options.folder = config.encoder;
-  auto encoder = neural::open_encoder(options);
+  const auto options = wanted_encoder(config);
+  if (!options) return nullptr;
+  auto encoder = neural::open_encoder(*options);
   if (!encoder && config.encoder == "auto") {
-    log::info("no sentence encoder, the stages that learn see words only: {}", encoder.error().message);
+    log::info("no sentence encoder, stages that learn and the look-up of lessons see words only: {}", encoder.error().message);
     return nullptr;
   }
   if (!encoder) return fail(encoder.error().kind, fmt::format("[server] encoder = \"{}\": {}", config.encoder, encoder.error().message));
@@ -215,7 +208,7 @@ int serve(const ServeFlags& flags, const std::string& port_file) {
   if (!encoder) return report_error("understudy serve", encoder.error(), false);
   const neural::EncoderPool* const pool = encoder->get();   // the gateway's, which lets go of it when it drains
   options.encoder = std::move(*encoder);
-  config->snapshot.policy = fit_specialists(std::move(config->snapshot.policy), pool);
+  config->snapshot.policy = fit_for(pool, std::move(config->snapshot.policy));
   ReloadRequests reloads;
   options.admin = make_admin_handler(config->data, [&reloads] { return reloads.ask(); });
   auto gateway = gateway::Gateway::start(std::move(options), config->snapshot, store->get());

@@ -49,6 +49,7 @@ std::vector<Rung> make_ladder(const Policy& policy, const CascadeConfig& cascade
     rung.examples->k = rung.trial ? 0 : shots.k;
     rung.examples->stable = shots.stable;
     rung.examples->tokens = shots.tokens;
+    rung.examples->encoder = policy.encoder;
     add(std::move(rung));
   }
   for (const std::size_t model : cascade.more_students) add({policy.models[model].config.name, Stage::kStudent, model, {}, 0});

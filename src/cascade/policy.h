@@ -136,6 +136,7 @@ struct Policy {
   std::shared_ptr<const calibration::ConfidenceModel> confidence;
   std::int64_t heartbeat_ms = 5000;
   int top_logprobs = 5;                  ///< asked of students when the client did not ask
+  std::uint64_t encoder = 0;             ///< whose vectors lessons are found by beside their words (EncoderPool::key); 0: there is none
   bool keep_bodies = true;
   Redactor redact;                       ///< of every text before it is stored
   std::shared_ptr<const specialists::Registry> specialists;   ///< null: there are none

@@ -74,7 +74,7 @@ Result<void> start_lessons(Shared& shared, const Snapshot& snapshot, unsigned wo
   auto service = lessons::LessonService::start(std::move(options), internal::lesson_plan(snapshot.policy));
   if (!service) return fail(std::move(service.error()));
   shared.lessons = std::move(*service);
-  shared.few_shots = std::make_unique<lessons::FewShots>(shared.lessons->book());
+  shared.few_shots = std::make_unique<lessons::FewShots>(shared.lessons->book(), shared.options.encoder.get());
   shared.few_shots->refresh();
   return {};
 }
@@ -194,6 +194,7 @@ void Gateway::drain(std::int64_t deadline_ms) {
       impl_->server->reactor(i).post([this, i, deadline_ms] { impl_->services[i]->stop_keyed_in(deadline_ms); });
     }
     impl_->server->drain(deadline_ms);
+    if (impl_->shared->few_shots) impl_->shared->few_shots->release_encoder();
     impl_->shared->options.encoder.reset();   // posts to the reactors, which are still there
   }
 }

@@ -4,10 +4,11 @@
 
 #include <algorithm>
 #include <array>
-#include <mutex>
+#include <deque>
 #include <set>
 
 #include "lessons/internal/single_turn.h"
+#include "retrieval/mixed_index.h"
 
 namespace understudy::lessons {
 
@@ -15,11 +16,15 @@ namespace {
 
 constexpr std::size_t kMostStable = 20;
 constexpr std::size_t kPool = 40;   // nearest lessons that the choice is made from
+constexpr std::size_t kOnTheWay = 64;       // texts that the encoder has at a time
+constexpr std::size_t kMostEmbedded = 8'192;   // bytes of a text: far more than an encoder's few hundred tokens
 
 }  // namespace
 
 std::string policy_text(const FewShotPolicy& policy) {
-  return fmt::format("k {} stable {} tokens {} mmr {} nearest last", policy.k, policy.stable, policy.tokens, policy.diversity);
+  std::string text = fmt::format("k {} stable {} tokens {} mmr {} nearest last", policy.k, policy.stable, policy.tokens, policy.diversity);
+  if (policy.encoder != 0) text += fmt::format(" meaning {} of {:016x}", retrieval::MixedIndex::kMeaning, policy.encoder);
+  return text;
 }
 
 std::uint32_t example_tokens(const UsableLesson& lesson) {
@@ -50,7 +55,9 @@ struct FewShots::Shelf {
   std::unordered_map<std::string, std::uint64_t> number_of;
   std::size_t stable_at = 0;                     ///< lessons when `stable` was chosen
 
-  retrieval::SparseIndex index;                  ///< by number
+  std::deque<std::uint64_t> without_vector;      ///< the refreshing thread's, too: numbers that the encoder is to be sent
+
+  retrieval::MixedIndex index;                   ///< by number
   mutable std::shared_mutex mutex;
   std::unordered_map<std::uint64_t, std::shared_ptr<const UsableLesson>> lessons;   ///< guarded; by number
   std::vector<std::shared_ptr<const UsableLesson>> stable;                          ///< guarded
@@ -72,6 +79,7 @@ struct FewShots::Shelf {
     for (const auto& lesson : fresh) {
       number_of.emplace(lesson->id, next);
       texts.emplace_back(next, lesson->text);
+      without_vector.push_back(next);
       const std::unique_lock lock(mutex);
       lessons.emplace(next++, lesson);
     }
@@ -114,7 +122,68 @@ struct FewShots::Shelf {
   }
 };
 
+/// Vectors on their way from the pool's threads to the refreshing one. Outlives the FewShots where the pool still holds a text.
+struct FewShots::Arrivals {
+  struct Arrival {
+    std::shared_ptr<Shelf> shelf;
+    std::uint64_t number = 0;
+    retrieval::PackedVector vector;   ///< empty: the runtime failed
+  };
+  std::mutex mutex;
+  std::vector<Arrival> come;   ///< guarded
+};
+
+FewShots::FewShots(const LessonBook& book, neural::EncoderPool* encoder) : book_(book), encoder_(encoder), arrivals_(std::make_shared<Arrivals>()) {}
+FewShots::~FewShots() = default;
+
+void FewShots::release_encoder() {
+  const std::lock_guard lock(encoder_mutex_);
+  encoder_ = nullptr;
+}
+
 void FewShots::refresh() {
+  const std::lock_guard lock(encoder_mutex_);
+  read_book();
+  take_vectors();
+  if (encoder_ != nullptr) ask_for_vectors();
+}
+
+void FewShots::take_vectors() {
+  std::vector<Arrivals::Arrival> come;
+  {
+    const std::lock_guard lock(arrivals_->mutex);
+    come.swap(arrivals_->come);
+  }
+  on_the_way_ -= come.size();
+  for (const auto& arrival : come) {
+    // The lesson may have gone meanwhile.
+    if (!arrival.vector.empty() && arrival.shelf->find(arrival.number)) arrival.shelf->index.add_vector(arrival.number, arrival.vector);
+  }
+}
+
+void FewShots::ask_for_vectors() {
+  std::vector<std::shared_ptr<Shelf>> shelves;
+  {
+    const std::shared_lock lock(mutex_);
+    for (const auto& [scope, shelf] : shelves_) shelves.push_back(shelf);
+  }
+  for (const auto& shelf : shelves) {
+    for (auto& waiting = shelf->without_vector; !waiting.empty() && on_the_way_ < kOnTheWay; waiting.pop_front()) {
+      const std::uint64_t number = waiting.front();
+      const auto lesson = shelf->find(number);
+      if (!lesson) continue;
+      auto done = [arrivals = arrivals_, shelf, number](std::span<const float> vector) {
+        const std::lock_guard lock(arrivals->mutex);
+        arrivals->come.push_back({shelf, number, vector.empty() ? retrieval::PackedVector() : retrieval::pack_vector(vector)});
+      };
+      // Turned away: next time.
+      if (!encoder_->embed(lesson->text.substr(0, kMostEmbedded), std::move(done), neural::Lane::kBulk)) return;
+      ++on_the_way_;
+    }
+  }
+}
+
+void FewShots::read_book() {
   const std::uint64_t version = book_.version();
   if (version == version_) return;
   version_ = version;   // what changes from here on is seen the next time
@@ -130,6 +199,7 @@ void FewShots::refresh() {
     if (shelf->version == now) continue;
     shelf->version = now;
     shelf->refresh(book_, scope);
+    if (encoder_ == nullptr) shelf->without_vector.clear();
   }
 }
 
@@ -144,7 +214,13 @@ std::size_t FewShots::size(const LessonScope& scope) const {
   return found ? found->index.size() : 0;
 }
 
-std::vector<FewShot> FewShots::choose(const LessonScope& scope, std::string_view text, std::uint64_t input_hash, const FewShotPolicy& policy) const {
+std::size_t FewShots::vectors(const LessonScope& scope) const {
+  const auto found = shelf(scope);
+  return found ? found->index.vectors() : 0;
+}
+
+std::vector<FewShot> FewShots::choose(const LessonScope& scope, std::string_view text, std::uint64_t input_hash, const FewShotPolicy& policy,
+                                      std::span<const float> vector) const {
   std::vector<FewShot> chosen;
   const auto here = policy.k > 0 ? shelf(scope) : nullptr;
   if (!here) return chosen;
@@ -152,8 +228,8 @@ std::vector<FewShot> FewShots::choose(const LessonScope& scope, std::string_view
   std::uint32_t left = policy.tokens;
   const auto fits = [&](const UsableLesson& lesson) { return example_tokens(lesson) <= left; };
 
-  std::vector<retrieval::TextIndex::Hit> near;
-  here->index.nearest(text, std::max(kPool, 2 * k), near);
+  std::vector<retrieval::MixedIndex::Hit> near;
+  here->index.nearest(text, vector.empty() ? retrieval::PackedVector() : retrieval::pack_vector(vector), std::max(kPool, 2 * k), near);
 
   std::vector<FewShot> pool;
   std::vector<std::uint64_t> numbers;

@@ -72,7 +72,7 @@ struct EncoderPool::Impl {
 };
 
 EncoderPool::EncoderPool(std::unique_ptr<TextEncoder> encoder, EncoderPoolOptions options) : impl_(std::make_unique<Impl>()) {
-  key_ = std::max<std::uint64_t>(1, hash64(encoder->identity().key()));
+  key_ = key_of(encoder->identity());
   impl_->encoder = std::move(encoder);
   impl_->options = options;
   for (unsigned i = 0; i < std::max(1u, options.threads); ++i) impl_->threads.emplace_back([impl = impl_.get()] { impl->run(); });
@@ -101,6 +101,7 @@ bool EncoderPool::embed(std::string text, std::move_only_function<void(std::span
   return true;
 }
 
+std::uint64_t EncoderPool::key_of(const EncoderIdentity& identity) { return std::max<std::uint64_t>(1, hash64(identity.key())); }
 const TextEncoder& EncoderPool::encoder() const { return *impl_->encoder; }
 const EncoderIdentity& EncoderPool::identity() const { return impl_->encoder->identity(); }
 

@@ -38,6 +38,7 @@ class EncoderPool {
   const EncoderIdentity& identity() const;
   /// The identity's key as a number, never 0.
   std::uint64_t key() const { return key_; }
+  static std::uint64_t key_of(const EncoderIdentity& identity);
   std::size_t embedded() const;
   std::size_t turned_away() const;
 

@@ -11,10 +11,14 @@ constexpr std::string_view kNotice =
 
 }  // namespace
 
-std::optional<ShownExamples> show_examples(const EngineDeps& deps, const Rung& rung, const lessons::LessonScope& scope, const chat::ChatRequest& request,
-                                           std::string_view body, std::uint64_t input_hash, double withhold) {
-  if (deps.few_shots == nullptr || !rung.examples || request.has_tools) return std::nullopt;
-  const auto chosen = deps.few_shots->choose(scope, chat::last_user_text(body), input_hash, *rung.examples);
+bool wants_vector(const EngineDeps& deps, const Rung& rung, const chat::ChatRequest& request) {
+  return deps.few_shots != nullptr && deps.encoder != nullptr && !request.has_tools && rung.examples->encoder == deps.encoder->key();
+}
+
+std::optional<ShownExamples> show_examples(const EngineDeps& deps, const Rung& rung, const ShownWith& with, double withhold) {
+  if (deps.few_shots == nullptr || !rung.examples || with.request.has_tools) return std::nullopt;
+  const std::span<const float> vector = with.vector ? std::span<const float>(*with.vector) : std::span<const float>();
+  const auto chosen = deps.few_shots->choose(with.scope, chat::last_user_text(with.body), with.input_hash, *rung.examples, vector);
   ShownExamples examples;
   std::vector<chat::ExampleTurn> turns;
   for (const lessons::FewShot& shot : chosen) {
@@ -26,9 +30,9 @@ std::optional<ShownExamples> show_examples(const EngineDeps& deps, const Rung& r
     turns.push_back({shot.lesson->text, shot.lesson->answer});
   }
   if (turns.empty()) return std::nullopt;
-  auto with = chat::with_examples(body, turns, kNotice);
-  if (!with) return std::nullopt;
-  examples.body = std::move(*with);
+  auto body = chat::with_examples(with.body, turns, kNotice);
+  if (!body) return std::nullopt;
+  examples.body = std::move(*body);
   return examples;
 }
 

@@ -56,6 +56,8 @@ class Flow {
   // flow_climb.cc: who of the cheap rungs answers
   /// Asks the ladder's rungs in order until one may serve. True: its answer has gone out, or nobody waits any more.
   net::Awaitable<bool> climb();
+  /// The vector of the last user message for all who want it, waited for once; empty where it could not be had. Only where there is an encoder.
+  net::Awaitable<void> read_vector();
   /// Reads the request for the rungs that learn, where the ladder has any; once. Waits for the text's vector where there is an encoder.
   net::Awaitable<void> read_learned();
   bool try_learned(std::size_t rung, double threshold);
@@ -132,6 +134,7 @@ class Flow {
   std::shared_ptr<const CachedAnswer> in_cache_;   ///< what the cache has for this request, served or not
   std::shared_ptr<const CachedAnswer> cached_;     ///< the same where it is what is served
   std::map<std::size_t, SignalReading> signals_;   ///< by rung
+  std::optional<std::vector<float>> vector_;      ///< nullopt: nobody has wanted it yet
   std::optional<internal::LearnedReading> learned_;
   bool bound_read_ = false;
   std::optional<BoundReading> bound_;   ///< nullopt: the request is none that it may answer

@@ -25,9 +25,8 @@ net::Awaitable<void> Flow::read_bound() {
   const specialists::NamedSpecialist& named = *bound.specialist;
   specialists::IntentPrediction prediction = named.intent->predict(text);
   if (deps_.encoder != nullptr && named.fits(deps_.encoder->identity()) && named.intent->wants_vector(prediction)) {
-    std::string read = text.substr(0, internal::kMostEmbedded);
-    const std::vector<float> vector = co_await internal::embed_text(*deps_.encoder, std::move(read), deps_.reactor);
-    if (!vector.empty()) prediction = named.intent->predict(text, vector);
+    co_await read_vector();
+    if (!vector_->empty()) prediction = named.intent->predict(text, *vector_);
   }
   bound_ = read_prediction(prediction);
 }

@@ -47,15 +47,24 @@ net::Awaitable<bool> Flow::climb() {
   co_return false;
 }
 
+net::Awaitable<void> Flow::read_vector() {
+  if (vector_) co_return;
+  std::string text = internal::embedded_text(context_.body);
+  vector_ = co_await internal::embed_text(*deps_.encoder, std::move(text), deps_.reactor);
+}
+
 net::Awaitable<void> Flow::read_learned() {
   if (learned_ || !learns(*route_.cascade, task_) || promise_->by_hand()) co_return;
   if (!engine_.learned_) engine_.learned_ = std::make_shared<internal::LearnedReader>();
-  internal::LearnedText read = engine_.learned_->text_of(request_, context_.body);
-  if (deps_.encoder != nullptr && !read.input.terms.empty()) {
-    read.input.vector = co_await internal::embed(*deps_.encoder, std::move(read.text), deps_.reactor);
-    if (!read.input.vector.empty()) read.input.encoder = deps_.encoder->key();
+  specialists::RowInput read = engine_.learned_->input_of(request_, context_.body);
+  if (deps_.encoder != nullptr && !read.terms.empty()) {
+    co_await read_vector();
+    if (!vector_->empty()) {
+      read.vector = retrieval::pack_vector(*vector_);
+      read.encoder = deps_.encoder->key();
+    }
   }
-  learned_ = engine_.learned_->read(read.input, view_->fit);
+  learned_ = engine_.learned_->read(read, view_->fit);
 }
 
 bool Flow::try_learned(std::size_t rung, double threshold) {
@@ -79,7 +88,10 @@ net::Awaitable<Attempt*> Flow::ask_student(std::size_t rung) {
   const Delivery delivery = request_.stream ? Delivery::kCollect : Delivery::kPlain;
   const internal::ShownExamples* examples = nullptr;
   if (spec.examples) {
-    auto shown = internal::show_examples(deps_, spec, lesson_scope(), request_, context_.body, input_hash(), 0);
+    if (internal::wants_vector(deps_, spec, request_)) co_await read_vector();
+    const lessons::LessonScope scope = lesson_scope();
+    const internal::ShownWith with{scope, request_, context_.body, input_hash(), vector_};
+    auto shown = internal::show_examples(deps_, spec, with, 0);
     if (!shown) co_return nullptr;
     examples = &(examples_[rung] = std::move(*shown));
     if (!coin_heads_) internal::record_examples(deps_, decision_.request_id, *examples, std::nullopt);

@@ -243,6 +243,7 @@ void Flow::start_labels() {
   job->next_attempt = static_cast<std::uint8_t>(attempts_.size());
   job->keep_bodies = policy_.keep_bodies;
   job->scope = lesson_scope();
+  job->vector = vector_;
   job->key = std::string(context_.key_name);
   job->examples = std::move(examples_);
   job->row = row_frame(shadow ? calibration::LabelSource::kShadow : calibration::LabelSource::kCoin);

@@ -272,7 +272,12 @@ net::Awaitable<void> run_label_job(const EngineDeps* deps, LabelBudget* budget, 
         const double withhold = job->row.use == calibration::RowUse::kFit ? kWithhold : 0;
         Rung rung = ladder[i];
         if (rung.trial) rung.examples->k = job->examples_tried = FewShotTrial::draw(deps->random);
-        auto shown = show_examples(*deps, rung, job->scope, *request, job->body, job->row.input, withhold);
+        if (!job->vector && wants_vector(*deps, rung, *request)) {
+          std::string text = embedded_text(job->body);
+          job->vector = co_await embed_text(*deps->encoder, std::move(text), deps->reactor);
+        }
+        const ShownWith with{job->scope, *request, job->body, job->row.input, job->vector};
+        auto shown = show_examples(*deps, rung, with, withhold);
         if (!shown) continue;
         const ShownExamples& examples = job->examples[i] = std::move(*shown);
         trace.answer = co_await caller.ask(Stage::kStudent, ladder[i].model, i, &trace, &examples);

@@ -52,6 +52,7 @@ struct LabelJob {
   std::optional<Picousd> estimate;            ///< reserved from the label budget for all calls of the job
   calibration::LabelledRow row;               ///< without rungs
   lessons::LessonScope scope;                 ///< of lessons that may be shown
+  std::optional<std::vector<float>> vector;   ///< of the last user message; nullopt: the job computes it where it is wanted
   std::map<std::size_t, ShownExamples> examples;   ///< by rung; those asked on the path, then the job's own
   int examples_tried = 0;                     ///< how many were to be shown, where that is being found out
   std::optional<lessons::LessonOffer> lesson; ///< without body and answers; nullopt: the request may teach nothing

@@ -65,14 +65,18 @@ bool may_answer_closed(const chat::ChatRequest& request) {
   return !request.has_tools && request.bypass == chat::Bypass::kNone && request.n == 1 && !request.logprobs;
 }
 
-LearnedText LearnedReader::text_of(const chat::ChatRequest& request, std::string_view body) {
-  LearnedText read;
-  if (!may_answer_closed(request)) return read;
-  read.text = chat::last_user_text(body);
-  extractor_.extract(read.text, read.input.terms);
-  retrieval::sort_terms(read.input.terms);
-  if (read.text.size() > kMostEmbedded) read.text.resize(kMostEmbedded);
-  return read;
+std::string embedded_text(std::string_view body) {
+  std::string text = chat::last_user_text(body);
+  if (text.size() > kMostEmbedded) text.resize(kMostEmbedded);
+  return text;
+}
+
+specialists::RowInput LearnedReader::input_of(const chat::ChatRequest& request, std::string_view body) {
+  specialists::RowInput input;
+  if (!may_answer_closed(request)) return input;
+  extractor_.extract(chat::last_user_text(body), input.terms);
+  retrieval::sort_terms(input.terms);
+  return input;
 }
 
 LearnedReading LearnedReader::read(const specialists::RowInput& input, std::shared_ptr<const specialists::TextFit> fit) {
@@ -100,11 +104,6 @@ net::Awaitable<std::vector<float>> embed_text(neural::EncoderPool& pool, std::st
   if (!pool.embed(std::move(text), std::move(done))) co_return std::vector<float>();
   [[maybe_unused]] const bool set = co_await waiting->ready.wait();
   co_return std::move(waiting->vector);
-}
-
-net::Awaitable<retrieval::PackedVector> embed(neural::EncoderPool& pool, std::string text, net::Reactor& reactor) {
-  const std::vector<float> vector = co_await embed_text(pool, std::move(text), reactor);
-  co_return vector.empty() ? retrieval::PackedVector() : retrieval::pack_vector(vector);
 }
 
 std::optional<double> learned_confidence(const calibration::LadderPolicy& policy, std::size_t index, Stage stage, const LearnedReading& reading) {

@@ -29,11 +29,8 @@ bool may_answer_closed(const chat::ChatRequest& request);
 /// Far more of a text than an encoder's few hundred tokens.
 inline constexpr std::size_t kMostEmbedded = 8'192;
 
-/// What they read: the last user message. Empty where they may not answer the request.
-struct LearnedText {
-  std::string text;              ///< the message's beginning, as far as it is embedded
-  specialists::RowInput input;   ///< without a vector
-};
+/// What of a request an encoder reads: the beginning of the last user message.
+std::string embedded_text(std::string_view body);
 
 /// What the learned rungs make of one request.
 struct LearnedReading {
@@ -45,7 +42,8 @@ struct LearnedReading {
 /// Memory of a reactor that reads requests; grows once. Not thread-safe.
 class LearnedReader {
  public:
-  LearnedText text_of(const chat::ChatRequest& request, std::string_view body);
+  /// What they read: the last user message, without a vector. Empty where they may not answer the request.
+  specialists::RowInput input_of(const chat::ChatRequest& request, std::string_view body);
   LearnedReading read(const specialists::RowInput& input, std::shared_ptr<const specialists::TextFit> fit);
 
  private:
@@ -55,8 +53,6 @@ class LearnedReader {
 
 /// The vector of a text, computed on the pool's threads while others are served; empty where it could not be had.
 net::Awaitable<std::vector<float>> embed_text(neural::EncoderPool& pool, std::string text, net::Reactor& reactor);
-/// The same, as rows keep it.
-net::Awaitable<retrieval::PackedVector> embed(neural::EncoderPool& pool, std::string text, net::Reactor& reactor);
 
 /// The raw confidence of a rung and its probability under `policy`; nullopt where it says nothing.
 std::optional<double> learned_confidence(const calibration::LadderPolicy& policy, std::size_t index, Stage stage, const LearnedReading& reading);
