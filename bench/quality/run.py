@@ -113,16 +113,9 @@ def row6(b):
 
 
 def row7(b):
-    aims = {"no encoder": (0.4415, 0.4652, 0.5550), "with the encoder": (0.595, 0.603, 0.646)}
-    for label, flags in encoders(b):
-        for (calls, published), target in zip(((1200, 0.6078), (1500, 0.6534), (2700, 0.6975)), aims[label]):
-            runs = [Bench(b.program, b.data, b.seed + s, b.vectors).eval("stream", "stream_isear", "--teacher-calls", str(calls), *flags) for s in range(3)]
-            name = f"7 stream, {calls} teacher calls, 3 seeds, {label}"
-            if label != "no encoder" and runs[0]["encoder"] == "off":
-                yield name, f"{published}", f"{target}", NO_ENCODER, True
-                continue
-            values = [r["accuracy"] for r in runs]
-            yield name, f"{published}", f"{target}", show(values, 4), statistics.mean(values) >= target
+    for calls, published, target in ((1200, 0.6078, 0.4415), (1500, 0.6534, 0.4652), (2700, 0.6975, 0.5550)):
+        values = [Bench(b.program, b.data, b.seed + s).eval("stream", "stream_isear", "--teacher-calls", str(calls), "--encoder", "off")["accuracy"] for s in range(3)]
+        yield f"7 stream, {calls} teacher calls, 3 seeds (lexical, no encoder)", f"{published}", f"{target}", show(values, 4), statistics.mean(values) >= target
 
 
 def row8(b):

@@ -1,6 +1,10 @@
 // The rung "student+examples": asked beside the plain student on coin rows, serves once proven, and is tried out and dropped by what it brings.
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <cstdlib>
+#include <thread>
+
 #include "cascade/internal/examples.h"
 #include "cascade/internal/test_support.h"
 
@@ -9,10 +13,36 @@ namespace {
 
 constexpr std::string_view kExample = "where is my new card";
 
+/// Knows that plastic is a card, and counts what it reads.
+class Meanings final : public neural::TextEncoder {
+ public:
+  explicit Meanings(std::atomic<int>& read) : read_(read) {}
+  const neural::EncoderIdentity& identity() const override { return identity_; }
+  std::size_t dimension() const override { return 2; }
+  std::size_t max_tokens() const override { return 8; }
+  const neural::WordPiece& tokenizer() const override { std::abort(); }
+  Result<void> embed(std::span<const std::string_view> texts, std::span<float> vectors) const override {
+    for (std::size_t i = 0; i < texts.size(); ++i, ++read_) {
+      const bool card = texts[i].find("card") != std::string_view::npos || texts[i].find("plastic") != std::string_view::npos;
+      vectors[2 * i] = card ? 1 : 0;
+      vectors[2 * i + 1] = card ? 0 : 1;
+    }
+    return {};
+  }
+  Result<std::vector<float>> token_vectors(const neural::Tokens&) const override { return fail(ErrorKind::kUnsupported, "no"); }
+
+ private:
+  std::atomic<int>& read_;
+  neural::EncoderIdentity identity_{"meanings", "w", "t", "s", "fp32", "avx2", "none"};
+};
+
 class FewShotsTest : public EngineFixture {
  protected:
   /// @param k  FewShotConfig::kAuto: a trial
-  void start(int k) {
+  void start(int k, bool by_meaning = false) {
+    if (by_meaning) encoder_ = std::make_unique<neural::EncoderPool>(std::make_unique<Meanings>(read_));
+    policy_->encoder = encoder_ ? encoder_->key() : 0;
+    shots_ = std::make_unique<lessons::FewShots>(book_, encoder_.get());
     CascadeConfig& cascade = policy_->cascades[0];
     cascade.cache = false;
     cascade.escalate_below.reset();
@@ -21,14 +51,16 @@ class FewShotsTest : public EngineFixture {
     lesson("l1", std::string(kExample));
     lesson("l2", "my new card has not come");
     lesson("l3", "how do I top up");
-    shots_.refresh();
+    shots_->refresh();
+    for (; encoder_ && shots_->vectors({"", "default", "", 0}) < 3; shots_->refresh()) std::this_thread::yield();
     PromiseServiceOptions options;
     options.tick_ms = 3'600'000;   // the tests say when
     service_ = std::make_unique<PromiseService>(options);
     service_->configure(policy_);
     EngineDeps deps{*reactor_, nullptr, cache_, counters_, budget_, random_};
     deps.promises = service_.get();
-    deps.few_shots = &shots_;
+    deps.few_shots = shots_.get();
+    deps.encoder = encoder_.get();
     engine_ = std::make_unique<Engine>(deps);
     // Right where it has been shown something, wrong without.
     script(
@@ -84,7 +116,9 @@ class FewShotsTest : public EngineFixture {
   }
 
   lessons::LessonBook book_;
-  lessons::FewShots shots_{book_};
+  std::atomic<int> read_{0};   ///< by the encoder
+  std::unique_ptr<neural::EncoderPool> encoder_;
+  std::unique_ptr<lessons::FewShots> shots_;
   std::unique_ptr<PromiseService> service_;
   std::vector<std::string> asked_;
 };
@@ -136,13 +170,45 @@ TEST_F(FewShotsTest, WhereNothingIsToBeShownTheTeacherAnswers) {
   EXPECT_TRUE(asked_.empty());
 }
 
+TEST_F(FewShotsTest, WithAnEncoderLessonsAreFoundByMeaning) {
+  start(2, true);
+  ASSERT_TRUE(prove());
+  read_ = 0;
+  const FakeSink sink = ask(request("", "plastic?"));
+  EXPECT_EQ(sink.decision.rung, "student+examples") << sink.decision.reason;
+  ASSERT_EQ(asked_.size(), 1u);
+  EXPECT_NE(asked_[0].find("answer of l1"), std::string::npos) << asked_[0];
+  EXPECT_EQ(asked_[0].find("answer of l3"), std::string::npos) << "topping up has nothing to do with it";
+  EXPECT_EQ(read_, 1);
+}
+
+TEST_F(FewShotsTest, ARequestIsReadByTheEncoderOnceForAllWhoWantItsVector) {
+  policy_->cascades[0].knn = true;
+  start(2, true);
+  read_ = 0;
+  EXPECT_EQ(ask(request("", "plastic?")).decision.served_by, Stage::kTeacher) << "nothing is proven yet";
+  settle();
+  ASSERT_EQ(asked_.size(), 2u) << "without and with examples";
+  EXPECT_NE(asked_[1].find("answer of l1"), std::string::npos);
+  EXPECT_EQ(read_, 1) << "for the neighbours and the examples";
+}
+
+TEST_F(FewShotsTest, AnotherEncoderIsAnotherLadder) {
+  start(2, true);
+  const auto with = make_ladder(*policy_, policy_->cascades[0], nullptr);
+  const std::string id = ladder_id(*policy_, policy_->cascades[0], nullptr, with);
+  policy_->encoder ^= 1;
+  const auto other = make_ladder(*policy_, policy_->cascades[0], nullptr);
+  EXPECT_NE(ladder_id(*policy_, policy_->cascades[0], nullptr, other), id);
+}
+
 TEST_F(FewShotsTest, LessonsAreWithheldByTheCoinAndOnlyWhereAsked) {
   start(3);
   Rung rung{"student+examples", Stage::kStudent, 0, {}, 1, lessons::FewShotPolicy{}};
   rung.examples->k = 3;
   rung.examples->diversity = 0;
   EngineDeps deps{*reactor_, nullptr, cache_, counters_, budget_, random_};
-  deps.few_shots = &shots_;
+  deps.few_shots = shots_.get();
   const std::string body = question();
   const auto parsed = chat::parse_chat_request(body);
   ASSERT_TRUE(parsed);

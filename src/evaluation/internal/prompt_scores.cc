@@ -37,6 +37,14 @@ Fitted fit_space(const Eigen::MatrixXd& points, const Recipe& recipe, const Rows
   return {model.predict(points), model.left_out};
 }
 
+/// The squared errors of `a` are less than those of `b` by more than a standard error of their paired differences.
+bool clearly_nearer(const Eigen::VectorXd& a, const Eigen::VectorXd& b, const Eigen::VectorXd& targets) {
+  const Eigen::ArrayXd less = (b - targets).array().square() - (a - targets).array().square();
+  const auto n = static_cast<double>(less.size());
+  const double mean = less.mean();
+  return mean > std::sqrt((less - mean).square().sum()) / n;
+}
+
 }  // namespace
 
 bool has_prompts(const std::vector<Visible>& rows) {
@@ -77,11 +85,11 @@ PromptScores::Scores PromptScores::fit(const Rows& fit, const std::vector<double
   scores.method = "text";
   if (by_meaning()) {
     const Fitted meaning = fit_space(meaning_, kMeaning, rows, targets);
-    const Fitted both{(best.all + meaning.all) / 2, (best.left_out + meaning.left_out) / 2};
-    const auto error = [&](const Fitted& by) { return (by.left_out - targets).squaredNorm(); };
-    scores.method = "text, words";
-    if (error(meaning) < error(best)) best = meaning, scores.method = "text, meaning";
-    if (error(both) < error(best)) best = both, scores.method = "text, words and meaning";
+    const Fitted words = best;
+    best = {(words.all + meaning.all) / 2, (words.left_out + meaning.left_out) / 2};
+    scores.method = "text, words and meaning";
+    if (clearly_nearer(words.left_out, best.left_out, targets)) best = words, scores.method = "text, words";
+    if (clearly_nearer(meaning.left_out, best.left_out, targets)) best = meaning, scores.method = "text, meaning";
   }
   scores.all = std::move(best.all);
   scores.fit = gather(scores.all, fit);

@@ -28,8 +28,9 @@ class PromptScores {
     std::vector<double> fit;   ///< of the fit rows, each as if it had not been fitted on
     std::string method;        ///< "text"; with vectors "text, words", "text, meaning" or "text, words and meaning"
   };
-  /// Fits `y`, one number for each row of `fit`. With vectors there are three candidates, words, meaning and the mean of both; the one
-  /// with the least squared error on fit rows left out one by one is taken. Reads 2,500 fit rows at most, evenly spaced: O(f^3 + n f d).
+  /// Fits `y`, one number for each row of `fit`. With vectors the score is the mean of what words and meaning say, or one of the two
+  /// where its squared error on fit rows left out one by one is less by a standard error: a choice by less would be a choice by chance.
+  /// Reads 2,500 fit rows at most, evenly spaced: O(f^3 + n f d).
   Scores fit(const Rows& fit, const std::vector<double>& y) const;
   /// `fit` of labels 0 and 1 for those who want P(label) of all rows, cut to [0, 1]; its error where all labels are the same. These scores must
   /// outlive what is returned.
