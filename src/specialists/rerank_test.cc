@@ -184,6 +184,12 @@ TEST(Rerank, RefusesRowsThatTeachNothing) {
   EXPECT_EQ(train_rerank(train, nullptr, training, {}).error().kind, ErrorKind::kCancelled);
 }
 
+TEST(Rerank, HoldsEqualQueriesBackTogether) {
+  auto train = rows(1, 30);
+  for (RerankRow& row : train.rows) row.query = "who made the " + row.query.substr(row.query.find(" number ") - 6, 6);
+  EXPECT_TRUE(train_rerank(train, nullptr, {}, {}));
+}
+
 /// A cross-encoder that knows what the words do not say: documents that end in an even place are relevant. Or one that knows nothing.
 class FakeScorer : public neural::PairScorer {
  public:

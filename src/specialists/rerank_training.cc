@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "base/json_writer.h"
@@ -190,11 +191,12 @@ Result<RerankSpecialist> train_rerank(const RerankRows& rows, const RerankRows* 
   RerankTrainer trainer{training, {}};
   trainer.made.facts() = std::move(facts);
   if (held != nullptr) return trainer.train(rows, *held);
-  const auto order = shuffled(rows.queries.size(), training.seed + 1);
+  // Equal queries go together, whatever their qid.
+  std::unordered_map<std::string_view, std::size_t> number;
+  for (const auto& places : rows.queries) number.try_emplace(rows.rows[places[0]].query, number.size());
+  const auto order = shuffled(number.size(), training.seed + 1);
   std::vector<std::size_t> back, rest;
-  for (std::size_t q = 0; q < order.size(); ++q) (q % kHeldBackShare == 0 ? back : rest).push_back(order[q]);
-  std::ranges::sort(back);
-  std::ranges::sort(rest);
+  for (std::size_t q = 0; q < rows.queries.size(); ++q) (order[number[rows.rows[rows.queries[q][0]].query]] % kHeldBackShare == 0 ? back : rest).push_back(q);
   return trainer.train(rows_of_queries(rows, rest), rows_of_queries(rows, back));
 }
 

@@ -329,6 +329,7 @@ void settle_threads(int threads) {
   at::set_num_threads(threads);
   at::set_num_interop_threads(1);
   at::globalContext().setDeterministicAlgorithms(true, true);
+  at::globalContext().setDeterministicFillUninitializedMemory(false);  // every number is written before it is read
 }
 
 Result<bool> train(const TrainCall& call) {
