@@ -78,7 +78,11 @@ Result<JudgeEvaluation> evaluate(const ReadyJudge& ready, const specialists::Jud
   e.at_threshold = balanced_accuracy(e.probability, supported, e.threshold);
   e.claim_alone = balanced_accuracy(alone, supported);
   SeededRandom random(1);
-  const auto interval = calibration::bootstrap_interval(e.probability, supported, [](auto p, auto y) { return balanced_accuracy(p, y); }, 1000, 0.95, random);
+  const auto drawn = [](calibration::Probabilities p, calibration::Outcomes y) {
+    const double value = balanced_accuracy(p, y);
+    return std::isnan(value) ? 0.5 : value;  // a draw of few rows may lack one label
+  };
+  const auto interval = calibration::bootstrap_interval(e.probability, supported, drawn, 1000, 0.95, random);
   e.low = interval.low;
   e.high = interval.high;
   e.auroc = calibration::auroc(e.probability, supported);

@@ -299,7 +299,7 @@ Result<JudgeReading> read_judged(const TermStatistics& statistics, std::string_v
                             ranked.size() > 1 ? cosine[ranked[1]] : cosine[ranked[0]], share_claimed(compare, best_words, claim_buckets), share_claimed(compare, few, claim_buckets),
                             std::log1p(n_claim), std::log1p(static_cast<double>(e.all.size())), std::log1p(n_best) - std::log1p(n_claim), std::log1p(static_cast<double>(parts.size())),
                             least_rare, least_pairs, most_missing, least_cosine};
-  static_assert(std::size(columns) == kJudgeColumns);
+  static_assert(std::size(columns) == std::size_t{kJudgeColumns});
   out.x = Eigen::Map<const Eigen::VectorXd>(columns, kJudgeColumns);
   return out;
 }
