@@ -13,6 +13,7 @@
 #include "app/doctor_command.h"
 #include "app/escalations_export.h"
 #include "app/explain_command.h"
+#include "app/judge_command.h"
 #include "app/keys_command.h"
 #include "app/lessons_command.h"
 #include "app/replay_command.h"
@@ -77,6 +78,7 @@ constexpr Command kCommands[] = {
     {"eval", kMeasure, "What a cascade would do on recorded answers", run_eval},
     {"export outcomes", kMeasure, "The gateway's log in the form that eval reads", run_export_outcomes},
     {"train intent", kTrain, "A small local model for a task with closed answers, from labelled texts", run_train_intent_command},
+    {"train judge", kTrain, "A small local model that tells whether evidence supports a claim, from labelled pairs", run_train_judge_command},
     {"train rerank", kTrain, "A small local model that orders documents by a query, from labelled pairs", run_train_rerank_command},
     {"predict", kTrain, "A specialist's answers, one line out a line in", run_predict_command},
     {"evaluate", kTrain, "How good a specialist is: accuracy, calibration, share it may serve", run_evaluate_command},

@@ -11,6 +11,7 @@
 
 #include "app/command.h"
 #include "app/command_line.h"
+#include "app/cross_encoder_maker.h"
 #include "app/human.h"
 #include "app/labelled_rows.h"
 #include "app/output.h"
@@ -19,7 +20,6 @@
 #include "app/train_support.h"
 #include "base/hash.h"
 #include "base/json_writer.h"
-#include "trainer/run_trainer.h"
 
 namespace understudy::app {
 
@@ -39,66 +39,11 @@ struct TrainArguments {
   bool json = false;
 };
 
-Result<void> write_text(const fs::path& path, const std::string& text) {
-  std::ofstream out(path, std::ios::binary | std::ios::trunc);
-  out << text;
-  out.close();
-  if (!out) return fail(ErrorKind::kIo, fmt::format("cannot write {}: is the disk full?", path.string()));
-  return {};
-}
-
-std::string pair_rows(const RerankRows& rows) {
-  std::string out;
-  for (const RerankRow& row : rows.rows) trainer::append_pair_row(out, {row.qid, row.query, row.doc, row.gain, row.weight});
+std::vector<trainer::PairRow> pair_rows(const RerankRows& rows) {
+  std::vector<trainer::PairRow> out;
+  for (const RerankRow& row : rows.rows) out.push_back({row.qid, row.query, row.doc, row.gain, row.weight});
   return out;
 }
-
-/// 96 tokens hold a sentence or two, 128 a passage: more costs more than it brings.
-std::size_t usual_tokens(const RerankRows& rows) {
-  std::size_t bytes = 0;
-  for (const RerankRow& row : rows.rows) bytes += row.query.size() + row.doc.size();
-  return bytes > 400 * rows.rows.size() ? 128 : 96;
-}
-
-/// Runs the trainer in a folder beside --out, so that the same command goes on after an interruption.
-struct CrossEncoderMaker {
-  const TrainArguments& arguments;
-  fs::path encoder, work;
-  neural::Precision precision;
-  std::stop_token stop;
-
-  Result<specialists::CrossEncoder> operator()(const RerankRows& train, const RerankRows& held) const {
-    specialists::CrossEncoder made;
-    made.folder = work / "cross_encoder";
-    trainer::Job job;
-    job.encoder = encoder.string();
-    job.rows = (work / "train.jsonl").string();
-    job.held_back = (work / "held_back.jsonl").string();
-    job.seed = arguments.seed;
-    job.epochs = arguments.epochs;
-    job.max_tokens = arguments.max_tokens > 0 ? arguments.max_tokens : usual_tokens(train);
-    std::error_code ec;
-    fs::create_directories(work, ec);
-    for (const auto& [path, text] : {std::pair(fs::path(job.rows), pair_rows(train)), {fs::path(job.held_back), pair_rows(held)}, {work / "job.json", job.to_json()}})
-      if (auto written = write_text(path, text); !written) return fail(written.error());
-    fs::remove_all(made.folder, ec);  // of a run that ended after it: of which rows it is cannot be told
-    trainer::TrainingRun run{work / "job.json", made.folder, {}, stop};
-    run.progress = [](const trainer::TrainingProgress& p) {
-      show_progress(fmt::format("fine-tuning, {} left,", human_duration(static_cast<std::int64_t>(p.seconds_left * 1e6))), p.step, p.steps);
-    };
-    const auto outcome = trainer::run_trainer(run);
-    if (!outcome) return fail(outcome.error());
-    made.told = fmt::format("{} queries, step {} of {} kept: {} {:.4f}, before {:.4f}, on the rows held back", outcome->groups, outcome->kept_step, outcome->steps, outcome->metric,
-                            outcome->kept, outcome->before);
-    neural::EncoderOptions options;
-    options.folder = made.folder;
-    options.precision = precision;
-    auto scorer = neural::open_pair_scorer(options);
-    if (!scorer) return fail(scorer.error());
-    made.scorer = std::move(*scorer);
-    return made;
-  }
-};
 
 Result<std::string> train(const TrainArguments& a, const std::string& command) {
   if (auto fresh = must_be_new(a.out); !fresh) return fail(fresh.error());  // before the work
@@ -122,18 +67,17 @@ Result<std::string> train(const TrainArguments& a, const std::string& command) {
   training.most_kept = a.keep;
   training.progress = show_progress;
   training.stop = stop.token();
-  const fs::path work = fs::path(a.out + (a.out.ends_with('/') ? "" : "/")).parent_path().string() + ".work";
-  if (a.cross_encoder == "off") {
-    training.why_not = "no cross-encoder: --cross-encoder off";
-  } else if (*encoder == nullptr) {
-    training.why_not = "no cross-encoder: there is no encoder to start from";
-  } else if (const auto program = trainer::find_trainer(); !program) {
-    if (a.cross_encoder == "on") return fail(program.error());
-    training.why_not = "no cross-encoder: " + program.error().message;
+  CrossEncoderMaker maker{work_folder(a.out), {}, precision, stop.token(), "queries"};
+  const auto why_not = why_no_cross_encoder(a.cross_encoder, *encoder != nullptr);
+  if (!why_not) return fail(why_not.error());
+  if (*why_not) {
+    training.why_not = **why_not;
   } else {
-    fs::path folder = a.encoder;
-    if (a.encoder == "auto") folder = *neural::default_encoder_folder();  // it is open
-    training.make_cross_encoder = CrossEncoderMaker{a, folder, work, precision, stop.token()};
+    maker.job.encoder = a.encoder == "auto" ? neural::default_encoder_folder()->string() : a.encoder;  // it is open
+    maker.job.seed = a.seed;
+    maker.job.epochs = a.epochs;
+    maker.job.max_tokens = a.max_tokens;
+    training.make_cross_encoder = [&](const RerankRows& train, const RerankRows& held) { return maker(pair_rows(train), pair_rows(held)); };
   }
   if (!training.make_cross_encoder) print_error(training.why_not);
   specialists::RerankFacts facts;
@@ -147,7 +91,7 @@ Result<std::string> train(const TrainArguments& a, const std::string& command) {
   if (!made) return fail(made.error());
   if (auto saved = made->save(a.out); !saved) return fail(saved.error());
   std::error_code ignored;
-  fs::remove_all(work, ignored);
+  fs::remove_all(maker.work, ignored);
   if (a.json) return made->json();
   const auto& c = made->calibration();
   const auto us = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start).count();

@@ -11,6 +11,7 @@
 #include "app/command.h"
 #include "app/command_line.h"
 #include "app/human.h"
+#include "app/judge_command.h"
 #include "app/labelled_rows.h"
 #include "app/output.h"
 #include "app/rerank_command.h"
@@ -214,11 +215,12 @@ int run_predict_command(int argc, char** argv) {
   std::string folder, data;
   std::optional<std::string> split;
   cli.add_option("DIR", folder, "The specialist's folder")->required();
-  cli.add_option("--data", data, "Rows with a \"text\" each, or a \"query\" and a \"doc\" (default: standard input)");
+  cli.add_option("--data", data, "Rows with a \"text\" each, a \"query\" and a \"doc\", or a \"claim\" and its \"evidence\" (default: standard input)");
   cli.add_option("--split", split, "Rows of this split of --data");
   if (const auto status = parse_arguments(cli, argc, argv)) return *status;
   if (data.empty() && split) return report_error(argv[0], Error(ErrorKind::kUsage, "--split needs --data: from standard input all rows are answered"), false);
   if (kind_of(folder) == "rerank") return predict_rerank(folder, data, split, argv[0]);
+  if (kind_of(folder) == "judge") return predict_judge(folder, data, split, argv[0]);
   const auto ready = open_specialist(folder);
   if (!ready) return report_error(argv[0], ready.error(), false);
   if (!ready->note.empty()) print_error(fmt::format("{}: {}", folder, ready->note));
@@ -255,6 +257,7 @@ int run_quantize_command(int argc, char** argv) {
   const auto quantised = [&]() -> Result<std::string> {
     if (auto fresh = must_be_new(out); !fresh) return fail(fresh.error());
     if (kind_of(folder) == "rerank") return fail(ErrorKind::kUnsupported, "a reranker computes in int8 from the start (train rerank --precision): there is nothing to quantise");
+    if (kind_of(folder) == "judge") return fail(ErrorKind::kUnsupported, "a judge computes in int8 from the start (train judge --precision): there is nothing to quantise");
     auto parent = IntentSpecialist::load(folder);
     if (!parent) return fail(parent.error());
     std::optional<LabelledFile> rows;

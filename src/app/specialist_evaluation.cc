@@ -11,6 +11,7 @@
 #include "app/command.h"
 #include "app/command_line.h"
 #include "app/human.h"
+#include "app/judge_command.h"
 #include "app/labelled_rows.h"
 #include "app/output.h"
 #include "app/rerank_command.h"
@@ -217,6 +218,7 @@ int run_evaluate_command(int argc, char** argv) {
   cli.add_flag("--json", json, "Print understudy.specialist/1");
   if (const auto status = parse_arguments(cli, argc, argv)) return *status;
   if (kind_of(folder) == "rerank") return evaluate_rerank(folder, data, split, before_folder, json, argv[0]);
+  if (kind_of(folder) == "judge") return evaluate_judge(folder, data, split, before_folder, json, argv[0]);
   const auto measured = [&](const std::string& of, const specialists::IntentRows& rows) -> Result<SpecialistEvaluation> {
     const auto ready = open_specialist(of);
     if (!ready) return fail(ready.error());

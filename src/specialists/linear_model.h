@@ -1,6 +1,6 @@
 #pragma once
 /// Softmax regression over hashed terms with int8 weights and calibrated probabilities: the floor of every closed-answer task, and the
-/// student that learns online.
+/// student that learns online. docs/formats/linear-model.md has the bytes of a file.
 
 #include <array>
 #include <cstddef>
@@ -72,6 +72,11 @@ class LinearModel {
 
   /// Of everything that a guess depends on: equal for models that answer alike.
   std::uint64_t hash() const;
+
+  /// The bytes of a file.
+  std::string save() const;
+  /// kCorrupt where bytes are missing, spare or changed; kUnsupported where a newer version wrote them.
+  static Result<LinearModel> load(std::string_view bytes);
 
  private:
   LinearParts parts_;

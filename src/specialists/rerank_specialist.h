@@ -22,6 +22,7 @@
 #include "calibration/logistic.h"
 #include "neural/encoder.h"
 #include "neural/pair_scorer.h"
+#include "specialists/cross_encoder.h"
 #include "specialists/rerank_features.h"
 #include "specialists/rerank_rows.h"
 
@@ -105,12 +106,7 @@ class RerankSpecialist {
   std::string kept_;  ///< calibration.jsonl
 };
 
-/// A cross-encoder trained on `train`, with `held` to stop by: made by the caller, who knows how (app runs the trainer). Returns its open scorer and folder.
-struct CrossEncoder {
-  std::unique_ptr<neural::PairScorer> scorer;
-  std::filesystem::path folder;
-  std::string told;  ///< for facts
-};
+/// Trains one on `train`, with `held` to stop by.
 using MakeCrossEncoder = std::function<Result<CrossEncoder>(const RerankRows& train, const RerankRows& held)>;
 
 struct RerankTraining {

@@ -2,28 +2,22 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <numeric>
 #include <unordered_map>
 #include <unordered_set>
 
 #include "base/json_writer.h"
-#include "base/random.h"
 #include "specialists/internal/rerank_parts.h"
+#include "specialists/internal/rung.h"
 #include "specialists/rerank_specialist.h"
 
 namespace understudy::specialists {
+
+using internal::fit_line;
+using internal::shuffled;
+
 namespace {
 
 constexpr std::size_t kFolds = 5, kHeldBackShare = 5;  // one of five queries
-constexpr double kRidge = 3;
-
-std::vector<std::size_t> shuffled(std::size_t count, std::uint64_t seed) {
-  std::vector<std::size_t> order(count);
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  SeededRandom random(seed);
-  for (std::size_t i = count; i > 1; --i) std::swap(order[i - 1], order[random.below(i)]);
-  return order;
-}
 
 /// Queries with relevant and other documents: only they say what is better than what.
 std::size_t telling_queries(const RerankRows& rows) {
@@ -38,16 +32,6 @@ calibration::BoostOptions tree_options() {
   options.rounds = 100;
   options.depth = 3;
   return options;
-}
-
-/// A line in the features as they are: standardised for the fit, then written back.
-Result<calibration::LogisticModel> fit_line(const Eigen::MatrixXd& x, const Eigen::VectorXd& y, const Eigen::VectorXd& weight) {
-  const auto standard = calibration::Standardiser::of(x);
-  auto model = calibration::fit_logistic(standard.apply(x), y, Eigen::VectorXd::Constant(x.cols(), kRidge), weight);
-  if (!model) return model;
-  model->beta = model->beta.cwiseQuotient(standard.deviation).eval();
-  model->intercept -= model->beta.dot(standard.mean);
-  return model;
 }
 
 Eigen::MatrixXd rows_of(const Eigen::MatrixXd& x, const std::vector<Eigen::Index>& which) { return x(which, Eigen::all); }

@@ -405,5 +405,56 @@ TEST(OnlineTextLearner, FitsInTheBackgroundWhileRowsComeIn) {
   EXPECT_EQ(learner.newest()->report().rows, 600u);
 }
 
+// ---------------------------------------------------------------------------------------------------- files
+
+class LinearFile : public testing::Test {
+ protected:
+  LinearFile() {
+    OnlineTextLearner learner({});
+    Toy(200, 3, 0, 15).teach(learner, 0, 200);
+    model_ = learner.fit();
+    bytes_ = model_->linear().save();
+  }
+  std::shared_ptr<const TextModel> model_;
+  std::string bytes_;
+};
+
+TEST_F(LinearFile, LoadsWhatWasSaved) {
+  const auto loaded = LinearModel::load(bytes_);
+  ASSERT_TRUE(loaded) << loaded.error().message;
+  EXPECT_EQ(loaded->save(), bytes_);
+  for (const std::string& text : Toy(50, 3, 0, 16).texts) {
+    const Guess a = model_->linear().guess(text), b = loaded->guess(text);
+    EXPECT_EQ(a.label, b.label);
+    EXPECT_EQ(a.probability, b.probability);  // the same bits
+    EXPECT_EQ(a.margin, b.margin);
+  }
+  const auto nothing = LinearModel::load(LinearModel().save());
+  ASSERT_TRUE(nothing) << nothing.error().message;
+  EXPECT_TRUE(nothing->guess("x").label.empty());
+}
+
+TEST_F(LinearFile, CutFilesAreRefused) {
+  for (std::size_t n = 0; n < bytes_.size(); n += n < 200 ? 1 : 997) {
+    const auto loaded = LinearModel::load(std::string_view(bytes_).substr(0, n));
+    ASSERT_FALSE(loaded) << n;
+    EXPECT_EQ(loaded.error().kind, ErrorKind::kCorrupt);
+  }
+  EXPECT_FALSE(LinearModel::load(bytes_ + "x"));
+}
+
+TEST_F(LinearFile, ChangedBytesAndNewerVersionsAreRefused) {
+  for (const std::size_t at : {std::size_t{0}, std::size_t{20}, std::size_t{60}, bytes_.size() / 2, bytes_.size() - 1}) {
+    std::string changed = bytes_;
+    changed[at] = static_cast<char>(changed[at] ^ 0x10);
+    const auto loaded = LinearModel::load(changed);
+    ASSERT_FALSE(loaded) << at;
+    EXPECT_EQ(loaded.error().kind, ErrorKind::kCorrupt);
+  }
+  std::string newer = bytes_;
+  newer[8] = 2;
+  EXPECT_EQ(LinearModel::load(newer).error().kind, ErrorKind::kUnsupported);
+}
+
 }  // namespace
 }  // namespace understudy::specialists

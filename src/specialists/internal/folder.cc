@@ -1,0 +1,150 @@
+#include "specialists/internal/folder.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <fstream>
+#include <iterator>
+
+#include "base/hash.h"
+
+namespace understudy::specialists::internal {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::uintmax_t kMostBytes = std::uintmax_t{1} << 30;
+
+Result<void> write_file(const fs::path& path, std::string_view bytes) {
+  std::ofstream out(path, std::ios::binary | std::ios::trunc);
+  out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  out.flush();
+  if (!out) return fail(ErrorKind::kIo, fmt::format("cannot write {}: is the disk full or the folder read-only?", path.string()));
+  return {};
+}
+
+}  // namespace
+
+std::string hash_text(std::string_view bytes) {
+  const Hash128 h = hash128(bytes);
+  return fmt::format("{:016x}{:016x}", h.high, h.low);
+}
+
+Result<std::string> read_file(const fs::path& path, const FolderKind& kind) {
+  std::error_code error;
+  const auto size = fs::file_size(path, error);
+  if (error) return fail(ErrorKind::kNotFound, fmt::format("{}: {}; a {} is a folder that `understudy {} --out` made", path.string(), error.message(), kind.name, kind.train));
+  if (size > kMostBytes) return fail(ErrorKind::kCorrupt, fmt::format("{} has {} bytes, more than any {}'s", path.string(), size, kind.name));
+  std::ifstream in(path, std::ios::binary);
+  std::string bytes{std::istreambuf_iterator<char>(in), {}};
+  if (!in && !in.eof()) return fail(ErrorKind::kIo, fmt::format("cannot read {}", path.string()));
+  return bytes;
+}
+
+Unexpected corrupt(const FolderKind& kind, std::string_view what) {
+  return fail(ErrorKind::kCorrupt, fmt::format("specialist.json: {}; train the {} again, or restore its folder", what, kind.name));
+}
+
+Result<void> write_folder(const fs::path& folder, const FolderFiles& files, const FolderCopies& copies) {
+  std::error_code error;
+  if (fs::exists(folder, error) && !(fs::is_directory(folder, error) && fs::is_empty(folder, error)))
+    return fail(ErrorKind::kConflict, fmt::format("{} exists: name another folder with --out, or remove it first", folder.string()));
+  fs::path clean = folder;
+  if (!clean.has_filename()) clean = clean.parent_path();
+  const fs::path partial = clean.string() + fmt::format(".part-{}", ::getpid());
+  fs::create_directories(partial, error);
+  if (error) return fail(ErrorKind::kIo, fmt::format("cannot make the folder {}: {}", partial.string(), error.message()));
+  Result<void> written;
+  for (const auto& [name, bytes] : files)
+    if (written) written = write_file(partial / name, bytes);
+  for (const auto& [name, from] : copies) {
+    if (!written) break;
+    fs::copy(from, partial / name, fs::copy_options::recursive, error);
+    if (error) written = fail(ErrorKind::kIo, fmt::format("cannot copy {} to {}: {}", from.string(), partial.string(), error.message()));
+  }
+  if (written) {
+    fs::rename(partial, clean, error);
+    if (error) written = fail(ErrorKind::kIo, fmt::format("cannot rename {} to {}: {}", partial.string(), clean.string(), error.message()));
+  }
+  if (!written) fs::remove_all(partial, error);
+  return written;
+}
+
+bool read(Element e, const char* key, double& value) { return !e[key].get(value) && std::fabs(value) < 1e6; }
+bool read(Element e, const char* key, std::size_t& value) {
+  std::uint64_t n = 0;
+  if (e[key].get(n)) return false;
+  value = static_cast<std::size_t>(n);
+  return true;
+}
+bool read(Element e, const char* key, std::string& value) {
+  std::string_view v;
+  if (e[key].get(v)) return false;
+  value = v;
+  return true;
+}
+
+Result<std::optional<neural::EncoderIdentity>> read_identity(Element root, const char* key, const FolderKind& kind) {
+  Element e;
+  if (root[key].get(e)) return corrupt(kind, fmt::format("has no \"{}\"", key));
+  if (e.is_null()) return std::optional<neural::EncoderIdentity>();
+  auto identity = neural::EncoderIdentity::from_json(simdjson::minify(e));
+  if (!identity) return corrupt(kind, fmt::format("\"{}\" is broken: {}", key, identity.error().message));
+  return std::optional(std::move(*identity));
+}
+
+void append_statistics(std::vector<neural::NewTensor>& out, const TermStatistics& statistics) {
+  out.push_back(tensor("terms.bucket", "U32", statistics.buckets()));
+  out.push_back(tensor("terms.count", "U32", statistics.counts()));
+}
+
+std::optional<TermStatistics> take_statistics(const neural::Safetensors& file, Element root) {
+  std::vector<std::uint32_t> buckets, counts;
+  std::size_t documents = 0;
+  double mean_words = 0;
+  if (!read(root, "documents", documents) || documents >= std::size_t{1} << 32 || !read(root, "mean_words", mean_words) || !(mean_words >= 1) || !take(file, "terms.bucket", "U32", buckets) ||
+      !take(file, "terms.count", "U32", counts) || buckets.size() != counts.size())
+    return std::nullopt;
+  for (std::size_t i = 0; i < buckets.size(); ++i)
+    if (buckets[i] >= retrieval::kBuckets || (i > 0 && buckets[i] <= buckets[i - 1]) || counts[i] > documents) return std::nullopt;
+  return TermStatistics::restore(std::move(buckets), std::move(counts), static_cast<std::uint32_t>(documents), mean_words);
+}
+
+void append_rung(std::vector<neural::NewTensor>& out, const std::string& prefix, const calibration::LogisticModel& line, const calibration::BoostedTrees& trees) {
+  if (line.beta.size() > 0) {
+    out.push_back(tensor(prefix + "linear.weight", "F64", std::span(line.beta.data(), static_cast<std::size_t>(line.beta.size()))));
+    out.push_back(tensor(prefix + "linear.intercept", "F64", std::span(&line.intercept, 1)));
+    return;
+  }
+  const auto parts = trees.parts();
+  out.push_back(tensor(prefix + "trees.intercept", "F64", std::span(&parts.intercept, 1)));
+  out.push_back(tensor<std::int32_t>(prefix + "trees.column", "I32", parts.column));
+  out.push_back(tensor<std::int32_t>(prefix + "trees.left", "I32", parts.left));
+  out.push_back(tensor<std::int32_t>(prefix + "trees.root", "I32", parts.root));
+  out.push_back(tensor<double>(prefix + "trees.value", "F64", parts.value));
+}
+
+Result<void> take_rung(const neural::Safetensors& file, const std::string& prefix, Eigen::Index columns, calibration::LogisticModel& line, calibration::BoostedTrees& trees) {
+  std::vector<double> values, intercept;
+  if (take(file, prefix + "linear.weight", "F64", values) && take(file, prefix + "linear.intercept", "F64", intercept)) {
+    if (static_cast<Eigen::Index>(values.size()) != columns || intercept.size() != 1 || !(std::fabs(intercept[0]) < 1e6))
+      return fail(ErrorKind::kCorrupt, "the line of model.safetensors has other columns than this version's, or numbers that cannot be");
+    line.beta = Eigen::Map<const Eigen::VectorXd>(values.data(), columns);
+    line.intercept = intercept[0];
+    if (!(line.beta.cwiseAbs().maxCoeff() < 1e6)) return fail(ErrorKind::kCorrupt, "the line of model.safetensors has numbers that cannot be");
+    return {};
+  }
+  calibration::BoostedTrees::Parts parts;
+  if (!take(file, prefix + "trees.intercept", "F64", intercept) || intercept.size() != 1 || !take(file, prefix + "trees.column", "I32", parts.column) ||
+      !take(file, prefix + "trees.left", "I32", parts.left) || !take(file, prefix + "trees.root", "I32", parts.root) || !take(file, prefix + "trees.value", "F64", parts.value))
+    return fail(ErrorKind::kCorrupt, "model.safetensors has neither a line nor trees");
+  parts.intercept = intercept[0];
+  auto read = calibration::BoostedTrees::from_parts(parts, static_cast<std::int32_t>(columns));
+  if (!read) return fail(read.error());
+  trees = std::move(*read);
+  return {};
+}
+
+}  // namespace understudy::specialists::internal

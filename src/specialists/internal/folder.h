@@ -1,0 +1,72 @@
+#pragma once
+/// What the folders of specialists share: specialist.json read with bounds, numbers in model.safetensors, and all of it written at once.
+
+#include <simdjson.h>
+
+#include <cstring>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "calibration/boosted_trees.h"
+#include "calibration/logistic.h"
+#include "neural/encoder_identity.h"
+#include "neural/safetensors.h"
+#include "specialists/rerank_features.h"
+
+namespace understudy::specialists::internal {
+
+std::string hash_text(std::string_view bytes);  ///< xxh3_128, hexadecimal
+
+/// @param kind  for messages: "reranker", made by `train rerank`
+struct FolderKind {
+  std::string_view name, train;
+};
+
+/// kNotFound, with what makes such a folder; kCorrupt: over 1 GiB; kIo.
+Result<std::string> read_file(const std::filesystem::path& path, const FolderKind& kind);
+Unexpected corrupt(const FolderKind& kind, std::string_view what);
+
+/// Writes all files and copies the folders into `folder`, whole or not at all. kConflict where it exists and is not empty; kIo.
+using FolderFiles = std::vector<std::pair<std::string, std::string>>;                ///< name, bytes
+using FolderCopies = std::vector<std::pair<std::string, std::filesystem::path>>;  ///< name, folder to copy
+Result<void> write_folder(const std::filesystem::path& folder, const FolderFiles& files, const FolderCopies& copies);
+
+using Element = simdjson::dom::element;
+bool read(Element e, const char* key, double& value);  ///< below 1e6 in size
+bool read(Element e, const char* key, std::size_t& value);
+bool read(Element e, const char* key, std::string& value);
+/// null: none. kCorrupt.
+Result<std::optional<neural::EncoderIdentity>> read_identity(Element root, const char* key, const FolderKind& kind);
+
+template <typename T>
+neural::NewTensor tensor(std::string name, std::string type, std::span<const T> values) {
+  return {std::move(name), std::move(type), {values.size()}, std::string(reinterpret_cast<const char*>(values.data()), values.size_bytes())};
+}
+
+/// False: no such tensor, or one of another type.
+template <typename T>
+bool take(const neural::Safetensors& file, std::string_view name, std::string_view type, std::vector<T>& out) {
+  const neural::Tensor* const tensor = file.find(name);
+  if (tensor == nullptr || tensor->type != type || tensor->shape.size() != 1) return false;
+  out.resize(tensor->bytes.size() / sizeof(T));
+  if (!out.empty()) std::memcpy(out.data(), tensor->bytes.data(), out.size() * sizeof(T));
+  return true;
+}
+
+/// "terms.bucket" and "terms.count"; how many documents and their length lie in specialist.json.
+void append_statistics(std::vector<neural::NewTensor>& out, const TermStatistics& statistics);
+/// nullopt: they are missing or cannot be.
+std::optional<TermStatistics> take_statistics(const neural::Safetensors& file, Element root);
+
+/// A line (where it has weights) or boosted trees, as tensors whose names begin with `prefix`.
+void append_rung(std::vector<neural::NewTensor>& out, const std::string& prefix, const calibration::LogisticModel& line, const calibration::BoostedTrees& trees);
+/// kCorrupt, without a place.
+Result<void> take_rung(const neural::Safetensors& file, const std::string& prefix, Eigen::Index columns, calibration::LogisticModel& line, calibration::BoostedTrees& trees);
+
+}  // namespace understudy::specialists::internal

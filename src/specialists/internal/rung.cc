@@ -1,0 +1,28 @@
+#include "specialists/internal/rung.h"
+
+#include <numeric>
+#include <utility>
+
+#include "base/random.h"
+
+namespace understudy::specialists::internal {
+
+std::vector<std::size_t> shuffled(std::size_t count, std::uint64_t seed) {
+  std::vector<std::size_t> order(count);
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  SeededRandom random(seed);
+  for (std::size_t i = count; i > 1; --i) std::swap(order[i - 1], order[random.below(i)]);
+  return order;
+}
+
+Result<calibration::LogisticModel> fit_line(const Eigen::MatrixXd& x, const Eigen::VectorXd& y, const Eigen::VectorXd& weight) {
+  constexpr double kRidge = 3;
+  const auto standard = calibration::Standardiser::of(x);
+  auto model = calibration::fit_logistic(standard.apply(x), y, Eigen::VectorXd::Constant(x.cols(), kRidge), weight);
+  if (!model) return model;
+  model->beta = model->beta.cwiseQuotient(standard.deviation).eval();
+  model->intercept -= model->beta.dot(standard.mean);
+  return model;
+}
+
+}  // namespace understudy::specialists::internal

@@ -1,0 +1,15 @@
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "calibration/logistic.h"
+
+namespace understudy::specialists::internal {
+
+/// 0 to count - 1 in an order that the seed alone decides.
+std::vector<std::size_t> shuffled(std::size_t count, std::uint64_t seed);
+
+/// A line in the features as they are: standardised for the fit, then written back.
+Result<calibration::LogisticModel> fit_line(const Eigen::MatrixXd& x, const Eigen::VectorXd& y, const Eigen::VectorXd& weight);
+
+}  // namespace understudy::specialists::internal

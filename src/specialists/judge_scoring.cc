@@ -1,0 +1,193 @@
+// What a judge says, and how that is calibrated.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <unordered_map>
+
+#include "base/assert.h"
+#include "base/hash.h"
+#include "calibration/metrics.h"
+#include "calibration/risk_control.h"
+#include "specialists/judge_specialist.h"
+
+namespace understudy::specialists {
+
+std::string_view verdict_name(Verdict verdict) { return verdict == Verdict::kYes ? "yes" : verdict == Verdict::kNo ? "no" : "ask"; }
+
+Verdict verdict(const JudgeBand& band, double probability) {
+  if (band.yes_from && probability >= *band.yes_from) return Verdict::kYes;
+  if (band.no_to && probability <= *band.no_to) return Verdict::kNo;
+  return Verdict::kAsk;
+}
+
+Result<JudgeBand> choose_band(std::span<const double> probability, std::span<const std::uint8_t> supported, double alpha) {
+  constexpr double kDelta = 0.05;
+  JudgeBand band{alpha, std::nullopt, std::nullopt};
+  const auto promise = calibration::Promise::create(alpha, kDelta);
+  if (!promise) return fail(promise.error());
+  for (const bool yes : {true, false}) {
+    std::vector<double> sure;
+    std::vector<std::uint8_t> bad;
+    for (std::size_t i = 0; i < probability.size(); ++i) {
+      if ((probability[i] >= 0.5) != yes) continue;
+      sure.push_back(yes ? probability[i] : 1 - probability[i]);
+      bad.push_back((supported[i] != 0) != yes);
+    }
+    if (sure.empty()) continue;
+    const auto choice = calibration::choose_threshold(sure, bad, *promise);
+    if (!choice) return fail(choice.error());
+    if (!choice->threshold) continue;
+    if (yes) band.yes_from = *choice->threshold;
+    else band.no_to = 1 - *choice->threshold;
+  }
+  return band;
+}
+
+double balanced_accuracy(std::span<const double> probability, std::span<const std::uint8_t> supported, double threshold) {
+  double right[2] = {0, 0}, rows[2] = {0, 0};
+  for (std::size_t i = 0; i < probability.size(); ++i) {
+    const std::size_t truth = supported[i] != 0 ? 1 : 0;
+    ++rows[truth];
+    right[truth] += (probability[i] >= threshold) == (truth == 1);
+  }
+  if (rows[0] == 0 || rows[1] == 0) return std::numeric_limits<double>::quiet_NaN();
+  return (right[0] / rows[0] + right[1] / rows[1]) / 2;
+}
+
+const JudgeBand& JudgeSpecialist::band(double alpha) const {
+  const auto found = std::ranges::find(calibration_.bands, alpha, &JudgeBand::alpha);
+  UNDERSTUDY_ASSERT(found != calibration_.bands.end());
+  return *found;
+}
+
+double JudgeSpecialist::first_rung(const Eigen::Ref<const Eigen::VectorXd>& x, std::size_t fold) const {
+  if (fold < rungs_.size()) return rungs_[fold].log_odds(x);
+  double sum = 0;
+  for (const Rung& rung : rungs_) sum += rung.log_odds(x);
+  return sum / static_cast<double>(rungs_.size());
+}
+
+Result<Judgement> JudgeSpecialist::judge(std::string_view claim, std::string_view evidence, const JudgeEngines& engines) const {
+  const auto reading = read_judged(statistics_, claim, evidence, encoder_ ? engines.encoder : nullptr);
+  if (!reading) return fail(reading.error());
+  double raw = calibration_.intercept + calibration_.first * first_rung(reading->x, kJudgeFolds);
+  if (cross_encoder_ && engines.cross_encoder != nullptr) {
+    const neural::TextPair pair{claim, reading->evidence};
+    float z = 0;
+    if (auto done = engines.cross_encoder->score(std::span(&pair, 1), std::span(&z, 1)); !done) return fail(done.error());
+    raw += calibration_.cross * static_cast<double>(z);
+  }
+  const Guess guess = claim_alone_.guess(claim);
+  const float alone = guess.label.empty() ? 0.5f : guess.label == "1" ? guess.probability : 1 - guess.probability;
+  return Judgement{static_cast<float>(calibration::sigmoid(raw)), static_cast<float>(raw), alone};
+}
+
+Result<JudgeSpecialist::Scored> JudgeSpecialist::score_rows(std::span<const JudgeRow> rows, std::span<const JudgeReading> readings, const neural::PairScorer* scorer) const {
+  Scored out;
+  std::vector<neural::TextPair> pairs;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    out.first.push_back(first_rung(readings[i].x, rows[i].left_out_of));
+    out.supported.push_back(rows[i].supported);
+    out.weight.push_back(rows[i].weight);
+    pairs.push_back({rows[i].claim, readings[i].evidence});
+  }
+  if (scorer != nullptr) {
+    std::vector<float> scores(pairs.size());
+    if (auto done = scorer->score(pairs, scores); !done) return fail(done.error());
+    out.cross.assign(scores.begin(), scores.end());
+  }
+  return out;
+}
+
+Result<void> JudgeSpecialist::calibrate(const Scored& scored) {
+  const auto n = static_cast<Eigen::Index>(scored.first.size());
+  const Eigen::VectorXd weight = Eigen::Map<const Eigen::VectorXd>(scored.weight.data(), n);
+  Eigen::VectorXd y(n);
+  for (Eigen::Index i = 0; i < n; ++i) y(i) = scored.supported[static_cast<std::size_t>(i)];
+  Eigen::MatrixXd x(n, scored.cross.empty() ? 1 : 2);
+  x.col(0) = Eigen::Map<const Eigen::VectorXd>(scored.first.data(), n);
+  if (!scored.cross.empty()) x.col(1) = Eigen::Map<const Eigen::VectorXd>(scored.cross.data(), n);
+  const auto says = [&](const calibration::LogisticModel& model) {
+    std::vector<double> p;
+    for (Eigen::Index i = 0; i < n; ++i) p.push_back(model.probability(x.row(i).head(model.beta.size()).transpose()));
+    return p;
+  };
+  const auto alone = calibration::fit_logistic(x.leftCols(1), y, Eigen::VectorXd::Constant(1, 0.1), weight);
+  if (!alone) return fail(ErrorKind::kInvalidRequest, "of the rows to calibrate on all are supported, or none is: give --calibration rows of both kinds");
+  JudgeCalibration c;
+  calibration::LogisticModel model = *alone;
+  std::vector<double> p = says(model);
+  c.first_log_loss = c.log_loss = calibration::log_loss(p, scored.supported);
+  if (!scored.cross.empty()) {
+    const auto both = calibration::fit_logistic(x, y, Eigen::VectorXd::Constant(2, 0.1), weight);
+    if (!both) return fail(both.error());
+    auto mixed = says(*both);
+    const double loss = calibration::log_loss(mixed, scored.supported);
+    // One more number fitted to these rows gains about half a nat by chance alone: three are more than that.
+    if (both->beta(1) > 0 && (c.first_log_loss - loss) * static_cast<double>(n) > 3) {
+      model = *both;
+      p = std::move(mixed);
+      c.log_loss = loss;
+      c.cross = model.beta(1);
+    }
+  }
+  c.intercept = model.intercept;
+  c.first = model.beta(0);
+  std::vector<double> sureness;
+  std::vector<std::uint8_t> right;
+  for (std::size_t i = 0; i < p.size(); ++i) {
+    sureness.push_back(std::max(p[i], 1 - p[i]));
+    right.push_back((p[i] >= 0.5) == (scored.supported[i] != 0));
+  }
+  c.rows = p.size();
+  c.ece15 = calibration::ece(sureness, right);
+  c.brier = calibration::brier(p, scored.supported);
+  c.auroc = calibration::auroc(p, scored.supported);
+  c.balanced_accuracy = balanced_accuracy(p, scored.supported);
+  c.threshold = y.dot(weight) / weight.sum();
+  for (const double alpha : kBandAlphas) {
+    auto band = choose_band(p, scored.supported, alpha);
+    if (!band) return fail(band.error());
+    c.bands.push_back(*band);
+  }
+  std::string named;
+  for (const double value : p) named.append(reinterpret_cast<const char*>(&value), sizeof value);
+  c.id = fmt::format("{:016x}", hash64(named));
+  calibration_ = std::move(c);
+  return {};
+}
+
+Result<JudgeSpecialist> JudgeSpecialist::fit_for(const JudgeEngines& engines) const {
+  const auto same = [](const std::optional<neural::EncoderIdentity>& wanted, const auto* engine) {
+    return !wanted || (engine != nullptr && wanted->difference(engine->identity()).empty());
+  };
+  if (same(encoder_, engines.encoder) && same(cross_encoder_, engines.cross_encoder)) return *this;
+  const auto other_model = [](const std::optional<neural::EncoderIdentity>& wanted, const auto* engine) {
+    return wanted && engine != nullptr && wanted->weights_sha256 != engine->identity().weights_sha256;
+  };
+  if (other_model(encoder_, engines.encoder) || other_model(cross_encoder_, engines.cross_encoder))
+    return fail(ErrorKind::kConflict, "it was trained with another model than the one here: name that with UNDERSTUDY_ENCODER_MODEL, or train it again");
+  if (kept_.empty()) return fail(ErrorKind::kConflict, "this machine computes other numbers than it was calibrated with, and it kept no rows (--keep-rows 0): train it again here");
+  const auto rows = parse_judge_rows(kept_, "calibration.jsonl", {});
+  if (!rows) return fail(ErrorKind::kCorrupt, rows.error().message);
+  JudgeSpecialist out = *this;
+  const auto take = [](std::optional<neural::EncoderIdentity>& identity, const auto* engine) {
+    if (identity) identity = engine == nullptr ? std::nullopt : std::optional(engine->identity());
+  };
+  take(out.encoder_, engines.encoder);
+  take(out.cross_encoder_, engines.cross_encoder);
+  std::vector<JudgeReading> readings;
+  for (const JudgeRow& row : rows->rows) {
+    auto reading = read_judged(statistics_, row.claim, row.evidence, out.encoder_ ? engines.encoder : nullptr);
+    if (!reading) return fail(reading.error());
+    readings.push_back(std::move(*reading));
+  }
+  const auto scored = out.score_rows(rows->rows, readings, out.cross_encoder_ ? engines.cross_encoder : nullptr);
+  if (!scored) return fail(scored.error());
+  if (auto done = out.calibrate(*scored); !done) return fail(done.error());
+  return out;
+}
+
+}  // namespace understudy::specialists

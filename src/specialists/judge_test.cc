@@ -1,0 +1,273 @@
+#include "specialists/judge_specialist.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "base/json_writer.h"
+#include "base/random.h"
+#include "specialists/internal/judge_words.h"
+
+namespace understudy::specialists {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Claims about who made what in which year; where they are wrong, another year or thing stands in the evidence.
+std::string rows_text(std::uint64_t seed, std::size_t rows, std::string_view name = "a") {
+  static constexpr std::array kThings = {"lantern", "harbour", "violin", "glacier", "compass", "orchard", "furnace", "saddle", "anchor", "meadow"};
+  SeededRandom random(seed);
+  std::string out;
+  for (std::size_t i = 0; i < rows; ++i) {
+    const std::size_t thing = random.below(kThings.size()), year = 1800 + random.below(200);
+    const bool right = random.coin(0.5), other_year = random.coin(0.5);
+    const std::size_t said_thing = right || other_year ? thing : (thing + 1 + random.below(kThings.size() - 1)) % kThings.size();
+    JsonWriter w(out);
+    w.begin_object().field("id", fmt::format("{}{}", name, i)).field("claim", fmt::format("Somebody {}{} made the {} in {}.", name, i, kThings[thing], year));
+    w.field("evidence", fmt::format("This is about {}{}. In {} somebody {}{} made the {}. Nobody knows why.", name, i, right || !other_year ? year : year + 3, name, i, kThings[said_thing]));
+    w.field("label", right ? 1 : 0).end_object();
+    out += '\n';
+  }
+  return out;
+}
+
+JudgeRows rows(std::uint64_t seed, std::size_t count, std::string_view name = "a") {
+  auto parsed = parse_judge_rows(rows_text(seed, count, name), "rows.jsonl", {});
+  EXPECT_TRUE(parsed) << parsed.error().message;
+  return std::move(*parsed);
+}
+
+JudgeSpecialist trained(std::uint64_t seed = 1) {
+  JudgeTraining training;
+  training.seed = seed;
+  training.why_not = "no cross-encoder: a test";
+  auto made = train_judge(rows(1, 300), nullptr, training, {});
+  EXPECT_TRUE(made) << made.error().message;
+  return std::move(*made);
+}
+
+std::string refused(std::string_view text, RowChoice choice = {}) {
+  const auto parsed = parse_judge_rows(text, "rows.jsonl", choice);
+  return parsed ? "none" : parsed.error().message;
+}
+
+TEST(JudgeRows, TakeLabelsAndScores) {
+  const auto parsed = parse_judge_rows("{\"id\":7,\"claim\":\"a\",\"evidence\":\"x\",\"label\":1}\n\n{\"claim\":\"b\",\"evidence\":\"y\",\"teacher_score\":0.4}\n"
+                                       "{\"claim\":\"b\",\"evidence\":\"y\",\"label\":false}\n", "rows.jsonl", {});
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  ASSERT_EQ(parsed->rows.size(), 3u);
+  EXPECT_EQ(parsed->rows[0].id, "7");
+  EXPECT_TRUE(parsed->rows[0].supported);
+  EXPECT_EQ(parsed->rows[1].id, "line 3");
+  EXPECT_FALSE(parsed->rows[1].supported);
+  EXPECT_TRUE(parsed->rows[2].labelled);
+}
+
+TEST(JudgeRows, SayWhatIsWrongWhere) {
+  EXPECT_NE(refused("").find("has no rows"), std::string::npos);
+  EXPECT_EQ(refused("{}"), "rows.jsonl, line 1: no \"claim\", or it is no string");
+  EXPECT_EQ(refused("{\"claim\":\" \",\"evidence\":\"x\",\"label\":1}"), "rows.jsonl, line 1: \"claim\" is empty: leave the row out or give its claim");
+  EXPECT_EQ(refused("{\"claim\":\"a\",\"evidence\":\"\",\"label\":1}"), "rows.jsonl, line 1: \"evidence\" is empty: leave the row out or give its evidence");
+  EXPECT_EQ(refused("{\"claim\":\"a\",\"evidence\":\"x\",\"label\":2}"), "rows.jsonl, line 1: \"label\" must be 1 (the evidence supports the claim) or 0 (it does not)");
+  EXPECT_EQ(refused("{\"claim\":\"a\",\"evidence\":\"x\",\"teacher_score\":3}"), "rows.jsonl, line 1: \"teacher_score\" must be a number from 0 to 1");
+  EXPECT_EQ(refused("{\"claim\":\"a\",\"evidence\":\"x\"}"), "rows.jsonl, line 1: neither \"label\" nor \"teacher_score\": does the evidence support the claim?");
+  EXPECT_NE(refused("{\"id\":1,\"claim\":\"a\",\"evidence\":\"x\",\"label\":1}\n{\"id\":1,\"claim\":\"b\",\"evidence\":\"x\",\"label\":1}").find("line 2: id \"1\" was on line 1 already"), std::string::npos);
+  EXPECT_NE(refused(fmt::format("{{\"claim\":\"a\",\"evidence\":\"{}\",\"label\":1}}", std::string(1 << 20, 'x'))).find("has 1048576 bytes and at most 262144 are taken: cut it into passages"), std::string::npos);
+  EXPECT_NE(refused("{\"claim\":\"a\",\"evidence\":\"x\",\"label\":1,\"split\":\"dev\"}", {"test", "", true}).find("it has \"dev\" (1 rows)"), std::string::npos);
+}
+
+TEST(JudgeWords, AreTheSameInOtherForms) {
+  const auto bucket = [](std::string_view word) { return internal::judge_words(word).at(0).bucket; };
+  EXPECT_EQ(bucket("releases"), bucket("Released"));
+  EXPECT_EQ(bucket("two"), bucket("2"));
+  EXPECT_EQ(bucket("1,000"), bucket("1000"));
+  EXPECT_EQ(bucket("tower's"), bucket("tower"));
+  EXPECT_NE(bucket("3.5"), bucket("3"));
+  const auto words = internal::judge_words("The Tower didn't open in 1889");
+  ASSERT_EQ(words.size(), 6u);
+  EXPECT_TRUE(words[1].name);
+  EXPECT_FALSE(words[0].name);
+  EXPECT_TRUE(words[2].negation);
+  EXPECT_TRUE(words[5].number);
+  EXPECT_EQ(bucket("decreases"), internal::judge_words("increased")[0].opposite);
+}
+
+TEST(JudgeFeatures, CutTextsIntoSentences) {
+  const auto cut = sentences_of("Mr. A. Smith paid 3.5 million. Why? It is in the U.S. now.\n- \n\nA line");
+  ASSERT_EQ(cut.size(), 4u);
+  EXPECT_EQ(cut[0], "Mr. A. Smith paid 3.5 million.");
+  EXPECT_EQ(cut[1], "Why?");
+  EXPECT_EQ(cut[3], "A line");
+  std::string many;
+  for (int i = 0; i < 130; ++i) many += "word ";
+  EXPECT_EQ(sentences_of(many).size(), 3u) << "pieces of 60 words";
+  EXPECT_TRUE(sentences_of("").empty());
+}
+
+TEST(JudgeFeatures, FindTheSentenceInLongEvidenceAndAreFiniteForAnyTexts) {
+  std::string evidence;
+  for (int i = 0; i < 5000; ++i) evidence += fmt::format("Page {} is about other things. ", i);
+  evidence += "The violin was made in Cremona. ";
+  const auto statistics = word_statistics(sentences_of(evidence));
+  const auto found = read_judged(statistics, "A violin was made in Cremona.", evidence.substr(60 * 1024), nullptr);
+  ASSERT_TRUE(found);
+  EXPECT_NE(found->evidence.find("The violin was made in Cremona."), std::string::npos);
+  EXPECT_LT(found->evidence.size(), 200u);
+  for (const std::string_view text : {std::string_view(), std::string_view("??"), std::string_view("\xff\xfe"), std::string_view(evidence)}) {
+    for (const std::string_view claim : {std::string_view("a"), std::string_view(), text.substr(0, 3000)}) {
+      const auto reading = read_judged(statistics, claim, text, nullptr);
+      ASSERT_TRUE(reading);
+      EXPECT_TRUE(reading->x.allFinite());
+    }
+  }
+}
+
+TEST(Judge, TellsClaimsThatItHasNotSeenAndSaysWhatTheClaimAloneGives) {
+  const auto made = trained();
+  EXPECT_GT(made.calibration().balanced_accuracy, 0.9);
+  EXPECT_LT(std::abs(made.facts().claim_alone_balanced_accuracy - 0.5), 0.1) << "the claims give nothing away";
+  std::size_t right = 0;
+  const auto test = rows(2, 100, "b");
+  for (const JudgeRow& row : test.rows) {
+    const auto said = made.judge(row.claim, row.evidence, {});
+    ASSERT_TRUE(said);
+    right += (said->probability >= 0.5f) == row.supported;
+  }
+  EXPECT_GE(right, 90u);
+}
+
+TEST(Judge, SameRowsAndSeedGiveTheSameFolderAndItReadsBack) {
+  const auto made = trained(), again = trained();
+  EXPECT_EQ(made.json(), again.json());
+  EXPECT_NE(made.json(), trained(2).json());
+  const fs::path folder = fs::temp_directory_path() / fmt::format("understudy_judge_{}", getpid());
+  fs::remove_all(folder);
+  ASSERT_TRUE(made.save(folder));
+  EXPECT_EQ(made.save(folder).error().kind, ErrorKind::kConflict);
+  const auto loaded = JudgeSpecialist::load(folder);
+  ASSERT_TRUE(loaded) << loaded.error().message;
+  EXPECT_EQ(loaded->json(), made.json());
+  const auto before = made.judge("Somebody made the violin in 1900.", "Somebody made the violin in 1900.", {});
+  const auto after = loaded->judge("Somebody made the violin in 1900.", "Somebody made the violin in 1900.", {});
+  EXPECT_EQ(before->raw, after->raw);
+  EXPECT_EQ(before->claim_alone, after->claim_alone);
+
+  std::ofstream(folder / "claim_alone.model", std::ios::app) << "x";
+  EXPECT_EQ(JudgeSpecialist::load(folder).error().kind, ErrorKind::kCorrupt);
+  std::ofstream(folder / "specialist.json") << made.json().substr(0, 100);
+  EXPECT_EQ(JudgeSpecialist::load(folder).error().kind, ErrorKind::kCorrupt);
+  std::ofstream(folder / "specialist.json") << R"({"schema":"understudy.specialist-folder/2","kind":"intent"})";
+  EXPECT_EQ(JudgeSpecialist::load(folder).error().kind, ErrorKind::kInvalidRequest);
+  fs::remove_all(folder);
+  EXPECT_EQ(JudgeSpecialist::load(folder).error().kind, ErrorKind::kNotFound);
+}
+
+TEST(Judge, RefusesRowsThatTeachNothing) {
+  const auto message = [](const JudgeRows& train, const JudgeRows* held) {
+    const auto made = train_judge(train, held, {}, {});
+    return made ? std::string("none") : made.error().message;
+  };
+  EXPECT_NE(message(rows(1, 2), nullptr).find("at least 10 of each are needed"), std::string::npos);
+  auto one_label = rows(1, 50);
+  for (JudgeRow& row : one_label.rows) row.supported = true;
+  EXPECT_NE(message(one_label, nullptr).find("has 50 rows whose evidence supports the claim and 0 whose does not"), std::string::npos);
+  const auto train = rows(1, 60);
+  EXPECT_NE(message(train, &train).find("is trained on too"), std::string::npos);
+  std::stop_source stop;
+  stop.request_stop();
+  JudgeTraining training;
+  training.stop = stop.get_token();
+  EXPECT_EQ(train_judge(train, nullptr, training, {}).error().kind, ErrorKind::kCancelled);
+}
+
+TEST(Judge, RowsThatAllShareTheirEvidenceCanStillBeLearnt) {
+  auto train = rows(1, 80);
+  for (JudgeRow& row : train.rows) row.evidence = "Somebody made the violin in 1900. " + train.rows[0].evidence;
+  EXPECT_TRUE(train_judge(train, nullptr, {}, {}));
+}
+
+TEST(JudgeBand, ServesBothSidesWhereTheyAreRightAndAsksBetween) {
+  std::vector<double> p;
+  std::vector<std::uint8_t> supported;
+  SeededRandom random(3);
+  for (int i = 0; i < 4000; ++i) {
+    p.push_back(static_cast<double>(random.below(1001)) / 1000);
+    supported.push_back(static_cast<double>(random.below(1000)) / 1000 < (p.back() > 0.8 ? 1.0 : p.back() < 0.2 ? 0.0 : p.back()));
+  }
+  const auto band = choose_band(p, supported, 0.05);
+  ASSERT_TRUE(band && band->yes_from && band->no_to);
+  EXPECT_NEAR(*band->yes_from, 0.75, 0.1);
+  EXPECT_NEAR(*band->no_to, 0.25, 0.1);
+  EXPECT_EQ(verdict(*band, 0.99), Verdict::kYes);
+  EXPECT_EQ(verdict(*band, 0.01), Verdict::kNo);
+  EXPECT_EQ(verdict_name(verdict(*band, 0.5)), "ask");
+  const auto few = choose_band(std::span(p).first(20), std::span(supported).first(20), 0.01);
+  ASSERT_TRUE(few);
+  EXPECT_EQ(verdict(*few, 0.999), Verdict::kAsk) << "twenty rows cannot show one error in a hundred";
+}
+
+/// A cross-encoder that knows what the features cannot: claims of an even number are supported. Or one that knows nothing.
+class FakeScorer : public neural::PairScorer {
+ public:
+  explicit FakeScorer(bool knows) : knows_(knows) { identity_.weights_sha256 = knows ? "knows" : "guesses"; }
+  const neural::EncoderIdentity& identity() const override { return identity_; }
+  std::size_t max_tokens() const override { return 96; }
+  const neural::WordPiece& tokenizer() const override { std::abort(); }
+  Result<void> score(std::span<const neural::TextPair> pairs, std::span<float> scores) const override {
+    for (std::size_t i = 0; i < pairs.size(); ++i) scores[i] = knows_ ? (even(pairs[i].first) ? 3.0f : -3.0f) : 1.0f;
+    return {};
+  }
+  static bool even(std::string_view claim) { return (claim[claim.size() - 2] - '0') % 2 == 0; }
+
+ private:
+  bool knows_;
+  neural::EncoderIdentity identity_;
+};
+
+TEST(Judge, KeepsACrossEncoderOnlyWhereItHelps) {
+  const fs::path folder = fs::temp_directory_path() / fmt::format("understudy_judge_cross_{}", getpid());
+  fs::remove_all(folder);
+  fs::create_directories(folder / "trained");
+  std::ofstream(folder / "trained" / "model.safetensors") << "weights";
+  auto train = rows(1, 300);
+  for (JudgeRow& row : train.rows) row.supported = FakeScorer::even(row.claim);
+  for (const bool knows : {true, false}) {
+    JudgeTraining training;
+    training.make_cross_encoder = [&](std::span<const LabelledPair> learnt, std::span<const LabelledPair> held) -> Result<CrossEncoder> {
+      EXPECT_EQ(learnt.size(), 240u);
+      EXPECT_EQ(held.size(), 60u);
+      EXPECT_NE(learnt[0].second.find("made the"), std::string::npos);
+      return CrossEncoder{std::make_unique<FakeScorer>(knows), folder / "trained", "trained by a test"};
+    };
+    const auto made = train_judge(train, nullptr, training, {});
+    ASSERT_TRUE(made) << made.error().message;
+    EXPECT_EQ(made->cross_encoder().has_value(), knows) << made->facts().trainer;
+    if (!knows) {
+      EXPECT_NE(made->facts().trainer.find("was left out"), std::string::npos);
+      EXPECT_EQ(made->calibration().rows, 300u);
+      continue;
+    }
+    EXPECT_GT(made->calibration().balanced_accuracy, 0.99);
+    ASSERT_TRUE(made->save(folder / "saved"));
+    const auto loaded = JudgeSpecialist::load(folder / "saved");
+    ASSERT_TRUE(loaded) << loaded.error().message;
+    EXPECT_TRUE(fs::exists(loaded->cross_encoder_folder() / "model.safetensors"));
+    const FakeScorer scorer(true), other(false);
+    EXPECT_LT(loaded->judge("Somebody made it in 1907.", "It was made.", {nullptr, &scorer})->probability, 0.2f);
+    EXPECT_GT(loaded->judge("Somebody made it in 1908.", "It was made.", {nullptr, &scorer})->probability, 0.8f);
+    // Without it the probabilities are calibrated anew from the kept rows: nearer to what is known then.
+    const auto without = loaded->fit_for({});
+    ASSERT_TRUE(without) << without.error().message;
+    EXPECT_FALSE(without->cross_encoder());
+    EXPECT_LT(without->calibration().balanced_accuracy, 0.8);
+    EXPECT_EQ(loaded->fit_for({nullptr, &other}).error().kind, ErrorKind::kConflict);
+  }
+  fs::remove_all(folder);
+}
+
+}  // namespace
+}  // namespace understudy::specialists
