@@ -16,7 +16,7 @@ namespace understudy::retrieval {
 
 struct VectorIndexOptions {
   std::size_t scanned = 4'096;     ///< up to so many vectors a search compares every one
-  std::size_t reads = 4'608;       ///< that a search compares beyond that, at least; more is slower and misses less (README.md)
+  std::size_t reads = 4'608;       ///< that a search compares beyond that, at least; more is slower and misses less
   std::size_t list_length = 256;   ///< vectors in a list, on average
 };
 
