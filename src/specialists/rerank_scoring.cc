@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <tuple>
 
 #include "base/hash.h"
 #include "base/json_writer.h"
@@ -127,23 +128,25 @@ Result<void> RerankSpecialist::calibrate(const RerankRows& held, const RerankEng
   if (!alone) return fail(ErrorKind::kInvalidRequest, "of the rows held back all are relevant, or none is: give --calibration rows of both kinds");
   RerankCalibration c;
   c.first_ndcg10 = c.ndcg10 = internal::mean_ndcg10(scored->first, scored->gain, scored->queries);
-  calibration::LogisticModel model = *alone;
+  c.intercept = alone->intercept;
+  c.first = alone->beta(0);
   if (has_cross) {
+    // The cross-encoder alone, or both: the mix with the least log loss need not order best. Never worse than the first rung where that can
+    // be seen: elsewhere a cross-encoder of another domain would harm.
     const auto both = calibration::fit_logistic(x, y, Eigen::VectorXd::Constant(2, 0.1), w);
+    const auto second = calibration::fit_logistic(x.rightCols(1), y, Eigen::VectorXd::Constant(1, 0.1), w);
     if (!both) return fail(both.error());
-    const Eigen::VectorXd mixed = x * both->beta;
-    const double ndcg = internal::mean_ndcg10(std::span(mixed.data(), held.rows.size()), scored->gain, scored->queries);
-    // Never worse than the first rung where that can be seen: elsewhere a cross-encoder of another domain would harm.
-    if (ndcg > c.first_ndcg10) {
-      model = *both;
+    if (!second) return fail(second.error());
+    for (const auto& [first, cross, intercept] : {std::tuple(both->beta(0), both->beta(1), both->intercept), std::tuple(0.0, second->beta(0), second->intercept)}) {
+      const Eigen::VectorXd mixed = first * x.col(0) + cross * x.col(1);
+      const double ndcg = internal::mean_ndcg10(std::span(mixed.data(), held.rows.size()), scored->gain, scored->queries);
+      if (ndcg <= c.ndcg10) continue;
       c.ndcg10 = ndcg;
-      c.cross = both->beta(1);
+      c.first = first, c.cross = cross, c.intercept = intercept;
     }
   }
-  c.intercept = model.intercept;
-  c.first = model.beta(0);
   std::vector<double> p;
-  for (Eigen::Index i = 0; i < n; ++i) p.push_back(model.probability(x.row(i).head(model.beta.size()).transpose()));
+  for (Eigen::Index i = 0; i < n; ++i) p.push_back(calibration::sigmoid(c.intercept + c.first * x(i, 0) + (has_cross ? c.cross * x(i, 1) : 0)));
   const auto offsets = calibration::fit_group_offsets(p, scored->relevant, scored->type, kQueryTypes.size());
   if (!offsets) return fail(offsets.error());
   c.offsets = offsets->offset;

@@ -2,8 +2,8 @@
 /// A reranker (`understudy train rerank`): how relevant each document is to a query, as a calibrated probability.
 ///
 /// Two rungs. The first reads features of words, and a cosine where there is an encoder (rerank_features.h): a line or boosted trees, whichever
-/// orders better in cross-validation. The second, where the trainer made one, is a cross-encoder; its score and the first rung's are weighed
-/// on rows that neither was trained on, and it is kept only where they order those better than the first rung alone.
+/// orders better in cross-validation. The second, where the trainer made one, is a cross-encoder; its score alone, or
+/// weighed with the first rung's, is taken where that orders rows on which neither was trained better than the first rung alone.
 /// docs/formats/rerank-specialist.md has the folder.
 
 #include <cstdint>
