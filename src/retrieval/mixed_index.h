@@ -23,7 +23,7 @@ namespace understudy::retrieval {
 class MixedIndex {
  public:
   using Hit = TextIndex::Hit;
-  static constexpr float kMeaning = 0.75f;   ///< set by hand; `understudy_lookup` (bench/learning) compares others
+  static constexpr float kMeaning = 0.75f;   ///< bench/learning/README.md compares others
 
   /// @param meaning  in place of kMeaning, 0..1
   explicit MixedIndex(float meaning = kMeaning) : meaning_weight_(meaning) {}
