@@ -38,6 +38,7 @@ std::vector<std::string> LessonBook::add(std::shared_ptr<const UsableLesson> les
   place.version = ++version_;
   const std::string id = lesson->id;
   bytes_ += lesson->bytes();
+  place.by_worth.insert(worth(*lesson));
   place.lessons.emplace(id, std::move(lesson));
   while (scope_of_.size() > most_ || bytes_ > most_bytes_) gone.push_back(remove_least());
   return gone;
@@ -54,18 +55,19 @@ bool LessonBook::remove(const std::string& id) {
   Place& place = shelves_[known->second];
   const auto found = place.lessons.find(id);
   bytes_ -= found->second->bytes();
+  place.by_worth.erase(worth(*found->second));
   place.lessons.erase(found);
   place.version = ++version_;
   scope_of_.erase(known);
   return true;
 }
 
+LessonBook::Worth LessonBook::worth(const UsableLesson& lesson) { return {rank(lesson.provenance), lesson.created, lesson.id}; }
+
 std::string LessonBook::remove_least() {
   const auto fuller = [](const auto& a, const auto& b) { return a.second.lessons.size() < b.second.lessons.size(); };
   const auto fullest = std::max_element(shelves_.begin(), shelves_.end(), fuller);
-  const auto worth = [](const auto& entry) { return std::tuple(rank(entry.second->provenance), entry.second->created); };
-  const auto least = std::min_element(fullest->second.lessons.begin(), fullest->second.lessons.end(), [&](const auto& a, const auto& b) { return worth(a) < worth(b); });
-  std::string id = least->first;
+  std::string id = std::get<2>(*fullest->second.by_worth.begin());
   remove(id);
   return id;
 }

@@ -11,7 +11,9 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
+#include <tuple>
 #include <unordered_map>
 #include <vector>
 
@@ -68,8 +70,11 @@ class LessonBook {
 
  private:
   using Shelf = std::map<std::string, std::shared_ptr<const UsableLesson>>;   ///< by id
+  using Worth = std::tuple<int, WallTime, std::string>;   ///< rank, time, id: the least goes first
+  static Worth worth(const UsableLesson& lesson);
   struct Place {
     Shelf lessons;
+    std::set<Worth> by_worth;   ///< of the same lessons: one that makes room is found without looking at all
     std::uint64_t version = 0;
   };
   bool remove(const std::string& id);
