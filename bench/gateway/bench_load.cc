@@ -228,7 +228,8 @@ class Load {
     }
     if (body.front() != '{' || body.back() != '}') return "not a whole JSON object";
     if (body.find("\"finish_reason\":\"stop\"") == std::string_view::npos) return "no finish_reason";
-    if (body.find("\"usage\":{\"prompt_tokens\":412") == std::string_view::npos) return "no usage of the upstream";
+    // Some proxies write the object anew.
+    if (body.find("\"usage\":{") == std::string_view::npos || body.find("\"prompt_tokens\":412") == std::string_view::npos) return "no usage of the upstream";
     const bool has_logprobs = body.find("\"logprobs\":{\"content\":[{") != std::string_view::npos;
     if (options_.request.logprobs && !has_logprobs) return "logprobs were asked for and are missing";
     // Without a gateway that asks on its own, nothing but the client's wish brings logprobs.

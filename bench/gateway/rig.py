@@ -207,6 +207,7 @@ stages = ["cache", "student", "teacher"]
 mode = "live"
 spot_check = 0.0
 escalate_below = 0.8
+lesson_budget_usd_per_day = 0.0
 {cascade}
 """
 
