@@ -225,7 +225,7 @@ Result<void> IntentSpecialist::read_kept(const fs::path& folder) {
 Result<IntentSpecialist> IntentSpecialist::load(const fs::path& folder) {
   std::error_code error;
   if (!fs::is_directory(folder, error)) {
-    return fail(ErrorKind::kNotFound, fmt::format("{} is no folder; a specialist is a folder that `understudy train intent --out` made", folder.string()));
+    return fail(ErrorKind::kNotFound, fmt::format("{} is no folder; a specialist is a folder that `understudy train` made", folder.string()));
   }
   auto json = read_file(folder / "specialist.json", kMostJson);
   if (!json) return fail(json.error());
