@@ -68,6 +68,15 @@ def proven_by_build(files, compiled):
     return proven
 
 
+def not_built(files, compiled):
+    """Folders with sources of which the build compiles none: optional parts whose libraries are not here."""
+    sources = {}
+    for file in files:
+        if file.module and file.path.endswith(".cc"):
+            sources.setdefault(os.path.dirname(file.path), []).append(file.path)
+    return {folder for folder, paths in sources.items() if not compiled.intersection(paths)}
+
+
 def digest(paths, flags):
     total = hashlib.sha256(" ".join(flags).encode())
     for path in paths:
@@ -110,7 +119,13 @@ def main():
     headers = [f for f in files if f.module and f.path.endswith(".h")]
     if not headers:
         sys.exit("tidy_headers: no header found below src/: wrong folder?")
-    proven = proven_by_build(files, {os.path.relpath(entry["file"], ROOT) for entry in entries})
+    compiled = {os.path.relpath(entry["file"], ROOT) for entry in entries}
+    absent = not_built(files, compiled)
+    left_out = [f.path for f in headers if os.path.dirname(f.path) in absent]
+    for path in left_out:
+        print(f"{path}: left out, this build compiles nothing of its folder")
+    headers = [f for f in headers if f.path not in left_out]
+    proven = proven_by_build(files, compiled)
     flags = flags_of(entries)
 
     started = time.monotonic()

@@ -127,6 +127,10 @@ class OwnHeader(unittest.TestCase):
                  source.File("src/net/z.cc", b'#include <a>\n#include "net/z.h"\n'), source.File("src/net/w.cc", b'#include "net/w.h"\n')]
         self.assertEqual(headers.proven_by_build(files, {"src/net/x.cc", "src/net/z.cc"}), {"src/net/x.h"})
 
+    def test_optional_folders_that_are_not_built_are_left_out(self):
+        files = [source.File(path, b"") for path in ("src/net/x.cc", "src/net/y.cc", "src/trainer/torch/z.cc", "src/trainer/torch/z.h", "src/net/only/h.h")]
+        self.assertEqual(headers.not_built(files, {"src/net/x.cc"}), {"src/trainer/torch"})
+
 
 class Coroutines(unittest.TestCase):
     bad = [
