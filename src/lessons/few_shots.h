@@ -66,7 +66,8 @@ class FewShots {
   /// called again and again. O(lessons of the scopes that changed). Not for a reactor's thread.
   void refresh();
 
-  /// In the order in which they are to stand in the prompt. Empty where nothing is like `text`, or k is 0. Microseconds among 100,000: retrieval/README.md.
+  /// In the order in which they are to stand in the prompt. Empty where nothing is like `text`, or k is 0. Among 100,000 lessons some 150 microseconds by words, 800 by
+  /// words and vectors: retrieval/README.md.
   /// @param vector  of `text` by the encoder that policy.encoder names; empty: by words alone
   std::vector<FewShot> choose(const LessonScope& scope, std::string_view text, std::uint64_t input_hash, const FewShotPolicy& policy,
                               std::span<const float> vector = {}) const;
