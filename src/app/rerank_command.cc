@@ -4,6 +4,7 @@
 #include <simdjson.h>
 
 #include <CLI/CLI.hpp>
+#include <array>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
@@ -36,13 +37,24 @@ struct TrainArguments {
   std::optional<std::string> split, calibration_split;
   std::uint64_t seed = 1;
   std::size_t keep = 2000, epochs = 3, max_tokens = 0;
-  bool json = false;
+  double tolerance = 0.005;
+  bool ordered = false, json = false;
 };
 
 std::vector<trainer::PairRow> pair_rows(const RerankRows& rows) {
   std::vector<trainer::PairRow> out;
   for (const RerankRow& row : rows.rows) out.push_back({row.qid, row.query, row.doc, row.gain, row.weight});
   return out;
+}
+
+/// A model of pairs that a training left, such as another reranker's `cross_encoder`.
+Result<specialists::CrossEncoder> made_before(const std::string& folder, neural::Precision precision) {
+  neural::EncoderOptions options;
+  options.folder = folder;
+  options.precision = precision;
+  auto scorer = neural::open_pair_scorer(options);
+  if (!scorer) return fail(scorer.error());
+  return specialists::CrossEncoder{std::move(*scorer), folder, "the cross-encoder was made before: " + folder};
 }
 
 Result<std::string> train(const TrainArguments& a, const std::string& command) {
@@ -65,19 +77,25 @@ Result<std::string> train(const TrainArguments& a, const std::string& command) {
   training.seed = a.seed;
   training.encoder = encoder->get();
   training.most_kept = a.keep;
+  training.ordered = a.ordered;
+  training.tolerance = a.tolerance;
   training.progress = show_progress;
   training.stop = stop.token();
   CrossEncoderMaker maker{work_folder(a.out), {}, precision, stop.token(), "queries"};
-  const auto why_not = why_no_cross_encoder(a.cross_encoder, *encoder != nullptr);
-  if (!why_not) return fail(why_not.error());
-  if (*why_not) {
-    training.why_not = **why_not;
+  if (a.cross_encoder != "auto" && a.cross_encoder != "on" && a.cross_encoder != "off") {
+    training.make_cross_encoder = [&](const RerankRows&, const RerankRows&) { return made_before(a.cross_encoder, precision); };
   } else {
-    maker.job.encoder = a.encoder == "auto" ? neural::default_encoder_folder()->string() : a.encoder;  // it is open
-    maker.job.seed = a.seed;
-    maker.job.epochs = a.epochs;
-    maker.job.max_tokens = a.max_tokens;
-    training.make_cross_encoder = [&](const RerankRows& train, const RerankRows& held) { return maker(pair_rows(train), pair_rows(held)); };
+    const auto why_not = why_no_cross_encoder(a.cross_encoder, *encoder != nullptr);
+    if (!why_not) return fail(why_not.error());
+    if (*why_not) {
+      training.why_not = **why_not;
+    } else {
+      maker.job.encoder = a.encoder == "auto" ? neural::default_encoder_folder()->string() : a.encoder;  // it is open
+      maker.job.seed = a.seed;
+      maker.job.epochs = a.epochs;
+      maker.job.max_tokens = a.max_tokens;
+      training.make_cross_encoder = [&](const RerankRows& train, const RerankRows& held) { return maker(pair_rows(train), pair_rows(held)); };
+    }
   }
   if (!training.make_cross_encoder) print_error(training.why_not);
   specialists::RerankFacts facts;
@@ -95,16 +113,24 @@ Result<std::string> train(const TrainArguments& a, const std::string& command) {
   if (a.json) return made->json();
   const auto& c = made->calibration();
   const auto us = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start).count();
-  return fmt::format("{}: {} of {} queries, first rung {}, {}, trained in {}\nrows held back: nDCG@10 {:.4f} (first rung alone {:.4f}), ECE-15 {:.4f}, Brier {:.4f} ({} of {} queries)\n{}\n"
-                     "next: understudy evaluate {} --data FILE --split test\n",
-                     a.out, counted(static_cast<std::int64_t>(made->facts().rows), "row"), made->facts().queries, made->facts().rung,
-                     made->cross_encoder() ? "cross-encoder" : "no cross-encoder", human_duration(us), c.ndcg10, c.first_ndcg10, c.ece15, c.brier,
-                     counted(static_cast<std::int64_t>(c.rows), "row"), c.queries, made->facts().trainer, a.out);
+  std::string out = fmt::format("{}: {} of {} queries, trained in {}\n{}\n", a.out, counted(static_cast<std::int64_t>(made->facts().rows), "row"), made->facts().queries, human_duration(us),
+                                made->facts().trainer);
+  out += fmt::format("rows held back ({} of {} queries): nDCG@10 {:.4f}, ECE-15 {:.4f}, Brier {:.4f}\n", counted(static_cast<std::int64_t>(c.rows), "row"), c.queries, c.ndcg10, c.ece15, c.brier);
+  const std::array<double, 3> alone = {c.words_ndcg10, c.vectors_ndcg10, c.cross_ndcg10};
+  const std::array<bool, 3> there = {true, c.vectors.has_value(), c.cross_encoder.has_value()};
+  for (std::size_t s = 0; s < alone.size(); ++s)
+    if (alone[s] > 0) out += fmt::format("  {:<14} reads {:5.1f} % of the documents{}; every document by it: nDCG@10 {:.4f}\n", specialists::kRerankSteps[s], 100 * c.shares[s], there[s] ? "" : ", left out", alone[s]);
+  const specialists::Band& band = made->band();
+  out += fmt::format("with at most {} wrong: relevant from {}, irrelevant up to {}; between, ask an LLM\n", band.alpha, band.yes_from ? fmt::format("{:.3f}", *band.yes_from) : "nowhere",
+                     band.no_to ? fmt::format("{:.3f}", *band.no_to) : "nowhere");
+  return out + fmt::format("next: understudy evaluate {} --data FILE --split test\n", a.out);
 }
 
-void append_score(std::string& out, const RerankRow& row, const specialists::RerankScore& score) {
+void append_score(std::string& out, const RerankRow& row, const specialists::RerankScore& score, const specialists::Band& band) {
   JsonWriter w(out);
-  w.begin_object().field("qid", row.qid).field("did", row.did).key("score").fixed(score.score, 6).key("raw").fixed(score.raw, 6).end_object();
+  w.begin_object().field("qid", row.qid).field("did", row.did).key("score").fixed(score.score, 6).key("raw").fixed(score.raw, 6);
+  w.field("rung", specialists::kRerankSteps[static_cast<std::size_t>(score.step)]);
+  w.field("verdict", specialists::verdict_name(specialists::verdict(band, static_cast<double>(score.score)))).end_object();
   out += '\n';
 }
 
@@ -132,7 +158,7 @@ Result<RerankFile> read_rerank_rows(const std::string& path, std::optional<std::
 Result<ReadyReranker> open_reranker(const std::string& folder) {
   auto loaded = RerankSpecialist::load(folder);
   if (!loaded) return fail(loaded.error());
-  ReadyReranker out{std::move(*loaded), nullptr, nullptr, ""};
+  ReadyReranker out{std::move(*loaded), nullptr, nullptr, std::make_unique<specialists::TextMemory>(), ""};
   const auto precision = [](const neural::EncoderIdentity& identity) { return neural::parse_precision(identity.precision).value_or(neural::Precision::kInt8); };
   if (out.specialist.encoder()) {
     auto encoder = find_encoder("auto", precision(*out.specialist.encoder()), out.note);
@@ -198,7 +224,7 @@ int predict_rerank(const std::string& folder, const std::string& data, const std
   bool all = true;
   for (std::size_t i = 0; i < rows.size(); ++i) {
     if (rows[i]) {
-      append_score(out, *rows[i], scores[i]);
+      append_score(out, *rows[i], scores[i], ready->specialist.band());
       continue;
     }
     JsonWriter w(out);
@@ -223,9 +249,9 @@ int run_train_rerank_command(int argc, char** argv) {
   cli.add_option("--calibration-split", a.calibration_split, "Rows of this split of --calibration (default: dev where it has splits)");
   cli.add_option("--seed", a.seed, "Same rows, seed and engines: the same reranker")->check(CLI::Range(std::uint64_t{0}, std::uint64_t{1} << 62))->capture_default_str();
   cli.add_option("--encoder", a.encoder, "auto (used where it is there), off, or a model's folder")->capture_default_str();
-  cli.add_option("--cross-encoder", a.cross_encoder, "auto (fine-tuned where understudy-trainer is there), on (or fail), off")
-      ->check(CLI::IsMember({"auto", "on", "off"}))
-      ->capture_default_str();
+  cli.add_option("--cross-encoder", a.cross_encoder, "auto (fine-tuned where understudy-trainer is there), on (or fail), off, or the folder of one made before")->capture_default_str();
+  cli.add_flag("--ordered", a.ordered, "The rows of a query come in the order in which documents will be sent, which means something: a retriever's ranks, sentences of a text");
+  cli.add_option("--tolerance", a.tolerance, "nDCG@10 on the rows held back that may be lost by asking dear rungs about fewer documents")->check(CLI::Range(0.0, 0.5))->capture_default_str();
   cli.add_option("--epochs", a.epochs, "Of the fine-tuning, at most")->check(CLI::Range(std::size_t{1}, std::size_t{1000}))->capture_default_str();
   cli.add_option("--max-tokens", a.max_tokens, "That the cross-encoder reads of a pair (default: 96, or 128 for long documents)")->check(CLI::Range(std::size_t{8}, std::size_t{512}));
   cli.add_option("--precision", a.precision, "In which encoder and cross-encoder compute")->check(CLI::IsMember({"fp32", "int8", "int8_weights"}))->capture_default_str();

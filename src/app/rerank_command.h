@@ -21,9 +21,10 @@ struct ReadyReranker {
   specialists::RerankSpecialist specialist;
   std::unique_ptr<neural::TextEncoder> encoder;
   std::unique_ptr<neural::PairScorer> cross_encoder;
+  std::unique_ptr<specialists::TextMemory> memory;
   std::string note;  ///< for people: what is not as it was trained; empty: nothing
 
-  specialists::RerankEngines engines() const { return {encoder.get(), cross_encoder.get()}; }
+  specialists::RerankEngines engines() const { return {encoder.get(), cross_encoder.get(), memory.get()}; }
 };
 /// Calibrated anew from its kept rows where this machine computes other numbers, or lacks the encoder; `note` says so.
 Result<ReadyReranker> open_reranker(const std::string& folder);
