@@ -1,4 +1,5 @@
-// First-stage retrieval for the rerankers' bars: BM25 over stems and the sentence encoder's cosines, k1, b and the weight between them tuned on the train queries.
+// First-stage retrieval for the rerankers' bars: BM25 over stems and the sentence encoder's cosines, then both again with feedback from the best documents; k1, b, the weight
+// between them and the feedback tuned on the train queries.
 //   understudy_candidates COLLECTION TOP [CACHE] > rows.jsonl
 // COLLECTION holds corpus.jsonl, queries.jsonl and qrels.jsonl (data/specialists/README.md of the shared data, unpacked); CACHE keeps the vectors. Rows out are those of
 // `understudy train rerank`, the TOP candidates of each query, best first, with rel 0 where the qrels are silent. Figures on standard error, as JSON.
@@ -10,6 +11,7 @@
 #include <iterator>
 #include <map>
 #include <numeric>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -78,36 +80,61 @@ Collection read(const fs::path& folder) {
   return out;
 }
 
+using Weights = std::map<std::uint32_t, double>;  ///< of stems
+
 /// Postings by stem; scores are O(entries of the query's stems).
 class Lexical {
  public:
-  explicit Lexical(const std::vector<std::string>& documents) : length_(documents.size()) {
+  explicit Lexical(const std::vector<std::string>& documents) : counts_(documents.size()), length_(documents.size()) {
     for (std::size_t d = 0; d < documents.size(); ++d) {
-      std::map<std::uint32_t, float> count;
       const auto stems = retrieval::stem_words(documents[d]);
-      for (const std::uint32_t stem : stems) ++count[stem];
-      for (const auto& [stem, n] : count) postings_[stem].emplace_back(d, n);
-      length_[d] = static_cast<double>(stems.size());
+      for (const std::uint32_t stem : stems) ++counts_[d][stem];
+      for (const auto& [stem, n] : counts_[d]) postings_[stem].emplace_back(d, n);
+      length_[d] = std::max<double>(static_cast<double>(stems.size()), 1);
       mean_ += length_[d] / static_cast<double>(documents.size());
     }
   }
-  std::vector<double> scores(const std::string& query, double k1, double b) const {
+  static Weights words_of(const std::string& query) {
+    Weights out;
+    for (const std::uint32_t stem : retrieval::stem_words(query)) ++out[stem];
+    return out;
+  }
+  double rarity(std::uint32_t stem) const {
+    const auto found = postings_.find(stem);
+    const double df = found == postings_.end() ? 0 : static_cast<double>(found->second.size());
+    return std::log1p((static_cast<double>(length_.size()) - df + 0.5) / (df + 0.5));
+  }
+  std::vector<double> scores(const Weights& query, double k1, double b) const {
     std::vector<double> out(length_.size());
-    for (const std::uint32_t stem : retrieval::stem_words(query)) {
+    for (const auto& [stem, weight] : query) {
       const auto found = postings_.find(stem);
       if (found == postings_.end()) continue;
-      const auto df = static_cast<double>(found->second.size());
-      const double rarity = std::log1p((static_cast<double>(length_.size()) - df + 0.5) / (df + 0.5));
-      for (const auto& [d, n] : found->second) {
-        const auto count = static_cast<double>(n);
-        out[d] += rarity * count * (k1 + 1) / (count + k1 * (1 - b + b * length_[d] / mean_));
-      }
+      const double r = rarity(stem);
+      for (const auto& [d, count] : found->second) out[d] += weight * r * count * (k1 + 1) / (count + k1 * (1 - b + b * length_[d] / mean_));
     }
+    return out;
+  }
+  /// The query with the words that are frequent in some documents and rare elsewhere (Lavrenko and Croft 2001, as RM3): these weigh `share` as much as its own.
+  Weights fed_back(const Weights& query, std::span<const std::size_t> documents, double share) const {
+    constexpr std::size_t kWords = 20;
+    Weights mass;
+    for (const std::size_t d : documents)
+      for (const auto& [stem, count] : counts_[d]) mass[stem] += count / length_[d] * rarity(stem);
+    std::vector<std::pair<double, std::uint32_t>> order;
+    for (const auto& [stem, value] : mass) order.emplace_back(value, stem);
+    std::ranges::sort(order, std::greater());
+    order.resize(std::min(order.size(), kWords));
+    double own = 0, added = 1e-9;
+    for (const auto& [stem, weight] : query) own += weight;
+    for (const auto& [value, stem] : order) added += value;
+    Weights out = query;
+    for (const auto& [value, stem] : order) out[stem] += share * own * value / added;
     return out;
   }
 
  private:
-  std::unordered_map<std::uint32_t, std::vector<std::pair<std::size_t, float>>> postings_;
+  std::vector<std::map<std::uint32_t, double>> counts_;
+  std::unordered_map<std::uint32_t, std::vector<std::pair<std::size_t, double>>> postings_;
   std::vector<double> length_;
   double mean_ = 0;
 };
@@ -140,6 +167,8 @@ double recall(const Query& query, const std::vector<std::size_t>& order) {
   return found / static_cast<double>(query.relevant.size());
 }
 
+constexpr std::size_t kTuned = 200;  // train queries that the choices are made on
+
 /// Both over their greatest for the query: 1 is the best document of each.
 std::vector<double> fused(const std::vector<double>& lexical, const std::vector<double>& dense, double weight) {
   const double most = std::max(*std::ranges::max_element(lexical), 1e-9), top = std::max(*std::ranges::max_element(dense), 1e-9);
@@ -164,18 +193,23 @@ int main(int argc, char** argv) {
   if (!vectors) quit(vectors.error().message);
   const Lexical lexical(c.documents);
   const std::size_t n = c.documents.size(), d = (*encoder)->dimension();
-  std::vector<std::vector<double>> dense;
-  for (std::size_t q = 0; q < c.queries.size(); ++q) {
-    dense.emplace_back(n);
-    for (std::size_t i = 0; i < n; ++i) {
-      const auto a = vectors->begin() + static_cast<std::ptrdiff_t>((n + q) * d);
-      dense[q][i] = static_cast<double>(std::inner_product(a, a + static_cast<std::ptrdiff_t>(d), vectors->begin() + static_cast<std::ptrdiff_t>(i * d), 0.0f));
-    }
+  const auto vector = [&](std::size_t i) { return std::span(*vectors).subspan(i * d, d); };
+  const auto cosines = [&](std::span<const float> query) {
+    std::vector<double> out(n);
+    for (std::size_t i = 0; i < n; ++i) out[i] = static_cast<double>(std::inner_product(query.begin(), query.end(), vector(i).begin(), 0.0f));
+    return out;
+  };
+  const std::size_t all = c.queries.size();
+  std::vector<Weights> query_words;
+  std::vector<std::vector<double>> words(all), dense;
+  for (std::size_t q = 0; q < all; ++q) {
+    query_words.push_back(Lexical::words_of(c.queries[q].text));
+    dense.push_back(cosines(vector(n + q)));
   }
-  /// Mean over the queries of a split that have something relevant.
-  const auto mean = [&](std::string_view split, auto&& of) {
+  /// Mean over the first `most` queries of a split that have something relevant.
+  const auto mean = [&](std::string_view split, std::size_t most, auto&& of) {
     double sum = 0, queries = 0;
-    for (std::size_t q = 0; q < c.queries.size(); ++q) {
+    for (std::size_t q = 0; q < all && queries < static_cast<double>(most); ++q) {
       if (c.queries[q].split != split || c.queries[q].relevant.empty()) continue;
       sum += of(q);
       ++queries;
@@ -185,37 +219,77 @@ int main(int argc, char** argv) {
   double k1 = 1.2, b = 0.75, reached = -1;
   for (const double try_k1 : {0.6, 0.9, 1.2, 1.6, 2.0, 2.5}) {
     for (const double try_b : {0.2, 0.4, 0.6, 0.75, 0.9}) {
-      const double value = mean("train", [&](std::size_t q) { return ndcg10(c.queries[q], best(lexical.scores(c.queries[q].text, try_k1, try_b), 10)); });
+      const double value = mean("train", kTuned, [&](std::size_t q) { return ndcg10(c.queries[q], best(lexical.scores(query_words[q], try_k1, try_b), 10)); });
       if (value > reached) reached = value, k1 = try_k1, b = try_b;
     }
   }
-  std::vector<std::vector<double>> words;
-  for (const Query& q : c.queries) words.push_back(lexical.scores(q.text, k1, b));
-  double order_weight = 0, order_reached = -1, recall_weight = 0, recall_reached = -1;
-  for (int tenths = 0; tenths <= 10; ++tenths) {
-    const double w = tenths / 10.0;
-    const double order = mean("train", [&](std::size_t q) { return ndcg10(c.queries[q], best(fused(words[q], dense[q], w), 10)); });
-    const double found = mean("train", [&](std::size_t q) { return recall(c.queries[q], best(fused(words[q], dense[q], w), 100)); });
-    if (order > order_reached) order_reached = order, order_weight = w;
-    if (found > recall_reached) recall_reached = found, recall_weight = w;
+  for (std::size_t q = 0; q < all; ++q) words[q] = lexical.scores(query_words[q], k1, b);
+  const auto tune = [&](auto&& measure, const auto& lexical_scores, const auto& dense_scores) {
+    std::pair<double, double> out{-1, 0};  // reached, weight of words
+    for (int tenths = 0; tenths <= 10; ++tenths) {
+      const double w = tenths / 10.0;
+      const double value = mean("train", kTuned, [&](std::size_t q) { return measure(c.queries[q], fused(lexical_scores[q], dense_scores[q], w)); });
+      if (value > out.first) out = {value, w};
+    }
+    return out;
+  };
+  const auto ndcg_of = [](const Query& query, const std::vector<double>& scores) { return ndcg10(query, best(scores, 10)); };
+  const auto recall_of = [](const Query& query, const std::vector<double>& scores) { return recall(query, best(scores, 100)); };
+  const auto [plain_ndcg, plain_weight] = tune(ndcg_of, words, dense);
+  // Feedback: the best documents so far speak for the query too, by their words and their mean vector.
+  std::vector<std::vector<double>> more_words = words, more_dense = dense;
+  double feedback_reached = plain_ndcg, share = 0, weight = plain_weight;
+  std::size_t documents = 0;
+  for (const std::size_t try_documents : {std::size_t{3}, std::size_t{6}, std::size_t{12}}) {
+    for (const double try_share : {0.25, 0.5, 1.0}) {
+      std::vector<std::vector<double>> fed_words(all), fed_dense(all);
+      std::size_t tuned = 0;
+      const auto feed = [&](std::size_t q) {
+        const auto top_documents = best(fused(words[q], dense[q], plain_weight), try_documents);
+        fed_words[q] = lexical.scores(lexical.fed_back(query_words[q], top_documents, try_share), k1, b);
+        std::vector<float> moved(vector(n + q).begin(), vector(n + q).end());
+        for (const std::size_t i : top_documents)
+          for (std::size_t k = 0; k < d; ++k) moved[k] += static_cast<float>(try_share) * vector(i)[k] / static_cast<float>(top_documents.size());
+        fed_dense[q] = cosines(moved);
+      };
+      for (std::size_t q = 0; q < all && tuned < kTuned; ++q) {
+        if (c.queries[q].split != "train" || c.queries[q].relevant.empty()) continue;
+        feed(q);
+        ++tuned;
+      }
+      const auto [value, w] = tune(ndcg_of, fed_words, fed_dense);
+      if (value <= feedback_reached) continue;
+      feedback_reached = value;
+      documents = try_documents;
+      share = try_share;
+      weight = w;
+      for (std::size_t q = 0; q < all; ++q)
+        if (fed_words[q].empty()) feed(q);
+      more_words = std::move(fed_words);
+      more_dense = std::move(fed_dense);
+    }
   }
+  const auto [recall_reached, recall_weight] = tune(recall_of, more_words, more_dense);
   std::string figures, rows;
   JsonWriter f(figures);
-  f.begin_object().field("k1", k1).field("b", b).field("weight_of_words", order_weight).field("weight_of_words_for_recall", recall_weight);
+  f.begin_object().field("k1", k1).field("b", b).field("weight_of_words", plain_weight).field("feedback_documents", documents).field("feedback_share", share);
+  f.field("weight_of_words_after_feedback", weight).field("weight_of_words_for_recall", recall_weight);
   for (const char* const split : {"train", "test"}) {
+    const auto value = [&](auto&& of) { return mean(split, all, of); };
     f.key(split).begin_object();
-    f.field("bm25_ndcg10", mean(split, [&](std::size_t q) { return ndcg10(c.queries[q], best(words[q], 10)); }));
-    f.field("cosine_ndcg10", mean(split, [&](std::size_t q) { return ndcg10(c.queries[q], best(dense[q], 10)); }));
-    f.field("fused_ndcg10", mean(split, [&](std::size_t q) { return ndcg10(c.queries[q], best(fused(words[q], dense[q], order_weight), 10)); }));
-    f.field("bm25_recall100", mean(split, [&](std::size_t q) { return recall(c.queries[q], best(words[q], 100)); }));
-    f.field("cosine_recall100", mean(split, [&](std::size_t q) { return recall(c.queries[q], best(dense[q], 100)); }));
-    f.field("fused_recall100", mean(split, [&](std::size_t q) { return recall(c.queries[q], best(fused(words[q], dense[q], recall_weight), 100)); }));
+    f.field("bm25_ndcg10", value([&](std::size_t q) { return ndcg_of(c.queries[q], words[q]); }));
+    f.field("cosine_ndcg10", value([&](std::size_t q) { return ndcg_of(c.queries[q], dense[q]); }));
+    f.field("fused_ndcg10", value([&](std::size_t q) { return ndcg_of(c.queries[q], fused(words[q], dense[q], plain_weight)); }));
+    f.field("feedback_ndcg10", value([&](std::size_t q) { return ndcg_of(c.queries[q], fused(more_words[q], more_dense[q], weight)); }));
+    f.field("bm25_recall100", value([&](std::size_t q) { return recall_of(c.queries[q], words[q]); }));
+    f.field("cosine_recall100", value([&](std::size_t q) { return recall_of(c.queries[q], dense[q]); }));
+    f.field("fused_recall100", value([&](std::size_t q) { return recall_of(c.queries[q], fused(more_words[q], more_dense[q], recall_weight)); }));
     f.end_object();
   }
   f.end_object();
-  for (std::size_t q = 0; q < c.queries.size(); ++q) {
+  for (std::size_t q = 0; q < all; ++q) {
     const Query& query = c.queries[q];
-    for (const std::size_t i : best(fused(words[q], dense[q], order_weight), top)) {
+    for (const std::size_t i : best(fused(more_words[q], more_dense[q], weight), top)) {
       JsonWriter row(rows);
       row.begin_object().field("qid", query.id).field("query", query.text).field("did", c.ids[i]).field("doc", c.documents[i]);
       row.field("rel", query.relevant.contains(i) ? query.relevant.at(i) : 0).field("split", query.split).end_object();

@@ -13,6 +13,7 @@ import json
 import math
 import pathlib
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -70,6 +71,34 @@ def pairs(a, work, table):
                      f"{shares} | {e['latency_us']['mean'] / 1000:.1f} |")
 
 
+def speed(a, work):
+    """50 short documents a query, by the ladder and by the same reranker with its gates open, run by turns."""
+    by_query, texts = {}, []
+    for row in rows_of(a.data / "rerank_pairs/wikiqa.jsonl.zst"):
+        if row["split"] == "test" and len(row["doc"].split()) <= 40:
+            by_query.setdefault(row["query"], []).append(row)
+            texts.append(row["doc"])
+    rng, lists = random.Random(1), work / "fifty.jsonl"
+    with open(lists, "w") as out:
+        for query, own in [(q, r) for q, r in by_query.items() if any(row["rel"] for row in r)][:20]:
+            for i in range(50):
+                out.write(json.dumps({"query": query, "did": str(i), "doc": own[i]["doc"] if i < len(own) else rng.choice(texts), "rel": own[i]["rel"] if i < len(own) else 0, "split": "test"}) + "\n")
+    everything = work / "wikiqa-everything"
+    if not everything.exists():
+        shutil.copytree(work / "wikiqa", everything)
+        told = json.loads((everything / "specialist.json").read_text())
+        for rung in ("vectors", "cross_encoder"):
+            if told["calibration"][rung]:
+                told["calibration"][rung] = {"margin": 1e5, "most": 10**9}
+        (everything / "specialist.json").write_text(json.dumps(told))
+    millis = {"ladder": [], "every document by every rung": []}
+    for _ in range(5):
+        for name, folder in (("ladder", work / "wikiqa"), ("every document by every rung", everything)):
+            e = json.loads(run(a.build / "understudy", "evaluate", folder, "--data", lists, "--split", "test", "--json").stdout)
+            millis[name].append(e["latency_us"]["p50"] / 1000)
+    print(json.dumps({"documents": 50, "median_ms": {name: sorted(values)[2] for name, values in millis.items()}, "ms": millis, "rungs": e["rungs"]}), flush=True)
+
+
 def collection(a, work, table, name, folder_name, floor, good):
     source, unpacked = a.data / "retrieval" / folder_name, work / folder_name
     unpacked.mkdir(exist_ok=True)
@@ -96,7 +125,7 @@ def collection(a, work, table, name, folder_name, floor, good):
     mean, (low, high) = sum(values) / len(values), interval(values)
     t = figures["test"]
     print(json.dumps({"set": name, "split": "test", "seed": a.seed, "queries": len(values), "ndcg10": mean, "interval": [low, high], "seconds_a_query": seconds / len(of), **t}), flush=True)
-    table.append(f"| {name} | {floor} | {good} | {t['bm25_ndcg10']:.4f} | {t['cosine_ndcg10']:.4f} | {t['fused_ndcg10']:.4f} | {mean:.4f} [{low:.3f}, {high:.3f}] | {t['bm25_recall100']:.4f} | {t['fused_recall100']:.4f} |")
+    table.append(f"| {name} | {floor} | {good} | {t['bm25_ndcg10']:.4f} | {t['cosine_ndcg10']:.4f} | {t['fused_ndcg10']:.4f} | {t['feedback_ndcg10']:.4f} | {mean:.4f} [{low:.3f}, {high:.3f}] | {t['bm25_recall100']:.4f} | {t['fused_recall100']:.4f} |")
 
 
 def main():
@@ -107,7 +136,7 @@ def main():
     parser.add_argument("--work", type=pathlib.Path, help="keeps rerankers and vectors (default: a temporary folder)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--top", type=int, default=100, help="candidates of a query")
-    parser.add_argument("--only", default="", help="pairs, SciFact, Cranfield or NPL")
+    parser.add_argument("--only", default="", help="pairs, SciFact, Cranfield, NPL, or speed (after pairs, with the same --work)")
     parser.add_argument("--no-test", action="store_true")
     parser.add_argument("--train", action="append", default=[])
     a = parser.parse_args()
@@ -118,8 +147,10 @@ def main():
         if a.only in ("", "pairs"):
             table += ["| set, metric | floor | good | reached | nDCG@10 | ECE-15 | rungs: words, vectors, cross-encoder, LLM | mean ms a query |", "|" + " --- |" * 8]
             pairs(a, work, table)
+        if a.only == "speed":  # of the reranker that an earlier run left in --work
+            return speed(a, work)
         if a.only != "pairs":
-            table += ["| collection | floor | good | BM25 | cosine | fused | reranker, nDCG@10 | R@100 BM25 | fused |", "|" + " --- |" * 9]
+            table += ["| collection | floor | good | BM25 | cosine | fused | with feedback | reranker, nDCG@10 | R@100 BM25 | fused |", "|" + " --- |" * 10]
         for one in COLLECTIONS:
             if a.only in ("", one[0]):
                 collection(a, work, table, *one)
