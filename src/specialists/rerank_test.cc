@@ -290,7 +290,7 @@ TEST(Rerank, AsksTheCrossEncoderOnlyWhereTheWordsAreUnsure) {
         const bool names = d < 2, good = d == q % 2 && names;
         JsonWriter w(out);
         w.begin_object().field("qid", fmt::format("{}{}", split, q)).field("query", fmt::format("who made the lantern number {}{}", split, q)).field("did", d);
-        w.field("doc", fmt::format("Somebody made the {} at place {}{}.", names ? "lantern" : "meadow", random.below(50), good ? 2 : 1)).field("rel", good ? 1 : 0).end_object();
+        w.field("doc", fmt::format("Somebody made the {} at place {}{}.", names ? "lantern" : "meadow", random.below(50), names ? (good ? 2 : 1) : 1 + random.below(2))).field("rel", good ? 1 : 0).end_object();
         out += '\n';
       }
     }
