@@ -70,7 +70,8 @@ TEST(Slots, WhatCanBeReadInTwoWaysIsNotRead) {
   EXPECT_FALSE(ranking.match(prompt("Here they are:\n[1] a")));
   EXPECT_FALSE(ranking.match(prompt("")));
   EXPECT_TRUE(ranking.match(prompt("[0] a\n[1] b"))) << "numbers may begin at 0";
-  EXPECT_FALSE(ranking.match(prompt("[1] a\n\nRank the passages.\n[2] b"))) << "the closing words stand twice";
+  EXPECT_EQ(ranking.match(prompt("[1] a\n\nRank the passages.\n[2] b"))->documents, (Texts{"a\nRank the passages.", "b"})) << "a prompt ends but once";
+  EXPECT_FALSE(ranking.match("Query: q\nPassages:\n[1] a\nPassages:\n[1] b\nRank the passages.")) << "the query could end here or there";
 }
 
 TEST(Slots, TheSameSlotMustSayTheSame) {
