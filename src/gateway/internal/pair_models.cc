@@ -163,9 +163,9 @@ Result<std::vector<RerankScore>> relevance(const PairModel& model, ScorePool& po
     const PairEngines engines(*model.specialist, pool.encoder(), &pool.cache(), std::move(stop));
     return model.specialist->rerank->score(request.query, documents, engines.rerank());
   }
-  documents.push_back(request.query);
+  documents.insert(documents.begin(), request.query);
   std::vector<std::pair<std::size_t, std::size_t>> pairs;
-  for (std::size_t i = 0; i < request.documents.size(); ++i) pairs.emplace_back(request.documents.size(), i);
+  for (std::size_t i = 1; i < documents.size(); ++i) pairs.emplace_back(0, i);
   const auto values = cosines_of(pool, documents, pairs, std::move(stop));
   if (!values) return fail(values.error());
   return as_scores(*values);
