@@ -1,4 +1,4 @@
-#include "specialists/pair_engines.h"
+#include "specialists/cached_engines.h"
 
 #include <algorithm>
 #include <map>
@@ -79,7 +79,7 @@ Result<void> CachedPairScorer::score(std::span<const neural::TextPair> pairs, st
   return fill(pairs.size(), 1, scores, cache_, stop_, key_of, compute);
 }
 
-PairEngines::PairEngines(const NamedSpecialist& specialist, const neural::TextEncoder* encoder, ScoreCache* cache, std::stop_token stop) {
+CachedEngines::CachedEngines(const NamedSpecialist& specialist, const neural::TextEncoder* encoder, ScoreCache* cache, std::stop_token stop) {
   if (encoder != nullptr && specialist.fits(encoder->identity())) encoder_ = std::make_unique<CachedEncoder>(*encoder, cache, stop);
   if (specialist.cross_encoder) cross_encoder_ = std::make_unique<CachedPairScorer>(*specialist.cross_encoder, specialist.id(), cache, stop);
 }
