@@ -3,6 +3,7 @@
 #include <Eigen/Core>
 #include <algorithm>
 #include <cmath>
+#include <span>
 
 namespace understudy::specialists {
 namespace {
@@ -20,6 +21,12 @@ Rows vectors_of(const ReadText& text) {
 Result<ReadText> read_text(const neural::TextEncoder& encoder, std::string_view text) {
   const neural::Tokens tokens = encoder.tokenizer().encode(text, encoder.max_tokens());
   const auto vectors = encoder.token_vectors(tokens);
+  if (!vectors && vectors.error().kind == ErrorKind::kUnsupported) {
+    ReadText whole;
+    whole.sentence.resize(encoder.dimension());
+    if (auto done = encoder.embed(std::span(&text, 1), whole.sentence); !done) return fail(done.error());
+    return whole;
+  }
   if (!vectors) return fail(vectors.error());
   const auto d = static_cast<Eigen::Index>(encoder.dimension()), n = static_cast<Eigen::Index>(tokens.ids.size());
   const Eigen::Map<const Rows> all(vectors->data(), n, d);

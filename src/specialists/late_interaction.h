@@ -27,7 +27,7 @@ struct ReadText {
   std::vector<float> scales;            ///< one a token: number * scale
   std::size_t bytes() const { return sizeof *this + sentence.size() * sizeof(float) + numbers.size() + scales.size() * sizeof(float); }
 };
-/// Any text, also the empty one; what is over the encoder's limit is not read. kInternal: the runtime failed.
+/// Of an encoder that gives no token vectors (kUnsupported): its sentence vector alone. Any text, also the empty one; what is over the encoder's limit is not read. kInternal: the runtime failed.
 Result<ReadText> read_text(const neural::TextEncoder& encoder, std::string_view text);
 
 /// Cosines, each 0 where a side has no token.

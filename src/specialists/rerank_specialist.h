@@ -23,11 +23,10 @@
 #include "base/error.h"
 #include "calibration/boosted_trees.h"
 #include "calibration/logistic.h"
-#include "neural/encoder.h"
-#include "neural/pair_scorer.h"
 #include "specialists/band.h"
 #include "specialists/cross_encoder.h"
 #include "specialists/late_interaction.h"
+#include "specialists/pair_specialist.h"
 #include "specialists/rerank_features.h"
 #include "specialists/rerank_rows.h"
 
@@ -35,12 +34,7 @@ namespace understudy::specialists {
 
 inline constexpr std::size_t kFewestQueries = 10;
 
-/// What computes vectors and pairs; null: not there.
-struct RerankEngines {
-  const neural::TextEncoder* encoder = nullptr;
-  const neural::PairScorer* cross_encoder = nullptr;  ///< also one that keeps scores: a pair is the query and the document's best passage
-  TextMemory* memory = nullptr;                       ///< of texts read by the encoder; null: each is read anew
-};
+using RerankEngines = PairEngines;
 
 /// Rungs, from cheap to dear.
 enum class RerankStep : std::uint8_t { kWords, kVectors, kCrossEncoder };
@@ -85,19 +79,17 @@ struct RerankCalibration {
   std::string id;
 };
 
-struct RerankFacts {
-  std::uint64_t seed = 1;
-  std::size_t rows = 0, queries = 0;
+struct RerankFacts : PairFacts {
+  std::size_t queries = 0;
   struct Rung {
     std::string kind;                        ///< "linear" or "trees"
     double cv_ndcg10_linear = 0, cv_ndcg10_trees = 0;  ///< five folds of queries
   };
   Rung words, vectors;  ///< vectors: empty kind where there are none
-  std::string command, data_file, data_hash, calibration_file, calibration_hash, trainer;  ///< trainer: what it did, or why there is no cross-encoder
 };
 
 /// Immutable, thread-safe.
-class RerankSpecialist {
+class RerankSpecialist : public PairSpecialist {
  public:
   /// kNotFound, kInvalidRequest (another kind), kCorrupt, kUnsupported, kIo.
   static Result<RerankSpecialist> load(const std::filesystem::path& folder);
@@ -117,10 +109,7 @@ class RerankSpecialist {
   /// kept. kConflict: another model, or no rows were kept.
   Result<RerankSpecialist> fit_for(const RerankEngines& engines) const;
 
-  const std::optional<neural::EncoderIdentity>& encoder() const { return encoder_; }              ///< nullopt: it reads no vectors
-  const std::optional<neural::EncoderIdentity>& cross_encoder() const { return cross_encoder_; }  ///< nullopt: there is none
   bool ordered() const { return ordered_; }  ///< it reads the documents' places: their order matters
-  const std::filesystem::path& cross_encoder_folder() const { return cross_folder_; }
   const RerankCalibration& calibration() const { return calibration_; }
   RerankFacts& facts() { return facts_; }
   const RerankFacts& facts() const { return facts_; }
@@ -138,15 +127,12 @@ class RerankSpecialist {
   Result<void> calibrate(const RerankRows& held, const RerankEngines& engines, double tolerance);
   std::string weights() const;
 
-  TermStatistics statistics_, stems_;
+  TermStatistics stems_;
   bool ordered_ = false;
   Rung words_;
   std::optional<Rung> vectors_;
   RerankCalibration calibration_;
   RerankFacts facts_;
-  std::optional<neural::EncoderIdentity> encoder_, cross_encoder_;
-  std::filesystem::path cross_folder_;
-  std::string kept_;  ///< calibration.jsonl
 };
 
 /// Trains one on `train`, with `held` to stop by; their documents are the passages that it will read.
