@@ -133,7 +133,7 @@ Result<RerankEvaluation> evaluate(const ReadyReranker& ready, const specialists:
 
 double share(std::size_t part, std::size_t of) { return static_cast<double>(part) / static_cast<double>(of); }
 
-/// What asking an LLM about the documents between would cost for 1,000 queries: the embedded price list's usual small model, one call a document, one token out.
+/// What asking an LLM about the documents between would cost for 1,000 queries: the embedded price list's cheapest small model, one call a document, one token out.
 struct AskedLlm {
   std::string model;
   double dollars = 0;
