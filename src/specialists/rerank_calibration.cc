@@ -86,7 +86,7 @@ class RerankCalibrator {
       relevant_.push_back(row.relevant);
       type_.push_back(query_type(row.query));
     }
-    if (has_vectors_) vectors_ = climb_to_vectors(RerankGate{}, Step{}).log_odds;
+    if (has_vectors_) vectors_ = climb_to_vectors(RerankGate{}).log_odds;
     return {};
   }
 
@@ -144,8 +144,7 @@ class RerankCalibrator {
 
   static double raw(const Step& s, double log_odds, double z) { return s.intercept + s.rung * log_odds + s.cross * z; }
 
-  /// @param words  turns the words' log-odds into those that the gate compares
-  Path climb_to_vectors(const Gate& gate, const Step& words) const {
+  Path climb_to_vectors(const Gate& gate) const {
     Path out{std::vector<RerankStep>(n_, RerankStep::kWords), std::vector<std::uint8_t>(n_, 0), words_};
     if (!gate) return out;
     for (std::size_t q = 0; q < held_.queries.size(); ++q) {
@@ -153,7 +152,7 @@ class RerankCalibrator {
       std::vector<double> so_far;
       std::vector<std::uint32_t> among(places.size());
       std::iota(among.begin(), among.end(), 0u);
-      for (const std::uint32_t i : places) so_far.push_back(raw(words, words_[i], 0));
+      for (const std::uint32_t i : places) so_far.push_back(words_[i]);
       among = internal::let_on(*gate, so_far, among);
       std::vector<Likeness> likeness;
       for (const std::uint32_t k : among) likeness.push_back(likeness_[places[k]]);
@@ -169,13 +168,13 @@ class RerankCalibrator {
   }
 
   /// @param before  the rung that the gate looks at
-  void climb_to_cross(const Gate& gate, RerankStep before, const Step& compared, Path& path) const {
+  void climb_to_cross(const Gate& gate, RerankStep before, Path& path) const {
     if (!gate) return;
     for (const auto& places : held_.queries) {
       std::vector<double> so_far;
       std::vector<std::uint32_t> among;
       for (std::uint32_t k = 0; k < places.size(); ++k) {
-        so_far.push_back(raw(compared, path.log_odds[places[k]], 0));
+        so_far.push_back(path.log_odds[places[k]]);
         if (path.step[places[k]] == before) among.push_back(k);
       }
       for (const std::uint32_t k : internal::let_on(*gate, so_far, among)) path.step[places[k]] = RerankStep::kCrossEncoder;
@@ -251,13 +250,13 @@ class RerankCalibrator {
     Path chosen;
     double least_cost = HUGE_VAL, its_ndcg10 = 0;
     for (const Gate& to_vectors : gates(has_vectors_)) {
-      const Path so_far = climb_to_vectors(to_vectors, steps[0]);
+      const Path so_far = climb_to_vectors(to_vectors);
       const RerankStep before = to_vectors ? RerankStep::kVectors : RerankStep::kWords;
       const CrossChoice& mix = cross[to_vectors.has_value()];
       const double vectors_cost = kVectorCost * static_cast<double>(std::ranges::count(so_far.at_vectors, 1));
       for (const Gate& to_cross : gates(mix.ndcg10 > 0)) {
         Path path = so_far;
-        climb_to_cross(to_cross, before, steps[static_cast<std::size_t>(before)], path);
+        climb_to_cross(to_cross, before, path);
         steps[2] = mix.step;
         const double cost = vectors_cost + kCrossCost * static_cast<double>(std::ranges::count(path.step, RerankStep::kCrossEncoder));
         if (cost > least_cost) continue;

@@ -31,13 +31,13 @@ Result<std::vector<Likeness>> likeness_of(const neural::TextEncoder& encoder, Te
   return out;
 }
 
-std::vector<std::uint32_t> let_on(const RerankGate& gate, std::span<const double> raw, std::span<const std::uint32_t> among) {
+std::vector<std::uint32_t> let_on(const RerankGate& gate, std::span<const double> log_odds, std::span<const std::uint32_t> among) {
   std::vector<std::uint32_t> order(among.begin(), among.end());
   if (order.empty()) return order;
-  std::ranges::stable_sort(order, [&](std::uint32_t a, std::uint32_t b) { return raw[a] > raw[b]; });
-  const double least = raw[order[0]] - gate.margin;
+  std::ranges::stable_sort(order, [&](std::uint32_t a, std::uint32_t b) { return log_odds[a] > log_odds[b]; });
+  const double least = log_odds[order[0]] - gate.margin;
   std::size_t on = std::min(order.size(), gate.most);
-  while (on > 0 && raw[order[on - 1]] < least) --on;
+  while (on > 0 && log_odds[order[on - 1]] < least) --on;
   order.resize(on);
   std::ranges::sort(order);
   return order;
@@ -83,7 +83,7 @@ Result<std::vector<RerankScore>> RerankSpecialist::score(std::string_view query,
   }
   count(RerankStep::kWords, among.size());
   if (vectors_ && calibration_.vectors && engines.encoder != nullptr) {
-    among = internal::let_on(*calibration_.vectors, raws, among);
+    among = internal::let_on(*calibration_.vectors, log_odds, among);
     const auto likeness = internal::likeness_of(*engines.encoder, engines.memory, query, documents, among);
     if (!likeness) return fail(likeness.error());
     const Eigen::MatrixXd x = RerankFeatures::with_vectors(words(among, Eigen::all), *likeness);
@@ -96,7 +96,7 @@ Result<std::vector<RerankScore>> RerankSpecialist::score(std::string_view query,
     count(RerankStep::kVectors, among.size());
   }
   if (calibration_.cross_encoder && engines.cross_encoder != nullptr) {
-    among = internal::let_on(*calibration_.cross_encoder, raws, among);
+    among = internal::let_on(*calibration_.cross_encoder, log_odds, among);
     const BestPassage passage(stems_, query);
     std::vector<neural::TextPair> pairs;
     for (const std::uint32_t i : among) pairs.push_back({query, passage.of(documents[i])});

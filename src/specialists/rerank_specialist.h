@@ -46,7 +46,8 @@ struct RerankScore {
   RerankStep step = RerankStep::kWords;  ///< the last rung that read it
 };
 
-/// Which documents go on to a rung: of a query the `most` best so far, as far as their log-odds are within `margin` of the best one's.
+/// Which documents go on to a rung: of a query the `most` best by the log-odds of the rung before (its line or trees alone, before any calibration), as far as those are within
+/// `margin` of the best one's.
 struct RerankGate {
   static constexpr double kAnyMargin = 1e5;
   static constexpr std::size_t kEvery = 1'000'000'000;

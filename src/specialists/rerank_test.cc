@@ -289,13 +289,13 @@ TEST(Rerank, AsksTheCrossEncoderOnlyWhereTheWordsAreUnsure) {
   const auto rows = parse_rerank_rows(text(1, "a"), "rows.jsonl", {}), test = parse_rerank_rows(text(2, "b"), "rows.jsonl", {});
   ASSERT_TRUE(rows && test);
   RerankTraining training;
-  training.make_cross_encoder = [](const RerankRows&, const RerankRows&) -> Result<CrossEncoder> { return CrossEncoder{std::make_unique<FakeScorer>(true), "nowhere", "a test"}; };
+  training.make_cross_encoder = [](const RerankRows&, const RerankRows&) -> Result<CrossEncoder> { return CrossEncoder{std::make_unique<FakeScorer>(scorer_that(true)), "nowhere", "a test"}; };
   const auto made = train_rerank(*rows, nullptr, training, {});
   ASSERT_TRUE(made) << made.error().message;
   ASSERT_TRUE(made->calibration().cross_encoder);
   EXPECT_FALSE(made->calibration().vectors) << "there is no encoder";
   EXPECT_LE(made->calibration().shares[2], 0.5) << "two of eight documents, and what a gate of four lets on";
-  const FakeScorer scorer(true);
+  const FakeScorer scorer = scorer_that(true);
   RerankTally tally;
   std::size_t right = 0, yes = 0, no = 0, wrong = 0;
   double expected = 0;
@@ -316,6 +316,12 @@ TEST(Rerank, AsksTheCrossEncoderOnlyWhereTheWordsAreUnsure) {
     }
     right += test->rows[places[best]].relevant;
   }
+  // What serves is the ladder that was chosen: on the rows held back the same share goes on.
+  const auto again = train_rerank(*rows, &*test, training, {});
+  ASSERT_TRUE(again) << again.error().message;
+  RerankTally on_held;
+  for (const auto& places : test->queries) ASSERT_TRUE(again->score(test->rows[places[0]].query, internal::documents_of(*test, places), {nullptr, &scorer}, &on_held));
+  EXPECT_NEAR(static_cast<double>(on_held.documents[2]) / static_cast<double>(on_held.documents[0]), again->calibration().shares[2], 1e-9);
   EXPECT_EQ(right, 150u);
   EXPECT_EQ(tally.documents[0], 1200u);
   EXPECT_EQ(tally.documents[1], 0u);

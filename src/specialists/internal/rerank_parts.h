@@ -19,8 +19,8 @@ double mean_ndcg10(std::span<const double> score, std::span<const double> gain, 
 Result<std::vector<Likeness>> likeness_of(const neural::TextEncoder& encoder, TextMemory* memory, std::string_view query, std::span<const std::string_view> documents,
                                           std::span<const std::uint32_t> places);
 
-/// Of some documents those that the gate lets on, in their order. @param raw  by place in the list; the earlier first among equals
-std::vector<std::uint32_t> let_on(const RerankGate& gate, std::span<const double> raw, std::span<const std::uint32_t> among);
+/// Of some documents those that the gate lets on, in their order. @param log_odds  by place in the list; the earlier first among equals
+std::vector<std::uint32_t> let_on(const RerankGate& gate, std::span<const double> log_odds, std::span<const std::uint32_t> among);
 
 std::vector<std::string_view> documents_of(const RerankRows& rows, const std::vector<std::uint32_t>& places);
 
