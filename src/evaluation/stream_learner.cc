@@ -95,9 +95,9 @@ class BudgetLearner final : public Learner {
     options.fit.seed = seed_ + 1;
     return std::make_unique<specialists::OnlineTextLearner>(std::move(options));
   }
-  /// The rows so far with the vectors of an encoder that has learnt their labels; again when there are 1.4 times as many.
+  /// The rows so far with the vectors of an encoder that has learnt their labels; again when there are half as many more.
   Result<void> tune() {
-    next_tuning_ = told_.size() * 7 / 5;
+    next_tuning_ = told_.size() * 3 / 2;
     auto vectors = tuning_->vectors(told_, seed_);
     if (!vectors) return fail(vectors.error());
     tuned_ = std::move(*vectors);

@@ -16,7 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t kEpochs = 6, kMaxTokens = 64;
+constexpr std::size_t kEpochs = 4, kMaxTokens = 64;
 
 Result<void> write_file(const fs::path& path, const std::string& text) {
   std::ofstream out(path, std::ios::binary | std::ios::trunc);
