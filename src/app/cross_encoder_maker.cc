@@ -35,6 +35,16 @@ std::size_t usual_tokens(std::span<const trainer::PairRow> rows) {
   return bytes > 400 * rows.size() ? 128 : 96;
 }
 
+Result<specialists::CrossEncoder> opened(specialists::CrossEncoder made, neural::Precision precision) {
+  neural::EncoderOptions options;
+  options.folder = made.folder;
+  options.precision = precision;
+  auto scorer = neural::open_pair_scorer(options);
+  if (!scorer) return fail(scorer.error());
+  made.scorer = std::move(*scorer);
+  return made;
+}
+
 }  // namespace
 
 fs::path work_folder(const std::string& out) { return fs::path(out + (out.ends_with('/') ? "" : "/")).parent_path().string() + ".work"; }
@@ -50,6 +60,11 @@ Result<std::optional<std::string>> why_no_cross_encoder(const std::string& wante
 
 Result<specialists::CrossEncoder> CrossEncoderMaker::operator()(std::span<const trainer::PairRow> train, std::span<const trainer::PairRow> held) const {
   specialists::CrossEncoder made;
+  if (!made_before.empty()) {
+    made.folder = made_before;
+    made.told = "the cross-encoder was made before: " + made_before.string();
+    return opened(std::move(made), precision);
+  }
   made.folder = work / "cross_encoder";
   trainer::Job asked = job;
   asked.rows = (work / "train.jsonl").string();
@@ -68,13 +83,7 @@ Result<specialists::CrossEncoder> CrossEncoderMaker::operator()(std::span<const 
   if (!outcome) return fail(outcome.error());
   made.told = fmt::format("{} {}, step {} of {} kept: {} {:.4f}, before {:.4f}, on the rows held back", outcome->groups, unit, outcome->kept_step, outcome->steps, outcome->metric, outcome->kept,
                           outcome->before);
-  neural::EncoderOptions options;
-  options.folder = made.folder;
-  options.precision = precision;
-  auto scorer = neural::open_pair_scorer(options);
-  if (!scorer) return fail(scorer.error());
-  made.scorer = std::move(*scorer);
-  return made;
+  return opened(std::move(made), precision);
 }
 
 }  // namespace understudy::app

@@ -19,6 +19,7 @@ struct CrossEncoderMaker {
   neural::Precision precision = neural::Precision::kInt8;
   std::stop_token stop;
   const char* unit = "rows";  ///< what a group of the job is called
+  std::filesystem::path made_before{};  ///< a model's folder that a training left: it is taken, and nothing is trained; empty: none
 
   Result<specialists::CrossEncoder> operator()(std::span<const trainer::PairRow> train, std::span<const trainer::PairRow> held) const;
 };

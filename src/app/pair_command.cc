@@ -15,9 +15,7 @@ void add_pair_options(CLI::App& cli, PairArguments& a, const PairWords& words) {
   cli.add_option("--calibration-split", a.calibration_split, "Rows of this split of --calibration (default: dev where it has splits)");
   cli.add_option("--seed", a.seed, fmt::format("Same rows, seed and engines: the same {}", words.made))->check(CLI::Range(std::uint64_t{0}, std::uint64_t{1} << 62))->capture_default_str();
   cli.add_option("--encoder", a.encoder, "auto (used where it is there), off, or a model's folder")->capture_default_str();
-  cli.add_option("--cross-encoder", a.cross_encoder, "auto (fine-tuned where understudy-trainer is there), on (or fail), off")
-      ->check(CLI::IsMember({"auto", "on", "off"}))
-      ->capture_default_str();
+  cli.add_option("--cross-encoder", a.cross_encoder, "auto (fine-tuned where understudy-trainer is there), on (or fail), off, or the folder of one made before")->capture_default_str();
   cli.add_option("--epochs", a.epochs, "Of the fine-tuning, at most")->check(CLI::Range(std::size_t{1}, std::size_t{1000}))->capture_default_str();
   cli.add_option("--max-tokens", a.max_tokens, fmt::format("That the cross-encoder reads of a pair (default: 96, or 128 for {})", words.long_text))
       ->check(CLI::Range(std::size_t{8}, std::size_t{512}));
@@ -57,6 +55,10 @@ Result<std::unique_ptr<PairEngineRoom>> open_engine_room(const PairArguments& a,
   if (!note.empty()) print_error(note);
   room->encoder = std::move(*encoder);
   room->maker = {work_folder(a.out), {}, precision, room->stop.token(), group};
+  if (a.cross_encoder != "auto" && a.cross_encoder != "on" && a.cross_encoder != "off") {
+    room->maker.made_before = a.cross_encoder;
+    return room;
+  }
   const auto why_not = why_no_cross_encoder(a.cross_encoder, room->encoder != nullptr);
   if (!why_not) return fail(why_not.error());
   if (*why_not) {

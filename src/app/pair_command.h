@@ -10,6 +10,7 @@
 ///   kGroup, kLoss                           what a group of the fine-tuning's rows is called; its loss
 ///   make_with(maker, training)              lets the training call the maker, with its rows as the trainer wants them
 ///   train(rows, held, training, facts), told(made, out, us)
+///   configure(training, arguments)          where it has arguments of its own
 /// a predictor
 ///   answer(ready, rows, out)                one line for each row, or why it has none (append_row_error)
 /// an evaluator
@@ -47,6 +48,8 @@ struct PairArguments {
   std::optional<std::string> split, calibration_split;
   std::uint64_t seed = 1;
   std::size_t keep = 1000, epochs = 2, max_tokens = 0;
+  double tolerance = 0.005;  ///< of rerankers
+  bool ordered = false;      ///< the same
   bool json = false;
 };
 /// How `--help` speaks of a kind.
@@ -70,8 +73,9 @@ struct ReadyPair {
   std::unique_ptr<neural::TextEncoder> encoder;
   std::unique_ptr<neural::PairScorer> cross_encoder;
   std::string note;  ///< for people: what is not as it was trained; empty: nothing
+  std::unique_ptr<specialists::TextMemory> memory = std::make_unique<specialists::TextMemory>();
 
-  specialists::PairEngines engines() const { return {encoder.get(), cross_encoder.get()}; }
+  specialists::PairEngines engines() const { return {encoder.get(), cross_encoder.get(), memory.get()}; }
 };
 
 std::string calibrated_anew(std::size_t rows);  ///< a note
@@ -128,6 +132,7 @@ Result<std::string> train_pair(const PairArguments& a, const std::string& comman
   training.progress = show_progress;
   training.stop = (*room)->stop.token();
   training.why_not = (*room)->why_not;
+  if constexpr (requires { Trainer::configure(training, a); }) Trainer::configure(training, a);
   if (training.why_not.empty()) Trainer::make_with((*room)->maker, training);
   typename Trainer::Facts facts;
   facts.command = command;

@@ -31,36 +31,13 @@ bool read_facts(Element root, JudgeFacts& f) {
   return true;
 }
 
-/// null: there is none.
-bool read_threshold(Element e, const char* key, std::optional<double>& to) {
-  Element value;
-  if (e[key].get(value)) return false;
-  if (value.is_null()) return true;
-  double number = 0;
-  if (value.get(number) || !(number >= 0 && number <= 1)) return false;
-  to = number;
-  return true;
-}
-
 bool read_calibration(Element root, JudgeCalibration& c) {
   Element e;
-  simdjson::dom::array bands;
   if (root["calibration"].get(e) || !read(e, "id", c.id) || !read(e, "rows", c.rows) || !read(e, "intercept", c.intercept) || !read(e, "first", c.first) || !read(e, "cross", c.cross) ||
       !read(e, "ece15", c.ece15) || !read(e, "brier", c.brier) || !read(e, "auroc", c.auroc) || !read(e, "balanced_accuracy", c.balanced_accuracy) || !read(e, "log_loss", c.log_loss) ||
-      !read(e, "first_log_loss", c.first_log_loss) || !read(e, "threshold", c.threshold) || e["bands"].get(bands) || bands.size() != kBandAlphas.size())
+      !read(e, "first_log_loss", c.first_log_loss) || !read(e, "threshold", c.threshold))
     return false;
-  for (const auto item : bands) {
-    JudgeBand band;
-    if (!read(item, "alpha", band.alpha) || band.alpha != kBandAlphas[c.bands.size()] || !read_threshold(item, "yes_from", band.yes_from) || !read_threshold(item, "no_to", band.no_to)) return false;
-    c.bands.push_back(band);
-  }
-  return true;
-}
-
-void optional_number(JsonWriter& w, std::string_view key, const std::optional<double>& value) {
-  w.key(key);
-  if (value) w.number(*value);
-  else w.null();
+  return internal::read_bands(e, c.bands);
 }
 
 }  // namespace
@@ -84,14 +61,9 @@ std::string JudgeSpecialist::json() const {
   const JudgeCalibration& c = calibration_;
   w.key("calibration").begin_object().field("id", c.id).field("rows", c.rows).field("intercept", c.intercept).field("first", c.first).field("cross", c.cross);
   w.field("balanced_accuracy", c.balanced_accuracy).field("auroc", c.auroc).field("ece15", c.ece15).field("brier", c.brier).field("log_loss", c.log_loss);
-  w.field("first_log_loss", c.first_log_loss).field("threshold", c.threshold).key("bands").begin_array();
-  for (const JudgeBand& band : c.bands) {
-    w.begin_object().field("alpha", band.alpha);
-    optional_number(w, "yes_from", band.yes_from);
-    optional_number(w, "no_to", band.no_to);
-    w.end_object();
-  }
-  w.end_array().end_object();
+  w.field("first_log_loss", c.first_log_loss).field("threshold", c.threshold);
+  internal::append_bands(w, c.bands);
+  w.end_object();
   internal::append_engines(w, encoder_, cross_encoder_, statistics_);
   w.field("weights", internal::kWeightsFile).field("weights_xxh3_128", internal::hash_text(weights()));
   w.field("claim_alone", kClaimAlone).field("claim_alone_xxh3_128", internal::hash_text(claim_alone_.save())).end_object();

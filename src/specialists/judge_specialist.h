@@ -22,6 +22,7 @@
 #include "base/error.h"
 #include "calibration/boosted_trees.h"
 #include "calibration/logistic.h"
+#include "specialists/band.h"
 #include "specialists/cross_encoder.h"
 #include "specialists/judge_features.h"
 #include "specialists/judge_rows.h"
@@ -32,7 +33,6 @@ namespace understudy::specialists {
 
 inline constexpr std::size_t kFewestOfALabel = 10;
 inline constexpr std::array<std::string_view, 3> kJudgeRungs = {"linear", "trees", "deep_trees"};
-inline constexpr std::array<double, 4> kBandAlphas = {0.01, 0.02, 0.05, 0.10};
 
 using JudgeEngines = PairEngines;
 
@@ -42,17 +42,7 @@ struct Judgement {
   float claim_alone = 0;  ///< what a model that reads the claim alone says: what a judge owes to give-away wording
 };
 
-/// From which probability on "yes", and up to which "no", was wrong at most in a share alpha, each with confidence .95. Between: ask an LLM.
-struct JudgeBand {
-  double alpha = 0;
-  std::optional<double> yes_from, no_to;  ///< nullopt: no threshold could be shown to do
-};
-enum class Verdict : std::uint8_t { kNo, kAsk, kYes };
-std::string_view verdict_name(Verdict verdict);  ///< "no", "ask", "yes"
-Verdict verdict(const JudgeBand& band, double probability);
-
-/// Chosen on rows with known answers: fixed-sequence tests, yes and no apart (calibration/risk_control.h).
-Result<JudgeBand> choose_band(std::span<const double> probability, std::span<const std::uint8_t> supported, double alpha);
+using JudgeBand = Band;
 
 /// Mean of the shares of supported and of other rows that are told right at `threshold`; NaN where there are no rows of one kind.
 double balanced_accuracy(std::span<const double> probability, std::span<const std::uint8_t> supported, double threshold = 0.5);

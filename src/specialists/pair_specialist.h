@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "neural/encoder.h"
 #include "neural/pair_scorer.h"
+#include "specialists/late_interaction.h"
 #include "specialists/rerank_features.h"
 
 namespace understudy::specialists {
@@ -18,7 +19,8 @@ namespace understudy::specialists {
 /// What computes vectors and pairs; null: not there.
 struct PairEngines {
   const neural::TextEncoder* encoder = nullptr;
-  const neural::PairScorer* cross_encoder = nullptr;
+  const neural::PairScorer* cross_encoder = nullptr;  ///< also one that keeps scores
+  TextMemory* memory = nullptr;                       ///< of texts that the encoder read token by token; null: each is read anew
 };
 
 /// Of a training, for the record.

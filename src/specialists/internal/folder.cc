@@ -23,6 +23,17 @@ Result<void> write_file(const fs::path& path, std::string_view bytes) {
   return {};
 }
 
+/// null: there is none.
+bool read_threshold(Element e, const char* key, std::optional<double>& to) {
+  Element value;
+  if (e[key].get(value)) return false;
+  if (value.is_null()) return true;
+  double number = 0;
+  if (value.get(number) || !(number >= 0 && number <= 1)) return false;
+  to = number;
+  return true;
+}
+
 }  // namespace
 
 std::string hash_text(std::string_view bytes) {
@@ -157,17 +168,44 @@ void append_engines(JsonWriter& w, const std::optional<neural::EncoderIdentity>&
   w.field("documents", statistics.documents()).field("mean_words", statistics.mean_words());
 }
 
-void append_statistics(std::vector<neural::NewTensor>& out, const TermStatistics& statistics) {
-  out.push_back(tensor("terms.bucket", "U32", statistics.buckets()));
-  out.push_back(tensor("terms.count", "U32", statistics.counts()));
+void append_bands(JsonWriter& w, std::span<const Band> bands) {
+  const auto optional_number = [&](std::string_view key, const std::optional<double>& value) {
+    w.key(key);
+    if (value) w.number(*value);
+    else w.null();
+  };
+  w.key("bands").begin_array();
+  for (const Band& band : bands) {
+    w.begin_object().field("alpha", band.alpha);
+    optional_number("yes_from", band.yes_from);
+    optional_number("no_to", band.no_to);
+    w.end_object();
+  }
+  w.end_array();
 }
 
-std::optional<TermStatistics> take_statistics(const neural::Safetensors& file, Element root) {
+bool read_bands(Element e, std::vector<Band>& bands) {
+  simdjson::dom::array items;
+  if (e["bands"].get(items) || items.size() != kBandAlphas.size()) return false;
+  for (const auto item : items) {
+    Band band;
+    if (!read(item, "alpha", band.alpha) || band.alpha != kBandAlphas[bands.size()] || !read_threshold(item, "yes_from", band.yes_from) || !read_threshold(item, "no_to", band.no_to)) return false;
+    bands.push_back(band);
+  }
+  return true;
+}
+
+void append_statistics(std::vector<neural::NewTensor>& out, const TermStatistics& statistics, const std::string& name) {
+  out.push_back(tensor(name + ".bucket", "U32", statistics.buckets()));
+  out.push_back(tensor(name + ".count", "U32", statistics.counts()));
+}
+
+std::optional<TermStatistics> take_statistics(const neural::Safetensors& file, Element root, const std::string& name, const char* length) {
   std::vector<std::uint32_t> buckets, counts;
   std::size_t documents = 0;
   double mean_words = 0;
-  if (!read(root, "documents", documents) || documents >= std::size_t{1} << 32 || !read(root, "mean_words", mean_words) || !(mean_words >= 1) || !take(file, "terms.bucket", "U32", buckets) ||
-      !take(file, "terms.count", "U32", counts) || buckets.size() != counts.size())
+  if (!read(root, "documents", documents) || documents >= std::size_t{1} << 32 || !read(root, length, mean_words) || !(mean_words >= 1) || !take(file, name + ".bucket", "U32", buckets) ||
+      !take(file, name + ".count", "U32", counts) || buckets.size() != counts.size())
     return std::nullopt;
   for (std::size_t i = 0; i < buckets.size(); ++i)
     if (buckets[i] >= retrieval::kBuckets || (i > 0 && buckets[i] <= buckets[i - 1]) || counts[i] > documents) return std::nullopt;

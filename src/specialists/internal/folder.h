@@ -18,6 +18,7 @@
 #include "calibration/logistic.h"
 #include "neural/encoder_identity.h"
 #include "neural/safetensors.h"
+#include "specialists/band.h"
 #include "specialists/pair_specialist.h"
 
 namespace understudy::specialists::internal {
@@ -85,10 +86,14 @@ struct FolderText {
 /// kNotFound, kIo, kCorrupt.
 Result<FolderText> read_folder(const std::filesystem::path& folder, const FolderKind& kind, std::span<const std::string_view> names);
 
-/// "terms.bucket" and "terms.count"; how many documents and their length lie in specialist.json.
-void append_statistics(std::vector<neural::NewTensor>& out, const TermStatistics& statistics);
+/// "bands", as kBandAlphas.
+void append_bands(JsonWriter& w, std::span<const Band> bands);
+bool read_bands(Element e, std::vector<Band>& bands);
+
+/// `name`.bucket and `name`.count; how many documents ("documents") and their length (`length`) lie in specialist.json.
+void append_statistics(std::vector<neural::NewTensor>& out, const TermStatistics& statistics, const std::string& name = "terms");
 /// nullopt: they are missing or cannot be.
-std::optional<TermStatistics> take_statistics(const neural::Safetensors& file, Element root);
+std::optional<TermStatistics> take_statistics(const neural::Safetensors& file, Element root, const std::string& name = "terms", const char* length = "mean_words");
 
 /// A line (where it has weights) or boosted trees, as tensors whose names begin with `prefix`.
 void append_rung(std::vector<neural::NewTensor>& out, const std::string& prefix, const calibration::LogisticModel& line, const calibration::BoostedTrees& trees);
