@@ -29,7 +29,7 @@ using specialists::JudgeSpecialist;
 using specialists::LabelledPair;
 
 struct TrainArguments {
-  std::string data, calibration, out, encoder = "auto", cross_encoder = "auto", precision = "int8";
+  std::string data, calibration, out, start, encoder = "auto", cross_encoder = "auto", precision = "int8";
   std::optional<std::string> split, calibration_split;
   std::uint64_t seed = 1;
   std::size_t keep = 1000, epochs = 2, max_tokens = 0;
@@ -75,14 +75,29 @@ Result<std::string> train(const TrainArguments& a, const std::string& command) {
   training.progress = show_progress;
   training.stop = stop.token();
   CrossEncoderMaker maker{work_folder(a.out), {}, precision, stop.token(), "rows"};
-  const auto why_not = why_no_cross_encoder(a.cross_encoder, *encoder != nullptr);
+  std::optional<specialists::CrossEncoder> reader;
+  const bool is_named = a.cross_encoder != "auto" && a.cross_encoder != "on" && a.cross_encoder != "off";
+  if (is_named) {
+    auto opened = read_cross_encoder(a.cross_encoder, precision);
+    if (!opened) return fail(opened.error());
+    training.reader = &reader.emplace(std::move(*opened));
+  }
+  const Result<std::optional<std::string>> why_not = is_named ? std::optional<std::string>() : why_no_cross_encoder(a.cross_encoder, *encoder != nullptr);
   if (!why_not) return fail(why_not.error());
-  if (*why_not) {
+  if (is_named) {
+    training.why_not = "";
+  } else if (*why_not) {
     training.why_not = **why_not;
     print_error(training.why_not);
   } else {
     maker.job.encoder = a.encoder == "auto" ? neural::default_encoder_folder()->string() : a.encoder;  // it is open
+    if (!a.start.empty()) {
+      const auto start = pair_scorer_folder(a.start);
+      if (!start) return fail(start.error());
+      maker.job.encoder = start->string();
+    }
     maker.job.loss = trainer::Loss::kPointwise;
+    maker.job.head = neural::PairHeadKind::kInteraction;
     maker.job.seed = a.seed;
     maker.job.epochs = a.epochs;
     maker.job.max_tokens = a.max_tokens;
@@ -195,9 +210,8 @@ int run_train_judge_command(int argc, char** argv) {
   cli.add_option("--calibration-split", a.calibration_split, "Rows of this split of --calibration (default: dev where it has splits)");
   cli.add_option("--seed", a.seed, "Same rows, seed and engines: the same judge")->check(CLI::Range(std::uint64_t{0}, std::uint64_t{1} << 62))->capture_default_str();
   cli.add_option("--encoder", a.encoder, "auto (used where it is there), off, or a model's folder")->capture_default_str();
-  cli.add_option("--cross-encoder", a.cross_encoder, "auto (fine-tuned where understudy-trainer is there), on (or fail), off")
-      ->check(CLI::IsMember({"auto", "on", "off"}))
-      ->capture_default_str();
+  cli.add_option("--cross-encoder", a.cross_encoder, "auto (fine-tuned where understudy-trainer is there), on (or fail), off, or another judge's folder: its cross-encoder is read as it is")->capture_default_str();
+  cli.add_option("--start", a.start, "Another judge's folder: the fine-tuning goes on from its cross-encoder");
   cli.add_option("--epochs", a.epochs, "Of the fine-tuning, at most")->check(CLI::Range(std::size_t{1}, std::size_t{1000}))->capture_default_str();
   cli.add_option("--max-tokens", a.max_tokens, "That the cross-encoder reads of a pair (default: 96, or 128 for long evidence)")->check(CLI::Range(std::size_t{8}, std::size_t{512}));
   cli.add_option("--precision", a.precision, "In which encoder and cross-encoder compute")->check(CLI::IsMember({"fp32", "int8", "int8_weights"}))->capture_default_str();

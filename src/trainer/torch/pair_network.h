@@ -24,9 +24,11 @@ struct Parameter {
 
 class PairNetwork {
  public:
-  /// From an encoder's folder, with a new head (its score is 20 times the cosine of both texts), or from a pair scorer's.
+  /// From an encoder's folder, with a new head, or from a pair scorer's. A new hybrid head's score is 20 times the cosine of both texts; a new
+  /// interaction head, 256 wide, says about 0.
   /// @param pair_tokens  0: as the folder says. Errors as open_model_folder's; kConfig: more tokens than the model has positions
-  static Result<PairNetwork> open(const std::filesystem::path& folder, std::size_t pair_tokens);
+  /// @param head, seed  of a new head
+  static Result<PairNetwork> open(const std::filesystem::path& folder, std::size_t pair_tokens, neural::PairHeadKind head, std::uint64_t seed);
 
   /// Scores of pairs, [n], in their order. Above 0, `dropout` draws from at::manual_seed's generator.
   at::Tensor scores(std::span<const neural::Tokens* const> pairs, double dropout) const;
@@ -50,8 +52,9 @@ class PairNetwork {
 
   std::unique_ptr<const neural::ModelFolder> folder_;
   std::filesystem::path from_;
-  std::size_t pair_tokens_ = 0;
-  std::vector<Parameter> parameters_;  // in the order in which encode() takes them; the word table first, the head's three last
+  std::size_t pair_tokens_ = 0, head_at_ = 0;
+  neural::PairHeadKind head_ = neural::PairHeadKind::kHybrid;
+  std::vector<Parameter> parameters_;  // in the order in which encode() takes them; the word table first, from head_at_ on the head's
 };
 
 }  // namespace understudy::trainer

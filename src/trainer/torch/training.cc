@@ -340,7 +340,7 @@ Result<bool> train(const TrainCall& call) {
   auto job = parse_job(*text, call.job.string());
   if (!job) return fail(job.error());
   settle_threads(job->threads);
-  auto network = PairNetwork::open(job->encoder, job->max_tokens);
+  auto network = PairNetwork::open(job->encoder, job->max_tokens, job->head, job->seed);
   if (!network) return fail(network.error());
   auto rows = read_rows(job->rows, *network);
   if (!rows) return fail(rows.error());
@@ -363,7 +363,7 @@ Result<bool> train(const TrainCall& call) {
 }
 
 Result<std::string> score(const fs::path& folder, std::string_view text) {
-  const auto network = PairNetwork::open(folder, 0);
+  const auto network = PairNetwork::open(folder, 0, neural::PairHeadKind::kHybrid, 0);
   if (!network) return fail(network.error());
   if (!network->folder().pair_head) return fail(ErrorKind::kInvalidRequest, fmt::format("{} has no pair_head.json: it scores no pairs", folder.string()));
   const auto rows = parse_pair_rows(text, "standard input", false);
@@ -379,7 +379,7 @@ Result<std::string> score(const fs::path& folder, std::string_view text) {
 }
 
 Result<std::string> embed(const fs::path& folder, std::string_view text) {
-  const auto network = PairNetwork::open(folder, 0);
+  const auto network = PairNetwork::open(folder, 0, neural::PairHeadKind::kHybrid, 0);
   if (!network) return fail(network.error());
   const auto rows = parse_pair_rows(text, "standard input", false);
   if (!rows) return fail(rows.error());
