@@ -14,8 +14,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "neural/encoder.h"
-#include "neural/pair_scorer.h"
+#include "specialists/pair_specialist.h"
 #include "specialists/rerank_features.h"
 
 namespace understudy::specialists {
@@ -29,11 +28,7 @@ TermStatistics word_statistics(std::span<const std::string_view> texts);
 
 inline constexpr Eigen::Index kJudgeColumns = 65;
 
-/// What computes vectors and pairs; null: not there.
-struct JudgeEngines {
-  const neural::TextEncoder* encoder = nullptr;
-  const neural::PairScorer* cross_encoder = nullptr;
-};
+using JudgeEngines = PairEngines;
 
 struct JudgeReading {
   Eigen::VectorXd x;     ///< kJudgeColumns, finite
