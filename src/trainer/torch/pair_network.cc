@@ -17,8 +17,9 @@ namespace {
 
 constexpr std::size_t kMostChunkTokens = 1024;
 constexpr float kFirstCosine = 20;
-constexpr std::int64_t kWidth = 256;     // of a new interaction head
+constexpr std::int64_t kWidth = 256;      // of a new interaction head
 constexpr double kFirstDeviation = 0.02;  // of its weights, as BERT's own began
+constexpr double kVectorLength = 20;      ///< of what a head of labels reads: with 1 it would learn too slowly
 
 struct Shape {
   std::string name;
@@ -73,12 +74,16 @@ std::vector<Parameter> head_of(const PairHead& head) {
   return all;
 }
 
-std::vector<Parameter> new_head(PairHeadKind kind, std::int64_t hidden, std::uint64_t seed) {
-  if (kind == PairHeadKind::kHybrid) {
-    const std::vector<float> none(static_cast<std::size_t>(hidden));
-    return head_of({kind, none, 0, kFirstCosine, {}, {}});
+std::vector<Parameter> new_head(const NewHead& head, std::int64_t hidden) {
+  if (head.labels > 0) {
+    const auto outputs = static_cast<std::int64_t>(head.labels);
+    return {{"label_head.weight", at::zeros({outputs, hidden}), true, true}, {"label_head.bias", at::zeros({outputs}), true, false}};
   }
-  at::manual_seed(seed);
+  if (head.kind == PairHeadKind::kHybrid) {
+    const std::vector<float> none(static_cast<std::size_t>(hidden));
+    return head_of({head.kind, none, 0, kFirstCosine, {}, {}});
+  }
+  at::manual_seed(head.seed);
   return {{PairHead::kWeight, at::randn({kWidth}) * kFirstDeviation, true, true},
           {PairHead::kBias, at::zeros({1}), true, false},
           {PairHead::kInner, at::randn({5 * hidden, kWidth}) * kFirstDeviation, true, true},
@@ -101,7 +106,7 @@ struct PairNetwork::Batch {
   at::Tensor tokens, first, second;      // [n, length, 1]: 1 at tokens of all, of the first text, of the second
 };
 
-Result<PairNetwork> PairNetwork::open(const std::filesystem::path& folder, std::size_t pair_tokens, neural::PairHeadKind kind, std::uint64_t seed) {
+Result<PairNetwork> PairNetwork::open(const std::filesystem::path& folder, std::size_t pair_tokens, const NewHead& head) {
   auto model = neural::open_model_folder(folder);
   if (!model) return fail(model.error());
   PairNetwork network;
@@ -118,9 +123,11 @@ Result<PairNetwork> PairNetwork::open(const std::filesystem::path& folder, std::
     if (!values) return fail(values.error());
     network.parameters_.push_back({std::move(shape.name), tensor_of(*values, shape.sizes), false, shape.sizes.size() == 2});
   }
-  network.head_ = from.pair_head ? from.pair_head->kind : kind;
+  network.labels_ = head.labels;
   network.head_at_ = network.parameters_.size();
-  for (Parameter& parameter : from.pair_head ? head_of(*from.pair_head) : new_head(kind, static_cast<std::int64_t>(from.config.hidden), seed)) network.parameters_.push_back(std::move(parameter));
+  network.head_ = from.pair_head ? from.pair_head->kind : head.kind;
+  auto added = head.labels > 0 || !from.pair_head ? new_head(head, static_cast<std::int64_t>(from.config.hidden)) : head_of(*from.pair_head);
+  for (Parameter& parameter : added) network.parameters_.push_back(std::move(parameter));
   for (Parameter& parameter : network.trained()) parameter.value.requires_grad_();
   return network;
 }
@@ -188,6 +195,11 @@ at::Tensor PairNetwork::head(const Batch& batch, const at::Tensor& vectors, doub
   std::size_t at = head_at_;
   const at::Tensor &weight = next(at), &bias = next(at);
   const auto dropped = [&](const at::Tensor& x) { return dropout > 0 ? at::dropout(x, dropout, true) : x; };
+  const auto mean = [&] { return (vectors * batch.tokens).sum(1) / batch.tokens.sum(1); };
+  if (labels_ > 0) {
+    const at::Tensor m = mean();
+    return at::linear(dropped(kVectorLength * m / m.norm(2, {1}, true).clamp_min(1e-12)), weight, bias);
+  }
   const at::Tensor a = (vectors * batch.first).sum(1), b = (vectors * batch.second).sum(1);
   if (head_ == PairHeadKind::kInteraction) {
     const at::Tensor &inner = next(at), &inner_bias = next(at);
@@ -196,9 +208,12 @@ at::Tensor PairNetwork::head(const Batch& batch, const at::Tensor& vectors, doub
     return at::mv(dropped(at::tanh(at::addmm(inner_bias, dropped(x), inner))), weight) + bias;
   }
   const at::Tensor& cosine = next(at);
-  const at::Tensor mean = dropped((vectors * batch.tokens).sum(1) / batch.tokens.sum(1));
   const at::Tensor lengths = ((a * a).sum(1) * (b * b).sum(1)).sqrt().clamp_min(1e-12);
-  return at::mv(mean, weight) + bias + cosine * ((a * b).sum(1) / lengths);
+  return at::mv(dropped(mean()), weight) + bias + cosine * ((a * b).sum(1) / lengths);
+}
+
+neural::Tokens PairNetwork::tokens(std::string_view first, std::string_view second) const {
+  return labels_ > 0 ? folder_->tokenizer.encode(first, pair_tokens_) : folder_->tokenizer.encode_pair(first, second, pair_tokens_);
 }
 
 at::Tensor PairNetwork::scores(std::span<const neural::Tokens* const> pairs, double dropout) const {
@@ -236,14 +251,17 @@ Result<void> PairNetwork::save(const std::filesystem::path& folder) const {
     std::filesystem::copy_file(from_ / file, folder / file, ec);
     if (ec) return fail(ErrorKind::kIo, fmt::format("cannot copy {} to {}: {}", (from_ / file).string(), folder.string(), ec.message()));
   }
-  std::string json;
-  JsonWriter w(json);
-  w.begin_object().field("schema", "understudy.pair-head/1").field("head", neural::pair_head_name(head_));
-  if (head_ == PairHeadKind::kInteraction) w.field("width", parameters_[head_at_].value.size(0));
-  w.field("max_tokens", pair_tokens_).end_object();
-  if (auto done = write_bytes(folder / "pair_head.json", json + "\n"); !done) return done;
+  if (labels_ == 0) {
+    std::string json;
+    JsonWriter w(json);
+    w.begin_object().field("schema", "understudy.pair-head/1").field("head", neural::pair_head_name(head_));
+    if (head_ == PairHeadKind::kInteraction) w.field("width", parameters_[head_at_].value.size(0));
+    w.field("max_tokens", pair_tokens_).end_object();
+    if (auto done = write_bytes(folder / "pair_head.json", json + "\n"); !done) return done;
+  }
   std::vector<neural::NewTensor> tensors;
   for (const Parameter& parameter : parameters_) {
+    if (labels_ > 0 && parameter.is_head) continue;  // whoever classifies learns its own from the vectors
     const at::Tensor value = parameter.value.detach().contiguous();
     neural::NewTensor tensor{parameter.name, "F32", {}, std::string(static_cast<std::size_t>(value.nbytes()), '\0')};
     for (const std::int64_t size : value.sizes()) tensor.shape.push_back(static_cast<std::size_t>(size));
