@@ -284,8 +284,8 @@ TEST(Judge, ReadsWithTheCrossEncoderOfAnotherJudge) {
   fs::create_directories(folder / "trained");
   std::ofstream(folder / "trained" / "model.safetensors") << "weights";
   auto train = rows(1, 300);
-  for (JudgeRow& row : train.rows) row.supported = FakeScorer::even(row.claim);
-  const CrossEncoder reader{std::make_unique<FakeScorer>(true), folder / "trained", "reads with a test's"};
+  for (JudgeRow& row : train.rows) row.supported = even(row.claim);
+  const CrossEncoder reader{std::make_unique<FakeScorer>(scorer_that(true)), folder / "trained", "reads with a test's"};
   JudgeTraining training;
   training.reader = &reader;
   training.make_cross_encoder = [](std::span<const LabelledPair>, std::span<const LabelledPair>) -> Result<CrossEncoder> {
@@ -304,7 +304,7 @@ TEST(Judge, ReadsWithTheCrossEncoderOfAnotherJudge) {
   ASSERT_TRUE(loaded) << loaded.error().message;
   EXPECT_EQ(loaded->json(), made->json());
   EXPECT_TRUE(fs::exists(loaded->cross_encoder_folder() / "model.safetensors"));
-  const FakeScorer scorer(true);
+  const FakeScorer scorer = scorer_that(true);
   EXPECT_LT(loaded->judge("Somebody made it in 1907.", "It was made.", {nullptr, &scorer})->probability, 0.2f);
   EXPECT_GT(loaded->judge("Somebody made it in 1908.", "It was made.", {nullptr, &scorer})->probability, 0.8f);
   const auto without = loaded->fit_for({});
