@@ -25,6 +25,7 @@ struct JudgeTrainer : JudgeInput {
   using Facts = specialists::JudgeFacts;
   static constexpr const char* kGroup = "rows";
   static constexpr trainer::Loss kLoss = trainer::Loss::kPointwise;
+  static constexpr neural::PairHeadKind kHead = neural::PairHeadKind::kInteraction;
 
   static void make_with(const CrossEncoderMaker& maker, Training& training) {
     training.make_cross_encoder = [&maker](std::span<const LabelledPair> train, std::span<const LabelledPair> held) { return maker(pair_rows(train), pair_rows(held)); };
@@ -71,7 +72,7 @@ int run_train_judge_command(int argc, char** argv) {
   cli.footer("Rows are JSON Lines (plain, gzip or zstd): {\"claim\": \"It opened in 1889.\", \"evidence\": \"The tower opened in 1889.\", \"label\": 1, \"split\": \"train\"}\n\n"
              "  understudy train judge --data rows.jsonl --out judge\n  understudy evaluate judge --data rows.jsonl --split test");
   PairArguments a;
-  add_pair_options(cli, a, {"judge", "Other rows, to choose by and calibrate on (default: the rows of --data, each judged by what has not seen it)", "long evidence"});
+  add_pair_options(cli, a, {"judge", "Other rows, to choose by and calibrate on (default: the rows of --data, each judged by what has not seen it)", "long evidence", true});
   if (const auto status = parse_arguments(cli, argc, argv)) return *status;
   const auto text = train_pair<JudgeTrainer>(a, command_of(argc, argv, "understudy train judge"));
   return text ? print_output(*text) : report_error(argv[0], text.error(), a.json);

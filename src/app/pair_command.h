@@ -7,7 +7,7 @@
 ///   parse_rows(text, file, choice), parse_row(line)
 /// A trainer adds to it
 ///   Training, Facts                         and Specialist has save and json
-///   kGroup, kLoss                           what a group of the fine-tuning's rows is called; its loss
+///   kGroup, kLoss, kHead                    what a group of the fine-tuning's rows is called; its loss; the head of what it makes
 ///   make_with(maker, training)              lets the training call the maker, with its rows as the trainer wants them
 ///   train(rows, held, training, facts), told(made, out, us)
 ///   configure(training, arguments)          where it has arguments of its own
@@ -44,7 +44,7 @@ namespace understudy::app {
 
 /// Of `train`.
 struct PairArguments {
-  std::string data, calibration, out, encoder = "auto", cross_encoder = "auto", precision = "int8";
+  std::string data, calibration, out, start, encoder = "auto", cross_encoder = "auto", precision = "int8";
   std::optional<std::string> split, calibration_split;
   std::uint64_t seed = 1;
   std::size_t keep = 1000, epochs = 2, max_tokens = 0;
@@ -55,6 +55,7 @@ struct PairArguments {
 /// How `--help` speaks of a kind.
 struct PairWords {
   const char *made, *calibration, *long_text;  ///< "judge"; what --calibration is; "long evidence"
+  bool reads = false;                          ///< --cross-encoder may name another one's folder, to read its rows with
 };
 void add_pair_options(CLI::App& cli, PairArguments& arguments, const PairWords& words);
 
@@ -107,9 +108,10 @@ struct PairEngineRoom {
   std::unique_ptr<neural::TextEncoder> encoder;
   CrossEncoderMaker maker;
   std::string why_not;  ///< there is no cross-encoder; empty: the maker makes one
+  std::optional<specialists::CrossEncoder> reader;  ///< another's, that --cross-encoder names; then none is made
 };
-/// Says on standard error what is not there.
-Result<std::unique_ptr<PairEngineRoom>> open_engine_room(const PairArguments& arguments, trainer::Loss loss, const char* group);
+/// Says on standard error what is not there. @param reads  a folder that --cross-encoder names is another specialist's; else a model's
+Result<std::unique_ptr<PairEngineRoom>> open_engine_room(const PairArguments& arguments, trainer::Loss loss, neural::PairHeadKind head, const char* group, bool reads);
 
 /// @return what to print
 template <typename Trainer>
@@ -123,7 +125,8 @@ Result<std::string> train_pair(const PairArguments& a, const std::string& comman
     if (!read) return fail(read.error());
     calibration = std::move(*read);
   }
-  const auto room = open_engine_room(a, Trainer::kLoss, Trainer::kGroup);
+  constexpr bool kReads = requires(typename Trainer::Training t) { t.reader; };
+  const auto room = open_engine_room(a, Trainer::kLoss, Trainer::kHead, Trainer::kGroup, kReads);
   if (!room) return fail(room.error());
   typename Trainer::Training training;
   training.seed = a.seed;
@@ -133,7 +136,8 @@ Result<std::string> train_pair(const PairArguments& a, const std::string& comman
   training.stop = (*room)->stop.token();
   training.why_not = (*room)->why_not;
   if constexpr (requires { Trainer::configure(training, a); }) Trainer::configure(training, a);
-  if (training.why_not.empty()) Trainer::make_with((*room)->maker, training);
+  if constexpr (kReads) training.reader = (*room)->reader ? &*(*room)->reader : nullptr;
+  if (training.why_not.empty() && !(*room)->reader) Trainer::make_with((*room)->maker, training);
   typename Trainer::Facts facts;
   facts.command = command;
   facts.data_file = a.data;

@@ -27,6 +27,7 @@ struct RerankTrainer : RerankInput {
   using Facts = specialists::RerankFacts;
   static constexpr const char* kGroup = "queries";
   static constexpr trainer::Loss kLoss = trainer::Loss::kListwise;
+  static constexpr neural::PairHeadKind kHead = neural::PairHeadKind::kHybrid;
 
   static void make_with(const CrossEncoderMaker& maker, Training& training) {
     training.make_cross_encoder = [&maker](const RerankRows& train, const RerankRows& held) { return maker(pair_rows(train), pair_rows(held)); };
