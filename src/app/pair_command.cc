@@ -48,6 +48,11 @@ Result<OpenEngines> open_engines(const specialists::PairSpecialist& specialist) 
 
 std::string calibrated_anew(std::size_t rows) { return fmt::format("calibrated anew for what this machine computes, from {} rows that it kept", rows); }
 
+Result<std::string> read_training_text(const PairArguments& a) {
+  if (auto fresh = must_be_new(a.out); !fresh) return fail(fresh.error());
+  return read_whole(a.data);
+}
+
 Result<std::unique_ptr<PairEngineRoom>> open_engine_room(const PairArguments& a, trainer::Loss loss, const char* group) {
   auto room = std::make_unique<PairEngineRoom>();
   const auto precision = *neural::parse_precision(a.precision);
@@ -56,6 +61,10 @@ Result<std::unique_ptr<PairEngineRoom>> open_engine_room(const PairArguments& a,
   if (!encoder) return fail(encoder.error());
   if (!note.empty()) print_error(note);
   room->encoder = std::move(*encoder);
+  if (group == nullptr) {
+    if (a.cross_encoder == "on") return fail(ErrorKind::kUnsupported, "--cross-encoder on: judges of answers have no cross-encoder yet; leave it out");
+    return room;
+  }
   room->maker = {work_folder(a.out), {}, precision, room->stop.token(), group};
   const auto why_not = why_no_cross_encoder(a.cross_encoder, room->encoder != nullptr);
   if (!why_not) return fail(why_not.error());

@@ -7,7 +7,7 @@
 ///   parse_rows(text, file, choice), parse_row(line)
 /// A trainer adds to it
 ///   Training, Facts                         and Specialist has save and json
-///   kGroup, kLoss                           what a group of the fine-tuning's rows is called; its loss
+///   kGroup, kLoss                           what a group of the fine-tuning's rows is called (null: the kind has no cross-encoder); its loss
 ///   make_with(maker, training)              lets the training call the maker, with its rows as the trainer wants them
 ///   train(rows, held, training, facts), told(made, out, us)
 /// a predictor
@@ -104,18 +104,21 @@ struct PairEngineRoom {
   CrossEncoderMaker maker;
   std::string why_not;  ///< there is no cross-encoder; empty: the maker makes one
 };
-/// Says on standard error what is not there.
+/// Says on standard error what is not there. @param group  null: without a cross-encoder; kUnsupported where one is asked for
 Result<std::unique_ptr<PairEngineRoom>> open_engine_room(const PairArguments& arguments, trainer::Loss loss, const char* group);
 
-/// @return what to print
+/// The text of --data. kConflict, before anything is read: the folder to make is there.
+Result<std::string> read_training_text(const PairArguments& arguments);
+
+/// @param text  read_training_text. @return what to print
 template <typename Trainer>
-Result<std::string> train_pair(const PairArguments& a, const std::string& command) {
-  if (auto fresh = must_be_new(a.out); !fresh) return fail(fresh.error());  // before the work
-  auto data = read_rows_file(a.data, a.split, "train", Trainer::parse_rows);
+Result<std::string> train_pair(const PairArguments& a, const std::string& text, const std::string& command) {
+  using Rows = typename Trainer::Rows;
+  auto data = read_rows_text<Rows>(text, a.data, a.split, "train", Trainer::parse_rows);
   if (!data) return fail(data.error());
-  std::optional<RowsFile<typename Trainer::Rows>> calibration;
+  std::optional<RowsFile<Rows>> calibration;
   if (!a.calibration.empty()) {
-    auto read = read_rows_file(a.calibration, a.calibration_split, "dev", Trainer::parse_rows);
+    auto read = read_rows_file<Rows>(a.calibration, a.calibration_split, "dev", Trainer::parse_rows);
     if (!read) return fail(read.error());
     calibration = std::move(*read);
   }
@@ -128,7 +131,9 @@ Result<std::string> train_pair(const PairArguments& a, const std::string& comman
   training.progress = show_progress;
   training.stop = (*room)->stop.token();
   training.why_not = (*room)->why_not;
-  if (training.why_not.empty()) Trainer::make_with((*room)->maker, training);
+  if constexpr (Trainer::kGroup != nullptr) {
+    if (training.why_not.empty()) Trainer::make_with((*room)->maker, training);
+  }
   typename Trainer::Facts facts;
   facts.command = command;
   facts.data_file = a.data;
@@ -179,7 +184,7 @@ std::string same_answers(double share);  ///< a line for people
 /// understudy.specialist/1 as JSON or text. @param before  another folder on the same rows; empty: none. @return the exit status
 template <typename Evaluator>
 int evaluate_pair(const std::string& folder, const std::string& data, const std::optional<std::string>& split, const std::string& before, bool json, const char* name) {
-  const auto rows = read_rows_file(data, split, "test", Evaluator::parse_rows);
+  const auto rows = read_rows_file<typename Evaluator::Rows>(data, split, "test", Evaluator::parse_rows);
   if (!rows) return report_error(name, rows.error(), json);
   using Evaluation = typename Evaluator::Evaluation;
   const auto measured = [&](const std::string& of) -> Result<Evaluation> {

@@ -88,8 +88,9 @@ int run_train_rerank_command(int argc, char** argv) {
   a.epochs = 3;
   add_pair_options(cli, a, {"reranker", "Rows of other queries, to choose by and calibrate on (default: a fifth of the queries is held back)", "long documents"});
   if (const auto status = parse_arguments(cli, argc, argv)) return *status;
-  const auto text = train_pair<RerankTrainer>(a, command_of(argc, argv, "understudy train rerank"));
-  return text ? print_output(*text) : report_error(argv[0], text.error(), a.json);
+  const auto data = read_training_text(a);
+  const auto told = data ? train_pair<RerankTrainer>(a, *data, command_of(argc, argv, "understudy train rerank")) : data;
+  return told ? print_output(*told) : report_error(argv[0], told.error(), a.json);
 }
 
 }  // namespace understudy::app

@@ -92,7 +92,8 @@ std::string JudgeSpecialist::json() const {
     w.end_object();
   }
   w.end_array().end_object();
-  internal::append_engines(w, encoder_, cross_encoder_, statistics_);
+  internal::append_engines(w, encoder_, cross_encoder_);
+  w.field("documents", statistics_.documents()).field("mean_words", statistics_.mean_words());
   w.field("weights", internal::kWeightsFile).field("weights_xxh3_128", internal::hash_text(weights()));
   w.field("claim_alone", kClaimAlone).field("claim_alone_xxh3_128", internal::hash_text(claim_alone_.save())).end_object();
   return out + "\n";

@@ -63,7 +63,8 @@ std::string RerankSpecialist::json() const {
   w.field("ndcg10", c.ndcg10).field("first_ndcg10", c.first_ndcg10).key("offsets").begin_array();
   for (const double offset : c.offsets) w.number(offset);
   w.end_array().end_object();
-  internal::append_engines(w, encoder_, cross_encoder_, statistics_);
+  internal::append_engines(w, encoder_, cross_encoder_);
+  w.field("documents", statistics_.documents()).field("mean_words", statistics_.mean_words());
   w.field("weights", internal::kWeightsFile).field("weights_xxh3_128", internal::hash_text(weights())).end_object();
   return out + "\n";
 }
