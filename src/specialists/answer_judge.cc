@@ -133,7 +133,7 @@ void AnswerJudge::calibrate_scores(std::span<const double> z, std::span<const An
   }
   // Knots where rows are; each with the rating that is right for most of the rows around it. A tenth of them is still a guess at what all say.
   constexpr double kUsualRows = 10;
-  const std::size_t count = std::clamp<std::size_t>(n / 20, 2, 24), reach = std::max<std::size_t>(n / 10, 15);
+  const std::size_t count = std::clamp<std::size_t>(n / 20, 2, 24), reach = std::max<std::size_t>(n / 6, 15);
   for (std::size_t k = 0; k < count; ++k) {
     const std::size_t from = k * n / count, to = (k + 1) * n / count, middle = (from + to) / 2;
     ScoreKnot knot;
