@@ -48,6 +48,11 @@ Result<OpenEngines> open_engines(const specialists::PairSpecialist& specialist) 
 
 std::string calibrated_anew(std::size_t rows) { return fmt::format("calibrated anew for what this machine computes, from {} rows that it kept", rows); }
 
+Result<std::string> read_training_text(const PairArguments& a) {
+  if (auto fresh = must_be_new(a.out); !fresh) return fail(fresh.error());
+  return read_whole(a.data);
+}
+
 Result<std::unique_ptr<PairEngineRoom>> open_engine_room(const PairArguments& a, trainer::Loss loss, neural::PairHeadKind head, const char* group, bool reads) {
   auto room = std::make_unique<PairEngineRoom>();
   const auto precision = *neural::parse_precision(a.precision);
@@ -56,6 +61,11 @@ Result<std::unique_ptr<PairEngineRoom>> open_engine_room(const PairArguments& a,
   if (!encoder) return fail(encoder.error());
   if (!note.empty()) print_error(note);
   room->encoder = std::move(*encoder);
+  if (group == nullptr) {
+    if (a.cross_encoder != "auto" && a.cross_encoder != "off")
+      return fail(ErrorKind::kUnsupported, fmt::format("--cross-encoder {}: judges of answers have no cross-encoder yet; leave it out", a.cross_encoder));
+    return room;
+  }
   room->maker = {work_folder(a.out), {}, precision, room->stop.token(), group};
   if (a.cross_encoder != "auto" && a.cross_encoder != "on" && a.cross_encoder != "off") {
     if (reads) {

@@ -7,7 +7,7 @@
 ///   parse_rows(text, file, choice), parse_row(line)
 /// A trainer adds to it
 ///   Training, Facts                         and Specialist has save and json
-///   kGroup, kLoss, kHead                    what a group of the fine-tuning's rows is called; its loss; the head of what it makes
+///   kGroup, kLoss, kHead                    what a group of the fine-tuning's rows is called (null: the kind has no cross-encoder); its loss; the head of what it makes
 ///   make_with(maker, training)              lets the training call the maker, with its rows as the trainer wants them
 ///   train(rows, held, training, facts), told(made, out, us)
 ///   configure(training, arguments)          where it has arguments of its own
@@ -111,17 +111,21 @@ struct PairEngineRoom {
   std::optional<specialists::CrossEncoder> reader;  ///< another's, that --cross-encoder names; then none is made
 };
 /// Says on standard error what is not there. @param reads  a folder that --cross-encoder names is another specialist's; else a model's
+/// @param group  null: without a cross-encoder; kUnsupported where one is asked for
 Result<std::unique_ptr<PairEngineRoom>> open_engine_room(const PairArguments& arguments, trainer::Loss loss, neural::PairHeadKind head, const char* group, bool reads);
 
-/// @return what to print
+/// The text of --data. kConflict, before anything is read: the folder to make is there.
+Result<std::string> read_training_text(const PairArguments& arguments);
+
+/// @param text  read_training_text. @return what to print
 template <typename Trainer>
-Result<std::string> train_pair(const PairArguments& a, const std::string& command) {
-  if (auto fresh = must_be_new(a.out); !fresh) return fail(fresh.error());  // before the work
-  auto data = read_rows_file(a.data, a.split, "train", Trainer::parse_rows);
+Result<std::string> train_pair(const PairArguments& a, const std::string& text, const std::string& command) {
+  using Rows = typename Trainer::Rows;
+  auto data = read_rows_text<Rows>(text, a.data, a.split, "train", Trainer::parse_rows);
   if (!data) return fail(data.error());
-  std::optional<RowsFile<typename Trainer::Rows>> calibration;
+  std::optional<RowsFile<Rows>> calibration;
   if (!a.calibration.empty()) {
-    auto read = read_rows_file(a.calibration, a.calibration_split, "dev", Trainer::parse_rows);
+    auto read = read_rows_file<Rows>(a.calibration, a.calibration_split, "dev", Trainer::parse_rows);
     if (!read) return fail(read.error());
     calibration = std::move(*read);
   }
@@ -137,7 +141,9 @@ Result<std::string> train_pair(const PairArguments& a, const std::string& comman
   training.why_not = (*room)->why_not;
   if constexpr (requires { Trainer::configure(training, a); }) Trainer::configure(training, a);
   if constexpr (kReads) training.reader = (*room)->reader ? &*(*room)->reader : nullptr;
-  if (training.why_not.empty() && !(*room)->reader) Trainer::make_with((*room)->maker, training);
+  if constexpr (Trainer::kGroup != nullptr) {
+    if (training.why_not.empty() && !(*room)->reader) Trainer::make_with((*room)->maker, training);
+  }
   typename Trainer::Facts facts;
   facts.command = command;
   facts.data_file = a.data;
@@ -188,7 +194,7 @@ std::string same_answers(double share);  ///< a line for people
 /// understudy.specialist/1 as JSON or text. @param before  another folder on the same rows; empty: none. @return the exit status
 template <typename Evaluator>
 int evaluate_pair(const std::string& folder, const std::string& data, const std::optional<std::string>& split, const std::string& before, bool json, const char* name) {
-  const auto rows = read_rows_file(data, split, "test", Evaluator::parse_rows);
+  const auto rows = read_rows_file<typename Evaluator::Rows>(data, split, "test", Evaluator::parse_rows);
   if (!rows) return report_error(name, rows.error(), json);
   using Evaluation = typename Evaluator::Evaluation;
   const auto measured = [&](const std::string& of) -> Result<Evaluation> {

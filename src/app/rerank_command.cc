@@ -106,8 +106,9 @@ int run_train_rerank_command(int argc, char** argv) {
   cli.add_flag("--ordered", a.ordered, "The rows of a query come in the order in which documents will be sent, which means something: a retriever's ranks, sentences of a text");
   cli.add_option("--tolerance", a.tolerance, "nDCG@10 on the rows held back that may be lost by asking dear rungs about fewer documents")->check(CLI::Range(0.0, 0.5))->capture_default_str();
   if (const auto status = parse_arguments(cli, argc, argv)) return *status;
-  const auto text = train_pair<RerankTrainer>(a, command_of(argc, argv, "understudy train rerank"));
-  return text ? print_output(*text) : report_error(argv[0], text.error(), a.json);
+  const auto data = read_training_text(a);
+  const auto told = data ? train_pair<RerankTrainer>(a, *data, command_of(argc, argv, "understudy train rerank")) : data;
+  return told ? print_output(*told) : report_error(argv[0], told.error(), a.json);
 }
 
 }  // namespace understudy::app

@@ -69,7 +69,8 @@ std::string JudgeSpecialist::json() const {
   w.field("first_log_loss", c.first_log_loss).field("threshold", c.threshold);
   internal::append_bands(w, c.bands);
   w.end_object();
-  internal::append_engines(w, encoder_, cross_encoder_, statistics_);
+  internal::append_engines(w, encoder_, cross_encoder_);
+  w.field("documents", statistics_.documents()).field("mean_words", statistics_.mean_words());
   w.field("cross_encoder_is_read", cross_encoder_is_read());
   w.field("weights", internal::kWeightsFile).field("weights_xxh3_128", internal::hash_text(weights()));
   w.field("claim_alone", kClaimAlone).field("claim_alone_xxh3_128", internal::hash_text(claim_alone_.save())).end_object();
