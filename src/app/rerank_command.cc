@@ -17,6 +17,7 @@
 #include "app/output.h"
 #include "app/specialist_input.h"
 #include "app/stop_on_signal.h"
+#include "app/teacher_labels.h"
 #include "app/train_support.h"
 #include "base/hash.h"
 #include "base/json_writer.h"
@@ -217,6 +218,7 @@ int run_train_rerank_command(int argc, char** argv) {
   cli.footer("Rows are JSON Lines (plain, gzip or zstd): {\"qid\": \"1\", \"query\": \"who wrote it\", \"did\": \"a\", \"doc\": \"...\", \"rel\": 1, \"split\": \"train\"}\n\n"
              "  understudy train rerank --data rows.jsonl --calibration rows.jsonl --out reranker\n  understudy evaluate reranker --data rows.jsonl --split test");
   TrainArguments a;
+  TeacherArguments teacher;
   cli.add_option("--data", a.data, "Labelled rows; \"-\" is standard input")->required();
   cli.add_option("--split", a.split, "Rows of this split (default: train where the file has splits)");
   cli.add_option("--calibration", a.calibration, "Rows of other queries, to choose by and calibrate on (default: a fifth of the queries is held back)");
@@ -232,7 +234,11 @@ int run_train_rerank_command(int argc, char** argv) {
   cli.add_option("--keep-rows", a.keep, "Rows kept in the folder, to calibrate with again on other processors")->capture_default_str();
   cli.add_option("--out", a.out, "Folder to make")->required();
   cli.add_flag("--json", a.json, "Print specialist.json");
+  add_teacher_arguments(cli, labelling::Task::kRelevance, teacher);
   if (const auto status = parse_arguments(cli, argc, argv)) return *status;
+  const auto labelled = teacher_before_training(labelling::Task::kRelevance, teacher, a.data, a.split, a.out, a.seed);
+  if (!labelled) return report_error(argv[0], labelled.error(), a.json);
+  if (*labelled) return print_output(**labelled);
   const auto text = train(a, command_of(argc, argv, "understudy train rerank"));
   return text ? print_output(*text) : report_error(argv[0], text.error(), a.json);
 }
