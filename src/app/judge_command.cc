@@ -6,7 +6,7 @@
 
 #include "app/command_line.h"
 #include "app/human.h"
-#include "app/teacher_labels.h"
+#include "app/pair_teacher.h"
 
 namespace understudy::app {
 namespace {
@@ -76,7 +76,7 @@ int run_train_judge_command(int argc, char** argv) {
   add_pair_options(cli, a, {"judge", "Other rows, to choose by and calibrate on (default: the rows of --data, each judged by what has not seen it)", "long evidence"});
   add_teacher_arguments(cli, labelling::Task::kFaithfulness, teacher);
   if (const auto status = parse_arguments(cli, argc, argv)) return *status;
-  const auto labelled = teacher_before_training(labelling::Task::kFaithfulness, teacher, a.data, a.split, a.out, a.seed);
+  const auto labelled = label_before_training<JudgeTrainer>(labelling::Task::kFaithfulness, teacher, a);
   if (!labelled) return report_error(argv[0], labelled.error(), a.json);
   if (*labelled) return print_output(**labelled);
   const auto text = train_pair<JudgeTrainer>(a, command_of(argc, argv, "understudy train judge"));

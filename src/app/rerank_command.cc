@@ -7,7 +7,7 @@
 
 #include "app/command_line.h"
 #include "app/human.h"
-#include "app/teacher_labels.h"
+#include "app/pair_teacher.h"
 
 namespace understudy::app {
 namespace {
@@ -91,7 +91,7 @@ int run_train_rerank_command(int argc, char** argv) {
   add_pair_options(cli, a, {"reranker", "Rows of other queries, to choose by and calibrate on (default: a fifth of the queries is held back)", "long documents"});
   add_teacher_arguments(cli, labelling::Task::kRelevance, teacher);
   if (const auto status = parse_arguments(cli, argc, argv)) return *status;
-  const auto labelled = teacher_before_training(labelling::Task::kRelevance, teacher, a.data, a.split, a.out, a.seed);
+  const auto labelled = label_before_training<RerankTrainer>(labelling::Task::kRelevance, teacher, a);
   if (!labelled) return report_error(argv[0], labelled.error(), a.json);
   if (*labelled) return print_output(**labelled);
   const auto text = train_pair<RerankTrainer>(a, command_of(argc, argv, "understudy train rerank"));

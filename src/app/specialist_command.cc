@@ -17,7 +17,7 @@
 #include "app/specialist_input.h"
 #include "app/specialist_kinds.h"
 #include "app/stop_on_signal.h"
-#include "app/teacher_labels.h"
+#include "app/teacher_training.h"
 #include "app/train_support.h"
 #include "audit/input.h"
 #include "base/json_writer.h"
@@ -207,9 +207,18 @@ int run_train_intent_command(int argc, char** argv) {
   cli.add_flag("--json", a.json, "Print specialist.json");
   add_teacher_arguments(cli, labelling::Task::kIntent, teacher);
   if (const auto status = parse_arguments(cli, argc, argv)) return *status;
-  const auto labelled = teacher_before_training(labelling::Task::kIntent, teacher, a.data, a.split, a.out, a.seed);
+  TrainPlaces places{a.data, a.calibration, a.out, a.split || a.calibration_split, a.seed};
+  const auto labelled = teacher_before_training(labelling::Task::kIntent, teacher, places, [&a](const std::string& data, const std::string& out) -> Result<void> {
+    TrainArguments first = a;
+    first.data = data;
+    first.out = out;
+    const auto trained = train(first, "");
+    return trained ? Result<void>() : Result<void>(fail(trained.error()));
+  });
   if (!labelled) return report_error(argv[0], labelled.error(), a.json);
   if (*labelled) return print_output(**labelled);
+  a.data = places.data;
+  a.calibration = places.calibration;
   const auto text = train(a, command_of(argc, argv, "understudy train intent"));
   return text ? print_output(*text) : report_error(argv[0], text.error(), a.json);
 }

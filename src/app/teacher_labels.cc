@@ -13,10 +13,8 @@
 
 #include "app/config_sections.h"
 #include "app/human.h"
-#include "app/labelled_rows.h"
 #include "app/model_spec.h"
 #include "app/output.h"
-#include "app/stop_on_signal.h"
 #include "app/terminal.h"
 #include "app/train_support.h"
 #include "chat/price_book.h"
@@ -94,17 +92,6 @@ void add_teacher_choice(CLI::App& cli, TeacherChoice& c) {
   cli.add_flag("--yes", c.yes, "Spend it without asking");
 }
 
-void add_teacher_arguments(CLI::App& cli, labelling::Task task, TeacherArguments& a) {
-  add_teacher_choice(cli, a.teacher);
-  cli.add_option("--unlabelled", a.unlabelled, "With --teacher: rows without labels, plain, gzip or zstd")->type_name("FILE");
-  cli.add_option("--unlabelled-split", a.split, "Rows of this split of it (default: train where it has splits)");
-  if (task == labelling::Task::kIntent) cli.add_option("--labels", a.labels, "With --teacher: the labels, as a,b,c or a file: one a line, or labelled rows")->type_name("LIST|FILE");
-  cli.add_option("--sample", a.sample, "With --teacher: rows to label, drawn by --seed; a larger sample holds the smaller one")->check(CLI::Range(std::size_t{1}, std::size_t{100'000'000}))->capture_default_str();
-  cli.add_option("--labels-out", a.labels_out, "With --teacher: file for the labelled rows (default: OUT.labels.jsonl); what was asked is kept beside it, in .asked")->type_name("FILE");
-  cli.add_flag("--labels-only", a.labels_only, "With --teacher: stop before training");
-  for (const char* option : {"--data", "--out"}) cli.get_option(option)->required(false);  // teacher_before_training sees to them
-}
-
 Result<Teacher> choose_teacher(const TeacherChoice& c, const Environment& environment) {
   APP_TRY(spec, parse_model_spec(c.model));
   APP_TRY(budget, read_budget(c.budget));
@@ -147,44 +134,50 @@ Result<TeacherLabels> TeacherLabels::open(TeacherRows rows, labelling::Question 
   return TeacherLabels(std::move(rows), std::move(question), std::move(teacher), choice, std::move(*file));
 }
 
-std::vector<std::size_t> TeacherLabels::sample(std::size_t most, std::uint64_t seed) const {
-  std::vector<std::string> keys;
-  for (const auto& row : rows_.rows) keys.push_back(labelling::key_of(question_, teacher_.config.upstream_model, row));
-  return labelling::sample_rows(keys, rows_.groups, most, seed);
+std::vector<std::string> TeacherLabels::keys() const {
+  std::vector<std::string> out;
+  for (const auto& row : rows_.rows) out.push_back(labelling::key_of(question_, teacher_.config.upstream_model, row));
+  return out;
 }
 
-Result<void> TeacherLabels::confirm(const labelling::CostPlan& plan) {
-  if (confirmed_ || choice_.yes) return {};
-  if (::isatty(STDIN_FILENO) == 1 && on_terminal()) {
-    fmt::print(stderr, "Go on? [y/N] ");
-    std::string answer;
-    std::getline(std::cin, answer);
-    if (answer != "y" && answer != "Y" && answer != "yes") return fail(ErrorKind::kCancelled, "not confirmed: nobody was asked");
-  } else if (!plan.usually) {
-    return fail(ErrorKind::kUsage, fmt::format("what {} costs is not known: --yes asks it all the same, --price-input and --price-output tell the price", teacher_.config.upstream_model));
-  } else if (!teacher_.budget) {
-    return fail(ErrorKind::kUsage, "without a terminal to confirm it, --budget-usd (what may be spent) or --yes is needed");
-  }
-  confirmed_ = true;
-  return {};
-}
+std::vector<std::size_t> TeacherLabels::sample(std::size_t most, std::uint64_t seed) const { return labelling::sample_rows(keys(), rows_.groups, most, seed); }
 
-Result<labelling::AskReport> TeacherLabels::label(std::span<const std::size_t> places, std::stop_token stop) {
+std::vector<std::size_t> TeacherLabels::sample_single_rows(std::size_t most, std::uint64_t seed) const { return labelling::sample_rows(keys(), {}, most, seed); }
+
+labelling::AskOptions TeacherLabels::options() const {
   labelling::AskOptions options;
   options.rows_a_call = choice_.rows_a_call;
   options.calls_at_once = choice_.calls_at_once;
   options.budget = teacher_.budget;
   options.ask_again = choice_.ask_again;
   options.progress = show_asking;
-  options.stop = stop;
+  return options;
+}
+
+Result<void> TeacherLabels::confirm(std::span<const std::size_t> places) const {
   const std::string& model = teacher_.config.upstream_model;
-  const auto batches = labelling::calls_to_make(question_, rows_.rows, places, model, file_, options);
+  const auto batches = labelling::calls_to_make(question_, rows_.rows, places, model, file_, options());
   const auto plan = labelling::plan_cost(question_, model, rows_.rows, batches, teacher_.price);
   print_error(plan_text(plan, places.size(), teacher_, file_));
-  if (plan.calls > 0) {
-    if (auto go_on = confirm(plan); !go_on) return fail(go_on.error());
+  if (choice_.yes || plan.calls == 0) return {};
+  if (::isatty(STDIN_FILENO) == 1 && on_terminal()) {
+    fmt::print(stderr, "Go on? [y/N] ");
+    std::string answer;
+    std::getline(std::cin, answer);
+    if (answer != "y" && answer != "Y" && answer != "yes") return fail(ErrorKind::kCancelled, "not confirmed: nobody was asked");
+  } else if (!plan.usually) {
+    return fail(ErrorKind::kUsage, fmt::format("what {} costs is not known: --yes asks it all the same, --price-input and --price-output tell the price", model));
+  } else if (!teacher_.budget) {
+    return fail(ErrorKind::kUsage, "without a terminal to confirm it, --budget-usd (what may be spent) or --yes is needed");
   }
-  auto report = labelling::ask_teacher(question_, rows_.rows, places, teacher_.config, teacher_.price, file_, options);
+  return {};
+}
+
+Result<labelling::AskReport> TeacherLabels::ask(std::span<const std::size_t> places, std::stop_token stop) {
+  const std::string& model = teacher_.config.upstream_model;
+  labelling::AskOptions how = options();
+  how.stop = stop;
+  auto report = labelling::ask_teacher(question_, rows_.rows, places, teacher_.config, teacher_.price, file_, how);
   end_progress();
   if (!report) {
     Error error = std::move(report.error());
@@ -242,52 +235,6 @@ Result<void> write_whole(const std::string& path, std::string_view text) {
   ::close(fd);
   if (::rename(part.c_str(), path.c_str()) != 0) return fail(ErrorKind::kIo, fmt::format("{} cannot be written: {}", path, std::strerror(errno)));
   return {};
-}
-
-Result<std::optional<std::string>> teacher_before_training(labelling::Task task, const TeacherArguments& a, std::string& data, const std::optional<std::string>& split, const std::string& out,
-                                                           std::uint64_t seed) {
-  if (!a.wanted()) {
-    if (!a.unlabelled.empty() || a.labels_only || !a.labels.empty() || !a.labels_out.empty()) return fail(ErrorKind::kUsage, "--unlabelled, --labels, --labels-out and --labels-only need --teacher");
-    if (data.empty()) return fail(ErrorKind::kUsage, "--data FILE (labelled rows) is needed, or --teacher MODEL with --unlabelled FILE");
-    if (out.empty()) return fail(ErrorKind::kUsage, "--out DIR is needed: the folder to make");
-    return std::optional<std::string>();
-  }
-  if (!data.empty() || split) return fail(ErrorKind::kUsage, "--teacher makes the labelled rows that --data would give: give one of both (--unlabelled-split chooses among rows without labels)");
-  if (a.unlabelled.empty()) return fail(ErrorKind::kUsage, "--teacher needs --unlabelled FILE: rows to ask about");
-  if (!a.labels_only && out.empty()) return fail(ErrorKind::kUsage, "--out DIR is needed: the folder to make; or --labels-only");
-  if (out.empty() && a.labels_out.empty()) return fail(ErrorKind::kUsage, "--labels-only needs --labels-out FILE, or --out DIR, beside which the labels are written");
-  if (!a.labels_only) {
-    APP_CHECK(must_be_new(out));
-  }
-  labelling::Question question;
-  question.task = task;
-  if (task == labelling::Task::kIntent) {
-    if (a.labels.empty()) return fail(ErrorKind::kUsage, "--teacher needs --labels: the labels that there are, as a,b,c or a file");
-    APP_TRY(names, read_label_names(a.labels));
-    question.labels = std::move(names);
-  }
-  APP_TRY(teacher, choose_teacher(a.teacher, process_environment()));
-  APP_TRY(text, read_whole(a.unlabelled));
-  APP_TRY(rows, parse_teacher_rows(task, text, a.unlabelled, a.split));
-  std::string file = a.labels_out;
-  if (file.empty()) {
-    file = out;
-    while (file.size() > 1 && file.ends_with('/')) file.pop_back();
-    file += ".labels.jsonl";
-  }
-  APP_TRY(labels, TeacherLabels::open(std::move(rows), std::move(question), std::move(teacher), a.teacher, file + ".asked"));
-  const StopOnSignal stop;
-  const auto places = labels.sample(a.sample, seed);
-  APP_TRY(report, labels.label(places, stop.token()));
-  std::size_t count = 0;
-  const std::string labelled = labels.labelled(places, count);
-  if (count == 0) {
-    return fail(ErrorKind::kInvalidRequest, report.end == AskEnd::kBudget ? "no row has a label: the budget does not reach for one call" : "no row has a label: the teacher gave no usable answer");
-  }
-  APP_CHECK(write_whole(file, labelled));
-  data = file;
-  if (!a.labels_only) return std::optional<std::string>();
-  return fmt::format("{}: {}, labelled by {}\n", file, counted(static_cast<std::int64_t>(count), "row"), labels.teacher().config.upstream_model);
 }
 
 }  // namespace understudy::app

@@ -77,8 +77,8 @@ std::string trimmed(std::string_view s) {
 
 }  // namespace
 
-Result<TeacherRows> parse_teacher_rows(labelling::Task task, const std::string& text, const std::string& file, std::optional<std::string> split) {
-  if (!split && !specialists::splits_of(text).empty()) split = "train";
+Result<TeacherRows> parse_teacher_rows(labelling::Task task, const std::string& text, const std::string& file, std::optional<std::string> split, const std::string& usual) {
+  if (!split && !specialists::splits_of(text).empty()) split = usual;
   const specialists::RowChoice choice{split, "", false};
   auto rows = [&]() -> Result<TeacherRows> {
     switch (task) {

@@ -22,8 +22,8 @@ struct TeacherRows {
 };
 
 /// The text of JSON Lines in the kind's schema; labels in it are not looked at. Errors as the kind's own parser gives them.
-/// @param split  nullopt: `train` where the text has splits, else all rows
-Result<TeacherRows> parse_teacher_rows(labelling::Task task, const std::string& text, const std::string& file, std::optional<std::string> split);
+/// @param split  nullopt: `usual` where the text has splits, else all rows
+Result<TeacherRows> parse_teacher_rows(labelling::Task task, const std::string& text, const std::string& file, std::optional<std::string> split, const std::string& usual);
 
 /// "refund,card_arrival", or a file: one label a line, or labelled rows (JSON Lines with "label"). kUsage: fewer than two, one twice.
 Result<std::vector<std::string>> read_label_names(const std::string& list_or_file);

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from gateway import PROGRAM
+from imposter import Script
 from teaching import PRICE, TEXTS, Labeller, command, intent_rows, items_of, judge_rows, read, rerank_rows, right, run, write
 
 
@@ -185,7 +186,6 @@ def test_a_busy_teacher_is_waited_for(labeller, tmp_path):
     file = write(tmp_path / "rows.jsonl", intent_rows(10))
     busy = iter([True, True, False] * 100)
     answer = labeller.script_for
-    from imposter import Script
     labeller.script_for = lambda body: Script(status=429, headers={"retry-after-ms": "20"}) if next(busy) else answer(body)
     done = run(*command("intent", labeller, file, tmp_path / "made", *PRICE, "--yes", "--concurrency", "1"))
     assert done.returncode == 0, done.stderr
@@ -229,3 +229,94 @@ def test_what_does_not_go_together_is_told(tmp_path, arguments, why):
     environment = {name: value for name, value in os.environ.items() if name != "OPENAI_API_KEY"}
     done = run(PROGRAM, "train", "intent", "--out", str(tmp_path / "made"), *arguments, *more, environment=environment)
     assert done.returncode == 2 and why in done.stderr, done.stderr
+
+
+def disputed_rows(count):
+    """Claims of which the wording alone tells most, and some whose number decides."""
+    rows = judge_rows(count)
+    for i, row in enumerate(rows):
+        if i % 3 == 0:
+            row["claim"] += f" and had {i % 7} arches"
+            row["evidence"] = f"It had {i % 7 if i % 2 else i % 7 + 1} arches. {row['evidence']}"
+    return rows
+
+
+@pytest.mark.parametrize("kind, rows", [("intent", intent_rows(60)), ("judge", disputed_rows(300)), ("rerank", rerank_rows(80, 4))])
+def test_active_learning_keeps_random_rows_for_the_calibration(labeller, tmp_path, kind, rows):
+    if kind == "intent":
+        labeller.say = lambda items: json.dumps([{"n": item["n"], "label": next(label for label, text in TEXTS.items() if item["text"].startswith(text)), "confidence": 90} for item in items])
+    file = write(tmp_path / "rows.jsonl", rows)
+    arguments = command(kind, labeller, file, tmp_path / "made", *PRICE, "--yes", "--active", "--sample", "160", "--active-share", "0.25")
+    done = run(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert "a first model" in done.stderr and not (tmp_path / "made.labels.jsonl.first").exists()
+    key = (lambda row: row["text"]) if kind == "intent" else (lambda row: row["evidence"]) if kind == "judge" else (lambda row: row["query"])
+    trained, held = read(tmp_path / "made.labels.jsonl"), read(tmp_path / "made.labels.jsonl.calibration.jsonl")
+    assert len(trained) + len(held) == 160 and held
+    assert not {key(row) for row in trained} & {key(row) for row in held}
+    random = [key(item) for item in labeller.asked()[:120]]
+    assert {key(row) for row in held} <= set(random), "chosen rows are not calibrated on"
+    facts = json.loads((tmp_path / "made" / "specialist.json").read_text())
+    assert facts["calibration"]["rows"] <= len(held) + 1
+    count = len(labeller.requests)
+    again = run(*command(kind, labeller, file, tmp_path / "again", *PRICE, "--yes", "--active", "--sample", "160", "--active-share", "0.25", "--labels-out", str(tmp_path / "made.labels.jsonl")))
+    assert again.returncode == 0 and len(labeller.requests) == count, "the same rows are chosen again"
+
+
+def test_with_a_judge_the_reranker_asks_where_they_disagree(labeller, tmp_path):
+    judge = write(tmp_path / "judge.jsonl", [{**row, "label": int(right(row)["supported"])} for row in judge_rows(200)])
+    trained = run(PROGRAM, "train", "judge", "--data", judge, "--encoder", "off", "--cross-encoder", "off", "--out", str(tmp_path / "judge"))
+    assert trained.returncode == 0, trained.stderr
+    file = write(tmp_path / "rows.jsonl", rerank_rows(80, 4))
+    more = ("--active", "--sample", "200", "--active-share", "0.2", "--labels-only")
+    alone = run(*command("rerank", labeller, file, tmp_path / "alone", *PRICE, "--yes", *more))
+    both = run(*command("rerank", labeller, file, tmp_path / "both", *PRICE, "--yes", *more, "--judge", str(tmp_path / "judge")))
+    assert alone.returncode == 0 and both.returncode == 0, both.stderr
+    pairs = [{(row["qid"], row["did"]) for row in read(tmp_path / f"{name}.labels.jsonl")} for name in ("alone", "both")]
+    assert len(pairs[0]) == len(pairs[1]) and pairs[0] != pairs[1]
+    wrong = run(*command("rerank", labeller, file, tmp_path / "wrong", *PRICE, "--yes", "--judge", str(tmp_path / "judge")))
+    assert wrong.returncode == 2 and "--active" in wrong.stderr
+
+
+def recheck(labeller, folder, file, *more):
+    return run(PROGRAM, "specialists", "recheck", str(folder), "--teacher", f"{labeller.url}#labeller-v1", "--rows", file, *PRICE, "--budget-usd", "1", "--json", *more)
+
+
+@pytest.mark.parametrize("kind, rows", [("intent", intent_rows(60)), ("judge", judge_rows(200)), ("rerank", rerank_rows(40))])
+def test_a_recheck_tells_agreement_and_drift(labeller, tmp_path, kind, rows):
+    file = write(tmp_path / "rows.jsonl", rows)
+    folder = tmp_path / "made"
+    assert run(*command(kind, labeller, file, folder, *PRICE, "--yes")).returncode == 0
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    labeller.requests.clear()
+    done = recheck(labeller, folder, file, "--sample", "100")
+    assert done.returncode == 0, (done.stdout, done.stderr)
+    first = json.loads(done.stdout)
+    assert first["agreement"]["rows"] == 100 and first["alarm"] is None
+    low, high = first["agreement"]["interval"]
+    assert low <= first["agreement"]["agreement"] <= high and 0 < float(first["cost_usd"]) < 1
+    assert first["version"] == json.loads(before["specialist.json"])["calibration"]["id"]
+    assert (first["yes_corrected"] is None) == (kind == "intent") and first["disagreement_corrected"]["interval"]
+    assert len(labeller.asked()) == 100, "the teacher is asked anew, whatever it said at training time"
+    # The teacher thinks otherwise now.
+    labeller.say = lambda items: json.dumps([{"n": item["n"], "label": "refund", "supported": not right(item).get("supported"), "relevance": 3 - right(item).get("relevance", 0)} for item in items])
+    done = recheck(labeller, folder, file, "--sample", "100")
+    assert done.returncode == 1, (done.stdout, done.stderr)
+    second = json.loads(done.stdout)
+    assert "it promises" in second["alarm"] and second["seed"] != first["seed"]
+    assert [json.loads(line) for line in (tmp_path / "made.rechecks.jsonl").read_text().splitlines()] == [first, second]
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before, "the specialist stays the version that it is"
+    assert not list(tmp_path.glob("*.recheck-*"))
+
+
+def test_a_recheck_that_ends_early_goes_on(labeller, tmp_path):
+    file = write(tmp_path / "rows.jsonl", judge_rows(200))
+    assert run(*command("judge", labeller, file, tmp_path / "made", *PRICE, "--yes")).returncode == 0
+    labeller.requests.clear()
+    labeller.script = {"status": 403}
+    assert recheck(labeller, tmp_path / "made", file).returncode == 2
+    labeller.script = {}
+    short = run(PROGRAM, "specialists", "recheck", str(tmp_path / "made"), "--teacher", f"{labeller.url}#labeller-v1", "--rows", file, *PRICE, "--budget-usd", "0.000001")
+    assert short.returncode == 2 and "at least 20" in short.stderr, short.stderr
+    assert not (tmp_path / "made.rechecks.jsonl").exists()
+    assert recheck(labeller, tmp_path / "made", file).returncode == 0
