@@ -89,6 +89,7 @@ int run_eval_command(const std::vector<std::string>& arguments, std::FILE* out, 
   app.add_option("--vectors", options.vectors, "a folder that keeps the encoder's vectors for the next run");
   app.add_option("--shuffles", options.shuffles, "stream: passes over the rows, each in another order (default: one in file order)")->check(CLI::Range(0, 1000));
   auto* calls = app.add_option("--teacher-calls", teacher_calls, "stream: number of teacher calls")->check(CLI::NonNegativeNumber);
+  app.add_flag("--fine-tune", options.fine_tune, "stream with --teacher-calls: the encoder learns the labels too (needs the trainer; minutes)");
   app.add_option("--target", options.target, "judge: least agreement with gold")->capture_default_str();
   app.add_option("--deployments", options.deployments, "deployments: simulated ones for each scenario and file")->check(CLI::NonNegativeNumber)->capture_default_str();
   app.add_option("--requests", options.requests, "deployments: requests of each")->check(CLI::NonNegativeNumber)->capture_default_str();

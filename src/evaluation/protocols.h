@@ -43,6 +43,7 @@ struct EvalOptions {
   bool alpha_given = false;      ///< stream: --alpha instead of --teacher-calls
   std::string encoder = "off";   ///< where prompts are read: "off", "auto" (where there is one), or a model's folder (docs/guide/encoder.md)
   std::string vectors;           ///< folder that keeps the encoder's vectors for the next run; empty: none does
+  bool fine_tune = false;        ///< stream with teacher_calls: the encoder learns the labels too, by understudy-trainer
   std::size_t shuffles = 0;      ///< stream: passes over the rows in shuffled order; 0: one in file order
   double target = 0.80;
   std::size_t deployments = 200;   ///< deployments: for each scenario and file

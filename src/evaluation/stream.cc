@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <deque>
 #include <limits>
 #include <memory>
 #include <numeric>
@@ -12,10 +11,9 @@
 #include "calibration/binomial.h"
 #include "calibration/risk_control.h"
 #include "evaluation/internal/common.h"
-#include "evaluation/internal/learning_stream.h"
+#include "evaluation/internal/fine_tuning.h"
 #include "evaluation/internal/prompt_vectors.h"
-#include "retrieval/hashed_text.h"
-#include "specialists/online_learner.h"
+#include "evaluation/internal/stream_learner.h"
 
 namespace understudy::evaluation {
 
@@ -23,149 +21,13 @@ using namespace internal;
 
 namespace {
 
-using retrieval::Terms;
-using specialists::Guess;
-using specialists::TextModel;
-
-/// Spends a number of teacher calls: all of the first ones, then wherever the margin is among the least of the last 400,
-/// at the rate that the remaining budget allows.
-class BudgetRule {
- public:
-  BudgetRule(std::size_t calls, std::size_t rows) : left_(calls), rows_left_(rows), warm_up_(std::max<std::size_t>(std::min<std::size_t>(calls, 200), calls / 3)) {}
-
-  bool call(const Guess& g) {
-    bool call = false;
-    if (left_ > 0) {
-      if (warm_up_ > 0) {
-        call = true;
-        --warm_up_;
-      } else {
-        const double share = static_cast<double>(left_) / static_cast<double>(rows_left_);
-        if (share >= 1) {
-          call = true;
-        } else if (!recent_.empty()) {
-          std::vector<double> sorted(recent_.begin(), recent_.end());
-          const auto at = static_cast<std::size_t>(share * static_cast<double>(sorted.size()));
-          std::nth_element(sorted.begin(), sorted.begin() + static_cast<std::ptrdiff_t>(at), sorted.end());
-          call = g.margin < sorted[at];
-        }
-      }
-    }
-    recent_.push_back(g.margin);
-    if (recent_.size() > 400) recent_.pop_front();
-    --rows_left_;
-    left_ -= call;
-    return call;
-  }
-
- private:
-  std::size_t left_, rows_left_, warm_up_;
-  std::deque<double> recent_;
-};
-
-/// What one pass over the rows came to.
-struct Pass {
-  struct Point {
-    std::size_t n = 0;
-    double teacher_share = 0, accuracy = 0;
-  };
-  std::size_t calls = 0, right = 0, teacher_right = 0, served = 0, agreed = 0;
-  std::optional<std::size_t> first_served;   ///< the row, from 1
-  double last_share = 0;                     ///< of teacher calls, in the last thousand rows
-  std::vector<Point> curve;
-  std::size_t fits = 0, versions = 0, tests = 0, alarms = 0;
-
-  double disagreement() const { return served > 0 ? 1 - static_cast<double>(agreed) / static_cast<double>(served) : std::numeric_limits<double>::quiet_NaN(); }
-};
-
-/// What a learner does with one row.
-struct Step {
-  std::string answer;     ///< of the learner; "" where it has none to serve
-  bool serve = false;
-  bool call = false;      ///< the teacher is asked
-  double probability = 0;
-  std::optional<double> threshold;
-};
-
-class Learner {
- public:
-  virtual ~Learner() = default;
-  /// @param vector  of the prompt; null: there is no encoder
-  virtual Step decide(const std::string& prompt, const retrieval::PackedVector* vector) = 0;
-  /// The teacher's answer to the row decided last, where it was called.
-  virtual void learn(const std::string& teacher) = 0;
-  virtual void report(Pass& pass) const = 0;
-};
-
-class BudgetLearner final : public Learner {
- public:
-  BudgetLearner(std::size_t calls, std::size_t rows, std::uint64_t seed) : learner_(options_of(seed)), fit_(learner_.fit()), budget_(calls, rows) {}
-
-  Step decide(const std::string& prompt, const retrieval::PackedVector* vector) override {
-    extractor_.extract(prompt, terms_);
-    vector_ = vector;
-    learner_.see(terms_);
-    const Guess g = fit_->guess(terms_, scratch_, nullptr, vector);
-    Step step;
-    step.answer = g.label;
-    step.call = budget_.call(g);
-    step.serve = !step.call && !step.answer.empty();
-    step.probability = static_cast<double>(g.probability);
-    return step;
-  }
-  void learn(const std::string& teacher) override {
-    learner_.learn(terms_, teacher, 1, vector_ != nullptr ? *vector_ : retrieval::PackedVector{});
-    if (learner_.rows() < next_refit_) return;
-    fit_ = learner_.fit();
-    ++fits_;
-    next_refit_ = learner_.rows() + std::max<std::size_t>(50, learner_.rows() * 6 / 100);
-  }
-  void report(Pass& pass) const override { pass.fits = fits_; }
-
- private:
-  static specialists::OnlineOptions options_of(std::uint64_t seed) {
-    specialists::OnlineOptions options;
-    options.fit.seed = seed + 1;
-    return options;
-  }
-  specialists::OnlineTextLearner learner_;
-  retrieval::TermExtractor extractor_;
-  TextModel::Scratch scratch_;
-  Terms terms_;
-  const retrieval::PackedVector* vector_ = nullptr;
-  std::shared_ptr<const TextModel> fit_;
-  BudgetRule budget_;
-  std::size_t next_refit_ = 50, fits_ = 0;
-};
-
-class PromiseLearner final : public Learner {
- public:
-  PromiseLearner(const calibration::Promise& promise, std::uint64_t seed)
-      : stream_(promise, seed, {specialists::LearnedKind::kNeighbours, specialists::LearnedKind::kText}) {}
-
-  Step decide(const std::string& prompt, const retrieval::PackedVector* vector) override {
-    const auto decision = stream_.decide(prompt, vector);
-    return {decision.answer.value_or(""), decision.answer.has_value(), decision.coin || !decision.answer, decision.confidence, decision.threshold};
-  }
-  void learn(const std::string& teacher) override { stream_.label(teacher); }
-  void report(Pass& pass) const override {
-    pass.fits = stream_.fits();
-    pass.versions = stream_.switches();
-    pass.tests = stream_.keeper().report(0).tests;
-    pass.alarms = stream_.alarms();
-  }
-
- private:
-  LearningStream stream_;
-};
-
-Pass one_pass(const Outcomes& outcomes, std::span<const retrieval::PackedVector> vectors, std::span<const std::size_t> order, bool has_gold, Learner& learner, std::uint64_t seed, const Sink& sink, double done, double part) {
+Result<Pass> one_pass(const Outcomes& outcomes, std::span<const retrieval::PackedVector> vectors, std::span<const std::size_t> order, bool has_gold, Learner& learner, std::uint64_t seed, const Sink& sink, double done, double part) {
   Pass pass;
   const std::size_t n = order.size(), block = std::max<std::size_t>(n / 20, 1);
   std::size_t block_calls = 0, block_right = 0, block_start = 0, last_calls = 0;
   for (std::size_t i = 0; i < n; ++i) {
     const Visible& row = outcomes.rows[order[i]];
-    const Step step = learner.decide(row.prompt, vectors.empty() ? nullptr : &vectors[order[i]]);
+    const Step step = learner.decide(order[i], row.prompt, vectors.empty() ? nullptr : &vectors[order[i]]);
     if (step.serve && !pass.first_served) pass.first_served = i + 1;
     if (sink.decision) {
       sink.decision({seed, row.id, step.probability, 1 - step.probability, step.serve ? (step.call ? "student_checked" : "student") : "teacher", step.threshold});
@@ -175,7 +37,7 @@ Pass one_pass(const Outcomes& outcomes, std::span<const retrieval::PackedVector>
     if (step.call) {
       ++pass.calls, ++block_calls;
       last_calls += i + 1'000 >= n;
-      learner.learn(*t.strong_answer);
+      if (auto learnt = learner.learn(*t.strong_answer); !learnt) return fail(learnt.error());
     }
     // Keep score.
     const std::string answer = step.serve ? step.answer : step.call ? *t.strong_answer : std::string();
@@ -248,6 +110,15 @@ Result<Report> run_stream(const Outcomes& outcomes, const EvalOptions& options, 
   std::string encoder = "off";
   const auto vectors = packed_vectors(outcomes, options, encoder);
   if (!vectors) return fail(vectors.error());
+  if (options.fine_tune && by_promise) return fail(ErrorKind::kUsage, "--fine-tune goes with --teacher-calls", "fine-tune");
+  std::optional<FineTuning> tuning;
+  if (options.fine_tune) {
+    std::vector<std::string_view> prompts;
+    for (const Visible& row : outcomes.rows) prompts.push_back(row.prompt);
+    auto made = FineTuning::create(std::move(prompts), options);
+    if (!made) return fail(made.error());
+    tuning.emplace(std::move(*made));
+  }
   std::vector<std::size_t> order(n);
   std::vector<Pass> passes;
   const std::size_t many = std::max<std::size_t>(options.shuffles, 1);
@@ -260,11 +131,13 @@ Result<Report> run_stream(const Outcomes& outcomes, const EvalOptions& options, 
     }
     std::unique_ptr<Learner> learner;
     if (by_promise) {
-      learner = std::make_unique<PromiseLearner>(*promise, seed);
+      learner = learner_by_promise(*promise, seed);
     } else {
-      learner = std::make_unique<BudgetLearner>(*options.teacher_calls, n, seed);
+      learner = learner_by_budget(*options.teacher_calls, n, seed, tuning ? &*tuning : nullptr);
     }
-    passes.push_back(one_pass(outcomes, *vectors, order, has_gold, *learner, seed, sink, double(k) / double(many), 1 / double(many)));
+    auto pass = one_pass(outcomes, *vectors, order, has_gold, *learner, seed, sink, double(k) / double(many), 1 / double(many));
+    if (!pass) return fail(pass.error());
+    passes.push_back(std::move(*pass));
   }
 
   const Pass& first = passes.front();
@@ -280,7 +153,7 @@ Result<Report> run_stream(const Outcomes& outcomes, const EvalOptions& options, 
   json.field("accuracy", accuracy).key("teacher_calls");
   many == 1 ? json.integer(static_cast<std::int64_t>(first.calls)) : json.number(calls);
   json.field("teacher_accuracy", double(first.teacher_right) / total).field("agreement", agreement).field("served", mean([](const Pass& p) { return double(p.served); }));
-  json.field("mode", by_promise ? "promise" : "budget").field("encoder", vectors->empty() ? "off" : std::string_view(encoder)).field("last_thousand_teacher_share", mean([](const Pass& p) { return p.last_share; }));
+  json.field("mode", by_promise ? "promise" : "budget").field("encoder", vectors->empty() ? "off" : std::string_view(encoder)).field("fine_tunings", tuning ? tuning->trainings() : 0).field("last_thousand_teacher_share", mean([](const Pass& p) { return p.last_share; }));
   if (by_promise) {
     json.field("alpha", options.alpha).field("delta", options.delta).field("disagreement", 1 - agreement).field("broken", broken > 0).field("passes_over_alpha", broken);
   }

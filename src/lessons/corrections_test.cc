@@ -98,6 +98,28 @@ TEST_F(Corrections, WhereTheTeacherWasNotAskedItIs) {
   EXPECT_NE(teacher.bodies()[1].find("Name the intent."), std::string::npos) << "the application's instructions belong to the question";
 }
 
+TEST_F(Corrections, APromptsInstructionsAreReadOnceForAllItsLessons) {
+  record({.id = "req_11", .tenant = "acme"});
+  auto teacher = ScriptedTeacher::saying(kGoodTeaching);
+  start(teacher);
+  const auto offered = [&](LessonOffer offer) {
+    service_->offer(std::move(offer));
+    service_->settle();
+    return teacher.bodies().back().find("Name the intent.") != std::string::npos;
+  };
+  EXPECT_TRUE(offered(offer(11))) << "from the store";
+  EXPECT_TRUE(offered(offer(12, "has my card been sent?"))) << "req_12 is in no store";
+  LessonOffer other = offer(13, "which card do I have?");
+  other.scope.prompt_hash = 78;
+  EXPECT_FALSE(offered(other)) << "another prompt's instructions";
+  other = offer(14, "a card of mine?", "globex");
+  EXPECT_FALSE(offered(other)) << "another tenant's";
+  other = offer(15, "no prompt in common");
+  other.scope.prompt_hash = 0;
+  EXPECT_FALSE(offered(other));
+  EXPECT_EQ(teacher.bodies().size(), 5u);
+}
+
 TEST_F(Corrections, APoisonedOneIsNotAgreedTo) {
   record({});
   auto teacher = ScriptedTeacher::saying("card_arrival");

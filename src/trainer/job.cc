@@ -15,7 +15,7 @@ namespace understudy::trainer {
 namespace {
 
 constexpr std::string_view kSchema = "understudy.trainer-job/1";
-constexpr std::array<std::string_view, 3> kLosses = {"pointwise", "margin", "listwise"};
+constexpr std::array<std::string_view, 4> kLosses = {"pointwise", "margin", "listwise", "labels"};
 
 /// Takes keys one by one; keeps the first problem.
 class Reader {
@@ -79,9 +79,13 @@ Result<PairRow> parse_row(const simdjson::dom::element& object, bool with_target
     if (value.get(text)) return refuse("\"group\" must be a text");
     row.group = text;
   }
+  if (object["label"].get(value) == simdjson::SUCCESS) {
+    if (value.get(text) || text.empty()) return refuse("\"label\" must be a text, and not empty");
+    row.label = text;
+  }
   if (object["target"].get(value) == simdjson::SUCCESS) {
     if (value.get(row.target) || !(row.target >= 0 && row.target <= 1e6)) return refuse("\"target\" must be a number from 0 to 1,000,000");
-  } else if (with_targets) {
+  } else if (with_targets && row.label.empty()) {
     return refuse("\"target\" is missing: how well the texts belong together, 0 or more");
   }
   if (object["weight"].get(value) == simdjson::SUCCESS && (value.get(row.weight) || !(row.weight > 0 && row.weight <= 1e6)))
@@ -120,7 +124,7 @@ Result<Job> parse_job(std::string_view json, std::string_view name) {
   read.text("held_back", job.held_back);
   read.text("loss", loss);
   const auto* const known = std::find(kLosses.begin(), kLosses.end(), loss);
-  if (known == kLosses.end()) read.problem("loss", "must be pointwise, margin or listwise");
+  if (known == kLosses.end()) read.problem("loss", "must be pointwise, margin, listwise or labels");
   else job.loss = static_cast<Loss>(known - kLosses.begin());
   std::size_t seed = job.seed, threads = 1;
   read.count("seed", seed, 0, std::size_t{1} << 62);
@@ -152,7 +156,9 @@ void append_pair_row(std::string& out, const PairRow& row) {
   JsonWriter w(out);
   w.begin_object();
   if (!row.group.empty()) w.field("group", row.group);
-  w.field("first", row.first).field("second", row.second).field("target", row.target);
+  w.field("first", row.first).field("second", row.second);
+  if (row.label.empty()) w.field("target", row.target);
+  else w.field("label", row.label);
   if (row.weight != 1) w.field("weight", row.weight);
   w.end_object();
   out += '\n';

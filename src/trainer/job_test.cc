@@ -45,7 +45,7 @@ TEST(Job, SaysWhatIsWrongWithIt) {
   EXPECT_EQ(message(""), "none");
   EXPECT_EQ(message(R"(,"epochs":0)"), "job.json: epochs must be a whole number from 1 to 1000");
   EXPECT_EQ(message(R"(,"dropout":1)"), "job.json: dropout must be a number from 0 to 0.9");
-  EXPECT_EQ(message(R"(,"loss":"best")"), "job.json: loss must be pointwise, margin or listwise");
+  EXPECT_EQ(message(R"(,"loss":"best")"), "job.json: loss must be pointwise, margin, listwise or labels");
   EXPECT_EQ(message(R"(,"epoch":3)"), "job.json: epoch is no setting of a training; docs/formats/trainer-job.md has them");
   EXPECT_EQ(parse_job("{}", "job.json").error().message, "job.json: schema must be \"understudy.trainer-job/1\"");
   EXPECT_EQ(parse_job("[]", "job.json").error().kind, ErrorKind::kConfig);
@@ -55,9 +55,11 @@ TEST(PairRows, ReadBackWhatIsWrittenAndNamePlaces) {
   std::string text;
   append_pair_row(text, {"q1", "who \"x\"?", "it was\ny", 0.5, 2});
   append_pair_row(text, {"", "a", "", 0, 1});
+  append_pair_row(text, {"", "where is it?", "", 0, 1, "card_arrival"});
   const auto rows = parse_pair_rows(text, "rows.jsonl");
   ASSERT_TRUE(rows) << rows.error().message;
-  ASSERT_EQ(rows->size(), 2u);
+  ASSERT_EQ(rows->size(), 3u);
+  EXPECT_EQ((*rows)[2].label, "card_arrival");
   EXPECT_EQ((*rows)[0].first, "who \"x\"?");
   EXPECT_EQ((*rows)[0].second, "it was\ny");
   EXPECT_EQ((*rows)[0].target, 0.5);
@@ -69,7 +71,31 @@ TEST(PairRows, ReadBackWhatIsWrittenAndNamePlaces) {
   EXPECT_EQ(message(R"({"first":"a","second":"b"})"), "rows.jsonl, line 2: \"target\" is missing: how well the texts belong together, 0 or more");
   EXPECT_EQ(message(R"({"first":"a","second":"b","target":-1})"), "rows.jsonl, line 2: \"target\" must be a number from 0 to 1,000,000");
   EXPECT_EQ(message(R"({"first":"a","second":"b","target":1,"weight":0})"), "rows.jsonl, line 2: \"weight\" must be a number above 0 and at most 1,000,000");
+  EXPECT_EQ(message(R"({"first":"a","second":"","label":""})"), "rows.jsonl, line 2: \"label\" must be a text, and not empty");
   EXPECT_TRUE(parse_pair_rows(R"({"first":"a","second":"b"})", "rows.jsonl", false));
+}
+
+TEST(StepPlan, TakesEachRowWithALabelOnceAnEpoch) {
+  std::vector<PairRow> rows;
+  for (int i = 0; i < 10; ++i) rows.push_back({"", fmt::format("text {}", i), "", 0, 1, i < 5 ? "a" : "b"});
+  Job job = small_job();
+  job.loss = Loss::kLabels;
+  job.rows_per_step = 4;
+  job.epochs = 2;
+  const auto plan = StepPlan::create(rows, job);
+  ASSERT_TRUE(plan) << plan.error().message;
+  EXPECT_EQ(plan->steps(), 6u);
+  for (std::size_t epoch = 0; epoch < 2; ++epoch) {
+    std::multiset<std::uint32_t> taken;
+    for (std::size_t step = 3 * epoch; step < 3 * epoch + 3; ++step) {
+      const auto groups = plan->rows_of(step);
+      ASSERT_EQ(groups.size(), 1u);
+      taken.insert(groups[0].begin(), groups[0].end());
+    }
+    EXPECT_EQ(taken, (std::multiset<std::uint32_t>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}));
+  }
+  rows[3].label.clear();
+  EXPECT_EQ(StepPlan::create(rows, job).error().message, "row 4 has no label, and the labels loss learns from nothing else");
 }
 
 TEST(StepPlan, TakesEachGroupOnceAnEpochAndDrawsAnewFromIt) {

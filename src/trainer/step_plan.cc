@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <numeric>
+#include <set>
 #include <unordered_map>
+
+#include <fmt/format.h>
 
 #include "base/random.h"
 
@@ -39,20 +42,29 @@ std::vector<std::vector<std::uint32_t>> groups_of(const std::vector<PairRow>& ro
 }
 
 Result<StepPlan> StepPlan::create(const std::vector<PairRow>& rows, const Job& job) {
+  for (std::uint32_t i = 0; i < rows.size(); ++i) {
+    if (job.loss != Loss::kLabels && !rows[i].label.empty())
+      return fail(ErrorKind::kInvalidRequest, fmt::format("row {} has a label, which only the labels loss learns from: give it a target, or set loss to labels", i + 1));
+  }
   StepPlan plan;
-  plan.loss_ = job.loss;
+  plan.alone_ = job.loss == Loss::kPointwise || job.loss == Loss::kLabels;
   plan.seed_ = job.seed;
   plan.epochs_ = job.epochs;
   plan.most_positives_ = job.positives;
   plan.most_negatives_ = job.negatives;
-  if (job.loss == Loss::kPointwise) {
+  if (plan.alone_) {
+    std::set<std::string_view> labels;
     for (std::uint32_t i = 0; i < rows.size(); ++i) {
-      if (rows[i].target > 1) return fail(ErrorKind::kInvalidRequest, "the pointwise loss needs targets from 0 to 1: scale them, or use the listwise loss");
+      if (job.loss == Loss::kLabels && rows[i].label.empty()) return fail(ErrorKind::kInvalidRequest, fmt::format("row {} has no label, and the labels loss learns from nothing else", i + 1));
+      labels.insert(rows[i].label);
+      if (job.loss == Loss::kPointwise && rows[i].target > 1) return fail(ErrorKind::kInvalidRequest, "the pointwise loss needs targets from 0 to 1: scale them, or use the listwise loss");
       plan.positives_.push_back({i});
     }
     plan.negatives_.resize(rows.size());
     plan.groups_per_step_ = job.rows_per_step;
     if (rows.empty()) return fail(ErrorKind::kInvalidRequest, "there are no rows to learn from");
+    if (job.loss == Loss::kLabels && labels.size() < 2)
+      return fail(ErrorKind::kInvalidRequest, fmt::format("all rows have the label \"{}\": rows of two or more are needed", rows[0].label));
   } else {
     plan.groups_per_step_ = job.groups_per_step;
     for (const Places& group : groups_of(rows)) {
@@ -79,9 +91,9 @@ std::vector<std::vector<std::uint32_t>> StepPlan::rows_of(std::size_t step) cons
   shuffle(order, shuffling);
   SeededRandom drawing(derived_seed(seed_, (std::uint64_t{1} << 32) + step));
   std::vector<Places> result;
-  if (loss_ == Loss::kPointwise) result.emplace_back();
+  if (alone_) result.emplace_back();
   for (std::size_t i = begin; i < std::min(begin + groups_per_step_, order.size()); ++i) {
-    if (loss_ != Loss::kPointwise) result.emplace_back();
+    if (!alone_) result.emplace_back();
     append_some(result.back(), positives_[order[i]], most_positives_, drawing);
     append_some(result.back(), negatives_[order[i]], most_negatives_, drawing);
   }

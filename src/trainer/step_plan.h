@@ -11,7 +11,7 @@ namespace understudy::trainer {
 /// Which rows each step learns from. A function of rows, job and step alone: a training that goes on after an interruption needs no more
 /// than the number of the step.
 ///
-/// Pointwise: each epoch takes all rows once, shuffled. Margin and listwise: each epoch takes each group once, shuffled, and of it up to
+/// Pointwise and labels: each epoch takes all rows once, shuffled. Margin and listwise: each epoch takes each group once, shuffled, and of it up to
 /// `positives` rows whose target is over half of the group's greatest and up to `negatives` others, drawn anew. Groups in which all
 /// targets are the same teach nothing and are left out.
 class StepPlan {
@@ -21,14 +21,14 @@ class StepPlan {
 
   std::size_t steps() const { return steps_per_epoch_ * epochs_; }
   std::size_t steps_per_epoch() const { return steps_per_epoch_; }
-  std::size_t groups() const { return positives_.size(); }  ///< that teach something; pointwise: rows
-  /// @param step  from 0. Places of rows, group by group; pointwise: one group
+  std::size_t groups() const { return positives_.size(); }  ///< that teach something; pointwise and labels: rows
+  /// @param step  from 0. Places of rows, group by group; pointwise and labels: one group
   std::vector<std::vector<std::uint32_t>> rows_of(std::size_t step) const;
 
  private:
   using Places = std::vector<std::uint32_t>;
-  std::vector<Places> positives_, negatives_;  // by group; pointwise: a row each, and none
-  Loss loss_ = Loss::kListwise;
+  std::vector<Places> positives_, negatives_;  // by group; where rows stand alone: a row each, and none
+  bool alone_ = false;  // rows, not groups
   std::uint64_t seed_ = 1;
   std::size_t steps_per_epoch_ = 0, epochs_ = 0, groups_per_step_ = 1, most_positives_ = 0, most_negatives_ = 0;
 };

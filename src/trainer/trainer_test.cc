@@ -72,6 +72,19 @@ class Workplace {
   }
   std::string weights(const std::string& out) const { return read(path(out) / "model.safetensors"); }
 
+  /// Texts whose label is one of their words.
+  static std::string labelled_rows(std::uint64_t seed, std::size_t count) {
+    static constexpr std::array kWords = {"card", "pin", "money"};
+    SeededRandom random(seed);
+    std::string out;
+    for (std::size_t i = 0; i < count; ++i) {
+      PairRow row{"", "", "", 0, 1, kWords[random.below(kWords.size())]};
+      row.first = fmt::format("where is {} {}?", random.below(2) == 0 ? "my" : "the", row.label);
+      append_pair_row(out, row);
+    }
+    return out;
+  }
+
   static std::string rows(std::uint64_t seed, std::size_t groups) {
     static constexpr std::array kWords = {"card", "pin", "money", "lost", "transfer", "where"};
     SeededRandom random(seed);
@@ -148,6 +161,37 @@ TEST(Trainer, LearnsToOrderAndSaysHowWell) {
     EXPECT_FALSE(fs::exists(work.path("out.training")));
     EXPECT_NE(read(work.path("out") / "training.json").find("\"kept_step\""), std::string::npos);
   }
+}
+
+TEST(Trainer, LearnsLabelsAndWritesAnEncoder) {
+  NEEDS_TRAINER();
+  Workplace work("labels");
+  work.job().loss = Loss::kLabels;
+  work.job().rows_per_step = 8;
+  write(work.job().rows, Workplace::labelled_rows(1, 48));
+  write(work.job().held_back, Workplace::labelled_rows(2, 24));
+  const auto done = work.train("out");
+  ASSERT_TRUE(done) << done.error().message;
+  EXPECT_EQ(done->steps, 24u);
+  EXPECT_EQ(done->metric, "log_loss");
+  EXPECT_LT(done->kept, done->before - 0.3) << "before: " << done->before;
+  EXPECT_FALSE(fs::exists(work.path("out") / "pair_head.json")) << "it scores no pairs";
+  ASSERT_TRUE(work.train("again"));
+  EXPECT_TRUE(work.weights("out") == work.weights("again")) << "the same job gave other weights";
+
+  neural::EncoderOptions options;
+  options.folder = work.path("out");
+  options.precision = neural::Precision::kFloat32;
+  const auto encoder = neural::open_encoder(options);
+  if (!encoder) GTEST_SKIP() << encoder.error().message;
+  const std::vector<std::string_view> texts = {"where is my card?", "where is the pin?", "why", ""};
+  std::string input;
+  for (const auto text : texts) append_pair_row(input, {"", std::string(text), "", 0, 1});
+  const auto theirs = numbers(printed({"embed", options.folder.string()}, input), "vector");
+  std::vector<float> ours(texts.size() * (*encoder)->dimension());
+  ASSERT_TRUE((*encoder)->embed(texts, ours));
+  ASSERT_EQ(theirs.size(), ours.size());
+  for (std::size_t i = 0; i < ours.size(); ++i) EXPECT_NEAR(ours[i], theirs[i], 2e-6) << i;
 }
 
 TEST(Trainer, AfterKillNineEndsWithTheBitsOfAnUninterruptedTraining) {
@@ -275,6 +319,18 @@ TEST(Trainer, RefusesWhatItCannotLearnFrom) {
   };
   EXPECT_NE(refused("alike", [](Workplace& w) { write(w.job().rows, "{\"group\":\"a\",\"first\":\"x\",\"second\":\"y\",\"target\":1}\n"); }).find("no group has rows with different targets"), std::string::npos);
   EXPECT_NE(refused("empty", [](Workplace& w) { write(w.job().rows, ""); }).find("no group has rows"), std::string::npos);
+  const auto labels = [](std::string_view rows, std::string_view held) {
+    return [rows, held](Workplace& w) {
+      w.job().loss = Loss::kLabels;
+      write(w.job().rows, rows);
+      write(w.job().held_back, held);
+    };
+  };
+  constexpr std::string_view kTwo = "{\"first\":\"x\",\"second\":\"\",\"label\":\"a\"}\n{\"first\":\"y\",\"second\":\"\",\"label\":\"b\"}\n";
+  EXPECT_NE(refused("one_label", labels("{\"first\":\"x\",\"second\":\"\",\"label\":\"a\"}\n", kTwo)).find("all rows have the label \"a\""), std::string::npos);
+  EXPECT_NE(refused("new_label", labels(kTwo, "{\"first\":\"x\",\"second\":\"\",\"label\":\"c\"}\n")).find("row 1 has the label \"c\", which no row to learn from has"), std::string::npos);
+  EXPECT_NE(refused("no_label", labels("{\"first\":\"x\",\"second\":\"\",\"target\":1}\n", kTwo)).find("row 1 has no label"), std::string::npos);
+  EXPECT_NE(refused("a_label", [&](Workplace& w) { write(w.job().rows, kTwo); }).find("set loss to labels"), std::string::npos);
   EXPECT_NE(refused("bytes", [](Workplace& w) { write(w.job().rows, "{\"first\":\"\xff\",\"second\":\"y\",\"target\":1}\n"); }).find("line 1: is no JSON"), std::string::npos);
   EXPECT_NE(refused("no_model", [](Workplace& w) { w.job().encoder = "/nowhere"; }).find("/nowhere is no folder"), std::string::npos);
   EXPECT_NE(refused("long", [](Workplace& w) { w.job().max_tokens = 4000; }).find("reads 40 tokens at most"), std::string::npos);

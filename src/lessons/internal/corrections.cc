@@ -164,6 +164,7 @@ net::Awaitable<void> Worker::verify(std::string id) {
 void Worker::let_go() {
   if (options_.data.empty() || clock_.mono() < next_gone_) return;
   next_gone_ = clock_.mono().plus_ms(options_.gone_ms);
+  instructions_.clear();   // nor are the prompts of requests that are gone
   std::vector<std::string> shown;
   for (const LessonScope& scope : book_.scopes()) {
     book_.for_each(scope, [&](const auto& lesson) { return shown.push_back(lesson->id), true; });

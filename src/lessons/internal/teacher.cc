@@ -15,6 +15,7 @@ namespace {
 constexpr std::int64_t kDayUs = 86'400'000'000;
 constexpr std::size_t kMostReplyBytes = std::size_t{1} << 20;
 constexpr std::size_t kMostInstructions = 32 * 1024;
+constexpr std::size_t kMostPrompts = 64;   ///< whose instructions are remembered
 /// Tokens that a teacher may write: what is set aside for a call; what it really wrote is settled.
 constexpr std::int64_t kForeseenOutput = 1'500;
 
@@ -198,17 +199,28 @@ void Worker::finish(const std::string& id, Teaching teaching, std::string note, 
   count(teaching == Teaching::kTaught ? &LessonReport::taught : &LessonReport::answer_only);
 }
 
-net::Awaitable<void> Worker::teach(std::string id) {
-  std::string instructions;
-  if (!options_.data.empty()) {
-    // As far as the request's text is still there.
-    if (auto reader = store::StoreReader::open(options_.data, &clock_)) {
-      if (const auto detail = reader->request(waiting_.at(id).request_id); detail && detail->body.stored) {
-        instructions = plan_.redact.json(instructions_of(detail->body.text));
-        if (instructions.size() > kMostInstructions) instructions.clear();
-      }
-    }
+std::string Worker::instructions_for(const Lesson& lesson) {
+  if (options_.data.empty()) return {};
+  // Reading one request means reading the journal's tail, so once for all lessons of a prompt. Not known: each time.
+  const auto key = std::pair(lesson.scope.tenant, lesson.scope.prompt_hash);
+  const bool shared = lesson.scope.prompt_hash != 0;
+  if (const auto known = instructions_.find(key); shared && known != instructions_.end()) return plan_.redact.json(known->second);
+  auto reader = store::StoreReader::open(options_.data, &clock_);
+  if (!reader) return {};
+  const auto detail = reader->request(lesson.request_id);
+  if (!detail || !detail->body.stored) return {};   // its text is gone, or was never kept
+  std::string raw = instructions_of(detail->body.text);
+  if (raw.size() > kMostInstructions) raw.clear();
+  std::string out = plan_.redact.json(raw);
+  if (shared && !detail->body.truncated()) {
+    if (instructions_.size() >= kMostPrompts) instructions_.clear();
+    instructions_.emplace(key, std::move(raw));
   }
+  return out;
+}
+
+net::Awaitable<void> Worker::teach(std::string id) {
+  const std::string instructions = instructions_for(waiting_.at(id));
   std::string bad_reply, bad_reason;
   bool repairing = false;
   for (int round = 0; round < 3; ++round) {

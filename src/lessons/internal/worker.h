@@ -89,6 +89,8 @@ class Worker {
   net::Awaitable<void> teach_forever();
   std::optional<std::string> choose();
   net::Awaitable<void> teach(std::string id);
+  /// The application's own, redacted, as far as a request of that prompt still has its text.
+  std::string instructions_for(const Lesson& lesson);
   net::Awaitable<void> verify(std::string id);
   /// Within the budget, with the money set aside in the store before. nullopt: no money, or it cannot be written down.
   net::Awaitable<std::optional<Reply>> ask(std::string id, const CascadePlan* plan, std::string body);
@@ -123,6 +125,7 @@ class Worker {
   std::map<std::string, int> tries_;
   std::unordered_map<std::uint64_t, std::string> known_inputs_;             ///< scope and input -> lesson
   std::unordered_map<std::string, std::string> corrected_;                  ///< request -> lesson from feedback
+  std::map<std::pair<std::string, std::uint64_t>, std::string> instructions_;   ///< tenant and prompt_hash -> as they were sent
   std::vector<Unsaved> unsaved_;
   std::vector<std::promise<void>> settlers_;
   MonoTime next_prompts_, next_gone_;

@@ -15,8 +15,9 @@
 namespace understudy::trainer {
 namespace {
 
-constexpr std::size_t kHeadTensors = 3, kMostChunkTokens = 1024;
+constexpr std::size_t kMostChunkTokens = 1024;
 constexpr float kFirstCosine = 20;
+constexpr double kVectorLength = 20;  ///< of what a head of labels reads: with 1 it would learn too slowly
 
 struct Shape {
   std::string name;
@@ -72,7 +73,7 @@ struct PairNetwork::Batch {
   at::Tensor tokens, first, second;      // [n, length, 1]: 1 at tokens of all, of the first text, of the second
 };
 
-Result<PairNetwork> PairNetwork::open(const std::filesystem::path& folder, std::size_t pair_tokens) {
+Result<PairNetwork> PairNetwork::open(const std::filesystem::path& folder, std::size_t pair_tokens, std::size_t labels) {
   auto model = neural::open_model_folder(folder);
   if (!model) return fail(model.error());
   PairNetwork network;
@@ -90,11 +91,18 @@ Result<PairNetwork> PairNetwork::open(const std::filesystem::path& folder, std::
     network.parameters_.push_back({std::move(shape.name), tensor_of(*values, shape.sizes), false, shape.sizes.size() == 2});
   }
   const auto hidden = static_cast<std::int64_t>(from.config.hidden);
-  const std::vector<float> none(from.config.hidden);
-  const neural::PairHead head = from.pair_head.value_or(neural::PairHead{none, 0, kFirstCosine});
-  network.parameters_.push_back({neural::PairHead::kWeight, tensor_of(head.weight, {hidden}), true, true});
-  network.parameters_.push_back({neural::PairHead::kBias, at::full({1}, head.bias), true, false});
-  network.parameters_.push_back({neural::PairHead::kCosine, at::full({1}, head.cosine), true, false});
+  network.labels_ = labels;
+  if (labels > 0) {
+    const auto outputs = static_cast<std::int64_t>(labels);
+    network.parameters_.push_back({"label_head.weight", at::zeros({outputs, hidden}), true, true});
+    network.parameters_.push_back({"label_head.bias", at::zeros({outputs}), true, false});
+  } else {
+    const std::vector<float> none(from.config.hidden);
+    const neural::PairHead head = from.pair_head.value_or(neural::PairHead{none, 0, kFirstCosine});
+    network.parameters_.push_back({neural::PairHead::kWeight, tensor_of(head.weight, {hidden}), true, true});
+    network.parameters_.push_back({neural::PairHead::kBias, at::full({1}, head.bias), true, false});
+    network.parameters_.push_back({neural::PairHead::kCosine, at::full({1}, head.cosine), true, false});
+  }
   for (Parameter& parameter : network.trained()) parameter.value.requires_grad_();
   return network;
 }
@@ -159,13 +167,23 @@ at::Tensor PairNetwork::encode(const Batch& batch, double dropout) const {
 }
 
 at::Tensor PairNetwork::head(const Batch& batch, const at::Tensor& vectors, double dropout) const {
-  std::size_t at = parameters_.size() - kHeadTensors;
-  const at::Tensor &weight = next(at), &bias = next(at), &cosine = next(at);
+  auto at = static_cast<std::size_t>(std::ranges::find(parameters_, true, &Parameter::is_head) - parameters_.begin());
+  const at::Tensor &weight = next(at), &bias = next(at);
   at::Tensor mean = (vectors * batch.tokens).sum(1) / batch.tokens.sum(1);
+  if (labels_ > 0) {
+    mean = kVectorLength * mean / mean.norm(2, {1}, true).clamp_min(1e-12);
+    if (dropout > 0) mean = at::dropout(mean, dropout, true);
+    return at::linear(mean, weight, bias);
+  }
+  const at::Tensor& cosine = next(at);
   if (dropout > 0) mean = at::dropout(mean, dropout, true);
   const at::Tensor a = (vectors * batch.first).sum(1), b = (vectors * batch.second).sum(1);
   const at::Tensor lengths = ((a * a).sum(1) * (b * b).sum(1)).sqrt().clamp_min(1e-12);
   return at::mv(mean, weight) + bias + cosine * ((a * b).sum(1) / lengths);
+}
+
+neural::Tokens PairNetwork::tokens(std::string_view first, std::string_view second) const {
+  return labels_ > 0 ? folder_->tokenizer.encode(first, pair_tokens_) : folder_->tokenizer.encode_pair(first, second, pair_tokens_);
 }
 
 at::Tensor PairNetwork::scores(std::span<const neural::Tokens* const> pairs, double dropout) const {
@@ -203,11 +221,14 @@ Result<void> PairNetwork::save(const std::filesystem::path& folder) const {
     std::filesystem::copy_file(from_ / file, folder / file, ec);
     if (ec) return fail(ErrorKind::kIo, fmt::format("cannot copy {} to {}: {}", (from_ / file).string(), folder.string(), ec.message()));
   }
-  std::string json;
-  JsonWriter(json).begin_object().field("schema", "understudy.pair-head/1").field("head", "hybrid").field("max_tokens", pair_tokens_).end_object();
-  if (auto done = write_bytes(folder / "pair_head.json", json + "\n"); !done) return done;
+  if (labels_ == 0) {
+    std::string json;
+    JsonWriter(json).begin_object().field("schema", "understudy.pair-head/1").field("head", "hybrid").field("max_tokens", pair_tokens_).end_object();
+    if (auto done = write_bytes(folder / "pair_head.json", json + "\n"); !done) return done;
+  }
   std::vector<neural::NewTensor> tensors;
   for (const Parameter& parameter : parameters_) {
+    if (labels_ > 0 && parameter.is_head) continue;  // whoever classifies learns its own from the vectors
     const at::Tensor value = parameter.value.detach().contiguous();
     neural::NewTensor tensor{parameter.name, "F32", {}, std::string(static_cast<std::size_t>(value.nbytes()), '\0')};
     for (const std::int64_t size : value.sizes()) tensor.shape.push_back(static_cast<std::size_t>(size));

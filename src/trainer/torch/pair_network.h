@@ -1,6 +1,7 @@
 #pragma once
-/// The network that is trained: a BERT encoder, computed by libtorch, and the head that scores pairs (neural/model_folder.h has its formula).
-/// neural's pair scorer computes the same from the folder that save() writes; a test compares them.
+/// The network that is trained: a BERT encoder, computed by libtorch, and a head: one that scores pairs (neural/model_folder.h has its
+/// formula), or one of labels, a line in the text's vector that only the training needs. neural computes the same scores and vectors from
+/// the folder that save() writes; tests compare them.
 
 #include <ATen/core/Tensor.h>
 
@@ -26,19 +27,20 @@ class PairNetwork {
  public:
   /// From an encoder's folder, with a new head (its score is 20 times the cosine of both texts), or from a pair scorer's.
   /// @param pair_tokens  0: as the folder says. Errors as open_model_folder's; kConfig: more tokens than the model has positions
-  static Result<PairNetwork> open(const std::filesystem::path& folder, std::size_t pair_tokens);
+  /// @param labels  above 0: with a new head of so many labels instead
+  static Result<PairNetwork> open(const std::filesystem::path& folder, std::size_t pair_tokens, std::size_t labels = 0);
 
-  /// Scores of pairs, [n], in their order. Above 0, `dropout` draws from at::manual_seed's generator.
+  /// Scores of pairs, [n], or of texts, [n, labels], in their order. Above 0, `dropout` draws from at::manual_seed's generator.
   at::Tensor scores(std::span<const neural::Tokens* const> pairs, double dropout) const;
   /// Mean of a text's token vectors, of length 1: [n, hidden].
   at::Tensor means(std::span<const neural::Tokens* const> texts) const;
 
   /// What learns: all but the word table.
   std::span<Parameter> trained() { return std::span(parameters_).subspan(1); }
-  neural::Tokens pair(std::string_view first, std::string_view second) const { return folder_->tokenizer.encode_pair(first, second, pair_tokens_); }
+  neural::Tokens tokens(std::string_view first, std::string_view second) const;  ///< of a pair; with a head of labels, of `first`
   const neural::ModelFolder& folder() const { return *folder_; }
 
-  /// Writes a pair scorer's folder, which must exist and be empty. kIo.
+  /// Writes a pair scorer's folder, or an encoder's without the head of labels; it must exist and be empty. kIo.
   Result<void> save(const std::filesystem::path& folder) const;
 
  private:
@@ -50,8 +52,8 @@ class PairNetwork {
 
   std::unique_ptr<const neural::ModelFolder> folder_;
   std::filesystem::path from_;
-  std::size_t pair_tokens_ = 0;
-  std::vector<Parameter> parameters_;  // in the order in which encode() takes them; the word table first, the head's three last
+  std::size_t pair_tokens_ = 0, labels_ = 0;
+  std::vector<Parameter> parameters_;  // in the order in which encode() takes them; the word table first, the head's last
 };
 
 }  // namespace understudy::trainer

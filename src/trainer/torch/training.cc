@@ -16,10 +16,10 @@
 
 #include "base/hash.h"
 #include "base/json_writer.h"
-#include "calibration/ranking.h"
 #include "trainer/job.h"
 #include "trainer/step_plan.h"
 #include "trainer/torch/checkpoint.h"
+#include "trainer/torch/objective.h"
 #include "trainer/torch/pair_network.h"
 
 namespace understudy::trainer {
@@ -29,115 +29,10 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr double kBeta1 = 0.9, kBeta2 = 0.999, kEpsilon = 1e-8;
-constexpr std::size_t kScoredAtOnce = 256;
-
-std::string hash_text(std::string_view bytes) {
-  const Hash128 h = hash128(bytes);
-  return fmt::format("{:016x}{:016x}", h.high, h.low);
-}
-
-/// The rows' tokens; what is over max_tokens is counted, not read.
-struct TokenRows {
-  std::vector<PairRow> rows;
-  std::vector<neural::Tokens> tokens;
-  std::string hash;
-  std::size_t cut = 0;
-};
-
-Result<TokenRows> read_rows(const std::string& path, const PairNetwork& network) {
-  const auto text = read_text(path);
-  if (!text) return fail(text.error());
-  auto rows = parse_pair_rows(*text, path);
-  if (!rows) return fail(rows.error());
-  TokenRows result;
-  result.rows = std::move(*rows);
-  result.hash = hash_text(*text);
-  for (const PairRow& row : result.rows) {
-    result.tokens.push_back(network.pair(row.first, row.second));
-    if (result.tokens.back().truncated) ++result.cut;
-  }
-  return result;
-}
-
-std::vector<double> scores_without_gradient(const PairNetwork& network, std::span<const neural::Tokens> tokens) {
-  const at::NoGradGuard no_grad;
-  std::vector<double> result;
-  for (std::size_t begin = 0; begin < tokens.size(); begin += kScoredAtOnce) {
-    std::vector<const neural::Tokens*> some;
-    for (std::size_t i = begin; i < std::min(begin + kScoredAtOnce, tokens.size()); ++i) some.push_back(&tokens[i]);
-    const at::Tensor scores = network.scores(some, 0);
-    result.insert(result.end(), scores.const_data_ptr<float>(), scores.const_data_ptr<float>() + some.size());
-  }
-  return result;
-}
-
-/// How good the network is on rows held back: greater is better.
-class Judgement {
- public:
-  explicit Judgement(const TokenRows& rows) : rows_(rows) {
-    for (const auto& group : groups_of(rows.rows)) {
-      const auto target = [&](std::uint32_t i) { return rows.rows[i].target; };
-      const auto [least, most] = std::ranges::minmax(group, {}, target);
-      if (target(most) > target(least)) groups_.push_back(group);
-    }
-  }
-  std::string_view metric() const { return groups_.empty() ? "log_loss" : "ndcg10"; }
-  /// As it is told: a log loss is smaller where it is better.
-  double told(double value) const { return groups_.empty() ? -value : value; }
-
-  double measure(const PairNetwork& network) const {
-    const auto scores = scores_without_gradient(network, rows_.tokens);
-    double sum = 0;
-    if (groups_.empty()) {
-      for (std::size_t i = 0; i < scores.size(); ++i) {
-        const double z = scores[i], t = std::min(rows_.rows[i].target, 1.0);
-        sum -= std::max(z, 0.0) - z * t + std::log1p(std::exp(-std::fabs(z)));
-      }
-      return sum / static_cast<double>(std::max<std::size_t>(scores.size(), 1));
-    }
-    for (const auto& group : groups_) {
-      std::vector<double> score, gain;
-      for (const std::uint32_t i : group) score.push_back(scores[i]), gain.push_back(rows_.rows[i].target);
-      sum += calibration::ndcg(score, gain, 10);
-    }
-    return sum / static_cast<double>(groups_.size());
-  }
-
- private:
-  const TokenRows& rows_;
-  std::vector<std::vector<std::uint32_t>> groups_;
-};
-
-/// @param scores  of the rows of all groups, one group after the other
-at::Tensor loss_of(Loss loss, const at::Tensor& scores, const std::vector<PairRow>& rows, const std::vector<std::vector<std::uint32_t>>& groups) {
-  std::vector<at::Tensor> parts;
-  std::int64_t begin = 0;
-  for (const auto& group : groups) {
-    const auto count = static_cast<std::int64_t>(group.size());
-    const at::Tensor z = scores.narrow(0, begin, count);
-    begin += count;
-    std::vector<float> targets, weights;
-    for (const std::uint32_t i : group) {
-      targets.push_back(static_cast<float>(rows[i].target));
-      weights.push_back(static_cast<float>(rows[i].weight));
-    }
-    const at::Tensor t = at::tensor(targets), w = at::tensor(weights);
-    switch (loss) {
-      case Loss::kPointwise: parts.push_back(at::binary_cross_entropy_with_logits(z, t, w, {}, at::Reduction::Sum) / w.sum()); break;
-      case Loss::kListwise: parts.push_back(-(t * w / (t * w).sum() * at::log_softmax(z, 0)).sum()); break;
-      case Loss::kMargin: {
-        const at::Tensor ahead = (t.unsqueeze(1) - t.unsqueeze(0)).clamp_min(0) * at::minimum(w.unsqueeze(1), w.unsqueeze(0));  // by row, by row behind it
-        parts.push_back((ahead * at::softplus(z.unsqueeze(0) - z.unsqueeze(1))).sum() / ahead.sum());
-        break;
-      }
-    }
-  }
-  return at::stack(parts).mean();
-}
 
 class Training {
  public:
-  Training(const TrainCall& call, Job job, PairNetwork network, TokenRows rows, std::optional<TokenRows> held_back, StepPlan plan)
+  Training(const TrainCall& call, Job job, PairNetwork network, TrainingRows rows, std::optional<TrainingRows> held_back, StepPlan plan)
       : call_(call), job_(std::move(job)), network_(std::move(network)), rows_(std::move(rows)), held_back_(std::move(held_back)), plan_(std::move(plan)),
         folder_(call.out.string() + ".training"), checkpoint_(folder_ / "checkpoint.safetensors") {
     if (held_back_) judgement_.emplace(*held_back_);
@@ -192,7 +87,7 @@ class Training {
     for (const auto& group : groups)
       for (const std::uint32_t i : group) pairs.push_back(&rows_.tokens[i]);
     at::manual_seed(derived_seed(job_.seed, (std::uint64_t{1} << 33) + state_.step));
-    const at::Tensor loss = loss_of(job_.loss, network_.scores(pairs, job_.dropout), rows_.rows, groups);
+    const at::Tensor loss = loss_of(job_.loss, network_.scores(pairs, job_.dropout), rows_, groups);
     loss.backward();
     update();
     ++state_.step;
@@ -307,8 +202,8 @@ class Training {
   const TrainCall& call_;
   Job job_;
   PairNetwork network_;
-  TokenRows rows_;
-  std::optional<TokenRows> held_back_;
+  TrainingRows rows_;
+  std::optional<TrainingRows> held_back_;
   StepPlan plan_;
   fs::path folder_, checkpoint_;
   std::optional<Judgement> judgement_;
@@ -340,19 +235,22 @@ Result<bool> train(const TrainCall& call) {
   auto job = parse_job(*text, call.job.string());
   if (!job) return fail(job.error());
   settle_threads(job->threads);
-  auto network = PairNetwork::open(job->encoder, job->max_tokens);
-  if (!network) return fail(network.error());
-  auto rows = read_rows(job->rows, *network);
+  auto rows = TrainingRows::read(job->rows);
   if (!rows) return fail(rows.error());
-  std::optional<TokenRows> held_back;
-  if (!job->held_back.empty()) {
-    auto read = read_rows(job->held_back, *network);
-    if (!read) return fail(read.error());
-    if (read->rows.empty()) return fail(ErrorKind::kInvalidRequest, fmt::format("{} has no rows", job->held_back));
-    held_back = std::move(*read);
-  }
   auto plan = StepPlan::create(rows->rows, *job);
   if (!plan) return fail(plan.error().kind, fmt::format("{}: {}", job->rows, plan.error().message));
+  const auto labels = job->loss == Loss::kLabels ? labels_of(rows->rows) : std::vector<std::string>();
+  auto network = PairNetwork::open(job->encoder, job->max_tokens, labels.size());
+  if (!network) return fail(network.error());
+  if (auto done = rows->tokenise(*network, labels, job->rows); !done) return fail(done.error());
+  std::optional<TrainingRows> held_back;
+  if (!job->held_back.empty()) {
+    auto read = TrainingRows::read(job->held_back);
+    if (!read) return fail(read.error());
+    if (read->rows.empty()) return fail(ErrorKind::kInvalidRequest, fmt::format("{} has no rows", job->held_back));
+    if (auto done = read->tokenise(*network, labels, job->held_back); !done) return fail(done.error());
+    held_back = std::move(*read);
+  }
   try {
     return Training(call, std::move(*job), std::move(*network), std::move(*rows), std::move(held_back), std::move(*plan)).run();
   } catch (const std::bad_alloc&) {
@@ -369,7 +267,7 @@ Result<std::string> score(const fs::path& folder, std::string_view text) {
   const auto rows = parse_pair_rows(text, "standard input", false);
   if (!rows) return fail(rows.error());
   std::vector<neural::Tokens> tokens;
-  for (const PairRow& row : *rows) tokens.push_back(network->pair(row.first, row.second));
+  for (const PairRow& row : *rows) tokens.push_back(network->tokens(row.first, row.second));
   std::string out;
   for (const double z : scores_without_gradient(*network, tokens)) {
     JsonWriter(out).begin_object().field("score", z).end_object();

@@ -14,7 +14,7 @@ struct TrainCall {
   std::function<bool()> stop;                         ///< asked between two steps
 };
 
-/// Trains, or goes on from the checkpoint in OUT.training/, and moves a pair scorer's folder to OUT when it is complete.
+/// Trains, or goes on from the checkpoint in OUT.training/, and moves a pair scorer's folder (with labels: an encoder's) to OUT when it is complete.
 /// @return false: stopped; a checkpoint was written. kConflict: OUT is there, or the checkpoint is of another job; and what parse_job,
 /// parse_pair_rows, StepPlan and open_model_folder say.
 Result<bool> train(const TrainCall& call);
