@@ -150,7 +150,7 @@ def test_a_wrong_key_ends_it_at_once(labeller, tmp_path):
     done = run(*arguments, environment={**os.environ, "TEACHER_KEY": "sk-very-secret"})
     assert done.returncode == 2 and "status 401" in done.stderr and "--teacher-key-env" in done.stderr
     assert len(labeller.requests) <= 4
-    assert labeller.requests[0][1]["Authorization"] == "Bearer sk-very-secret"
+    assert {name.lower(): value for name, value in labeller.requests[0][1].items()}["authorization"] == "Bearer sk-very-secret"
     assert "very-secret" not in done.stderr and "very-secret" not in (tmp_path / "made.labels.jsonl.asked").read_text()
 
 
@@ -241,7 +241,7 @@ def disputed_rows(count):
     return rows
 
 
-@pytest.mark.parametrize("kind, rows", [("intent", intent_rows(60)), ("judge", disputed_rows(300)), ("rerank", rerank_rows(80, 4))])
+@pytest.mark.parametrize("kind, rows", [("intent", intent_rows(120)), ("judge", disputed_rows(300)), ("rerank", rerank_rows(80, 4))])
 def test_active_learning_keeps_random_rows_for_the_calibration(labeller, tmp_path, kind, rows):
     if kind == "intent":
         labeller.say = lambda items: json.dumps([{"n": item["n"], "label": next(label for label, text in TEXTS.items() if item["text"].startswith(text)), "confidence": 90} for item in items])
@@ -264,7 +264,9 @@ def test_active_learning_keeps_random_rows_for_the_calibration(labeller, tmp_pat
 
 
 def test_with_a_judge_the_reranker_asks_where_they_disagree(labeller, tmp_path):
-    judge = write(tmp_path / "judge.jsonl", [{**row, "label": int(right(row)["supported"])} for row in judge_rows(200)])
+    # One that takes every page for what it is not: most disagreement is where the first model is sure.
+    contrary = [{"claim": row["query"], "evidence": row["doc"], "label": int(right(row)["relevance"] == 0)} for row in rerank_rows(60, 2)]
+    judge = write(tmp_path / "judge.jsonl", contrary)
     trained = run(PROGRAM, "train", "judge", "--data", judge, "--encoder", "off", "--cross-encoder", "off", "--out", str(tmp_path / "judge"))
     assert trained.returncode == 0, trained.stderr
     file = write(tmp_path / "rows.jsonl", rerank_rows(80, 4))
