@@ -7,6 +7,7 @@
 #include "app/answer_command.h"
 #include "app/command_line.h"
 #include "app/human.h"
+#include "app/pair_teacher.h"
 
 namespace understudy::app {
 namespace {
@@ -101,9 +102,16 @@ int run_train_judge_command(int argc, char** argv) {
              "  understudy train judge --data rows.jsonl --out judge\n  understudy evaluate judge --data rows.jsonl --split test");
   PairArguments a;
   std::string form = "auto";
+  TeacherArguments teacher;
   add_pair_options(cli, a, {"judge", "Other rows, to choose by and calibrate on (default: the rows of --data, each judged by what has not seen it)", "long evidence", true});
   cli.add_option("--form", form, "auto (by the rows), faithfulness, score or preference")->check(CLI::IsMember({"auto", "faithfulness", "score", "preference"}))->capture_default_str();
+  add_teacher_arguments(cli, labelling::Task::kFaithfulness, teacher);
   if (const auto status = parse_arguments(cli, argc, argv)) return *status;
+  if (teacher.wanted() && form != "auto" && form != "faithfulness")
+    return report_error(argv[0], Error(ErrorKind::kUsage, "--teacher labels claims with their evidence: leave --form out, or bring labelled rows with --data", "form"), a.json);
+  const auto labelled = label_before_training<JudgeTrainer>(labelling::Task::kFaithfulness, teacher, a);
+  if (!labelled) return report_error(argv[0], labelled.error(), a.json);
+  if (*labelled) return print_output(**labelled);
   const auto told = train(a, form, command_of(argc, argv, "understudy train judge"));
   return told ? print_output(*told) : report_error(argv[0], told.error(), a.json);
 }
