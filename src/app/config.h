@@ -45,6 +45,7 @@ struct Config {
   store::StoreOptions store;
   std::filesystem::path data = "understudy-data";
   std::size_t cache_bytes = std::size_t{64} << 20;
+  std::size_t score_cache_bytes = std::size_t{64} << 20;
   std::string encoder = "auto";   ///< auto (where stages learn), on, off, or a model's folder
   std::int64_t drain_ms = 30'000;
   std::string timezone = "UTC";   ///< of budgets' days and months

@@ -57,6 +57,7 @@ void add_defaults(const Config& config, std::vector<Origin>& origins) {
   add("server.workers", std::to_string(config.server.workers));
   add("server.heartbeat_s", fmt::format("{}", static_cast<double>(policy.heartbeat_ms) / 1000));
   add("server.cache_bytes", std::to_string(config.cache_bytes));
+  add("server.score_cache_bytes", std::to_string(config.score_cache_bytes));
   add("server.encoder", config.encoder);
   add("server.drain", duration(config.drain_ms));
   add("server.top_logprobs", std::to_string(policy.top_logprobs));

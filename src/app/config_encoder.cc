@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "specialists/intent_specialist.h"
 #include "specialists/registry.h"
 
 namespace understudy::app {
@@ -23,7 +22,7 @@ std::optional<neural::EncoderOptions> wanted_encoder(const Config& config) {
   neural::EncoderOptions options;
   // In the precision that specialists were calibrated with: another one would have to be calibrated anew at each start.
   for (const auto& specialist : policy.registry().all()) {
-    const auto& own = specialist->intent->encoder();
+    const auto& own = specialist->encoder();
     if (!own) continue;
     options.precision = neural::parse_precision(own->precision).value_or(options.precision);
     break;

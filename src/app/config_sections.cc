@@ -99,6 +99,8 @@ Result<void> read_server(TableReader table, SectionContext& context) {
   if (heartbeat) context.policy.heartbeat_ms = static_cast<std::int64_t>(*heartbeat * 1000);
   APP_TRY(cache, table.integer("cache_bytes", 0, std::int64_t{1} << 40));
   if (cache) config.cache_bytes = static_cast<std::size_t>(*cache);
+  APP_TRY(score_cache, table.integer("score_cache_bytes", 0, std::int64_t{1} << 40));
+  if (score_cache) config.score_cache_bytes = static_cast<std::size_t>(*score_cache);
   APP_TRY(encoder, table.string("encoder"));
   if (encoder && encoder->empty()) return table.wrong("encoder", "must be \"auto\", \"on\", \"off\" or a model's folder");
   if (encoder) config.encoder = *encoder;

@@ -20,7 +20,7 @@ Result<specialists::SpecialistPlaces> read_specialist_places(TableReader& table,
     if (own == nullptr) return table.wrong(name, "must be a table with a folder: [specialists.NAME] folder = \"...\"");
     TableReader reader = table.below(own, name);
     APP_TRY(folder, reader.string("folder"));
-    if (!folder || folder->empty()) return reader.wrong("folder", "is missing: the folder that `understudy train intent --out` made");
+    if (!folder || folder->empty()) return reader.wrong("folder", "is missing: the folder that `understudy train ... --out` made");
     APP_CHECK(reader.finish());
     places.folders.emplace_back(name, *folder);
   }
@@ -72,6 +72,7 @@ Result<void> read_bound_specialist(TableReader& table, cascade::TaskConfig& task
   if (!name) return render ? Result<void>(table.wrong("render", "says how a specialist's answer is written, but no specialist is bound: add specialist = \"NAME\"")) : Result<void>();
   auto specialist = context.policy.registry().find(*name);
   if (!specialist) return table.wrong("specialist", fmt::format("names '{}', which is not there{}", *name, context.policy.registry().hint(*name)));
+  if (!specialist->intent) return table.wrong("specialist", fmt::format("names '{}', which is of kind {}: a task takes one of kind intent", *name, specialist->kind));
   std::string template_text = render ? std::move(*render) : cascade::plain_render(*specialist);
   auto bound = cascade::bind_specialist(std::move(specialist), std::move(template_text));
   if (!bound) return table.wrong("render", bound.error().message);

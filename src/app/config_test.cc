@@ -248,6 +248,7 @@ TEST_F(ConfigTest, EveryKeyChangesSomething) {
   changed("[server]\nunknown_model = \"error\"\n", "", "", [](const Config& c) { return c.snapshot.policy->unknown_model; });
   changed("[server]\nheartbeat_s = 1\n", "", "", [](const Config& c) { return c.snapshot.policy->heartbeat_ms; });
   changed("[server]\ncache_bytes = 1\n", "", "", [](const Config& c) { return c.cache_bytes; });
+  changed("[server]\nscore_cache_bytes = 1\n", "", "", [](const Config& c) { return c.score_cache_bytes; });
   changed("[server]\nencoder = \"off\"\n", "", "", [](const Config& c) { return c.encoder; });
   changed("[server]\ndrain = \"1s\"\n", "", "", [](const Config& c) { return c.drain_ms; });
   changed("[server]\ntop_logprobs = 1\n", "", "", [](const Config& c) { return c.snapshot.policy->top_logprobs; });

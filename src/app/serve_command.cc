@@ -18,13 +18,13 @@
 #include "app/config.h"
 #include "app/config_encoder.h"
 #include "app/output.h"
+#include "app/specialist_summary.h"
 #include "app/version.h"
 #include "audit/call_lines.h"
 #include "base/log.h"
 #include "cascade/bound_specialist.h"
 #include "neural/encoder_pool.h"
 #include "net/url.h"
-#include "specialists/intent_specialist.h"
 #include "specialists/registry.h"
 
 namespace understudy::app {
@@ -86,25 +86,17 @@ void greet(const Config& config, const gateway::Gateway& gateway) {
     log::info("promise: at most {} % of what cheap stages serve disagrees with the teacher, at confidence {}; until a version is proven the teacher answers (`understudy tasks`)",
               100 * cascade.alpha, 1 - cascade.delta);
   }
-  for (const auto& specialist : policy.registry().all()) {
-    const auto& c = specialist->intent->calibration();
-    log::info("specialist '{}': {}, {} labels, accuracy {:.3f} and ECE {:.3f} on {} rows that were held back", specialist->name, specialist->kind, specialist->intent->labels().size(), c.accuracy, c.ece15, c.rows);
-  }
+  for (const auto& specialist : policy.registry().all()) log::info("specialist '{}': {}", specialist->name, one_line(*specialist));
   if (config.snapshot.keys->open()) log::info("no API keys are configured: loopback only");
 }
 
-/// The policy for the encoder that runs: lessons are found by its vectors, specialists are fit for it, and tasks bound to these.
+/// The policy for this machine and the encoder that runs: lessons are found by its vectors, specialists are fit for both, and tasks bound to these.
 std::shared_ptr<const cascade::Policy> fit_for(const neural::EncoderPool* encoder, std::shared_ptr<const cascade::Policy> policy) {
-  const bool wanted = policy->registry().wants_encoder();
-  if (encoder == nullptr) {
-    if (wanted) log::warn("no sentence encoder runs: specialists that read its vectors answer by words alone, less well");
-    return policy;
-  }
+  if (encoder == nullptr && policy->registry().wants_encoder()) log::warn("no sentence encoder runs: specialists that read its vectors answer by words alone, less well");
   auto changed = std::make_shared<cascade::Policy>(*policy);
-  changed->encoder = encoder->key();
-  if (!wanted) return changed;
+  if (encoder != nullptr) changed->encoder = encoder->key();
   std::vector<std::string> notes;
-  auto fitted = specialists::Registry::fitted(policy->registry(), encoder->encoder(), notes);
+  auto fitted = specialists::Registry::fitted(policy->registry(), encoder != nullptr ? &encoder->encoder() : nullptr, notes);
   for (const std::string& note : notes) log::warn("{}", note);
   for (cascade::TaskConfig& task : changed->tasks) {
     if (!task.bound) continue;
@@ -199,6 +191,7 @@ int serve(const ServeFlags& flags, const std::string& port_file) {
   gateway::GatewayOptions options;
   options.server = config->server;
   options.cache_bytes = config->cache_bytes;
+  options.score_cache_bytes = config->score_cache_bytes;
   options.await_durability = config->store.durability == store::Durability::kGroup;
   options.calendar = *calendar;
   options.version = std::string(version());

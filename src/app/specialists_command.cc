@@ -110,7 +110,8 @@ Result<std::string> remove(const std::string& name, const ConfiguredSpecialists&
   }
   std::error_code code;
   for (const auto& entry : fs::directory_iterator(found->second, code)) {
-    if (!entry.is_regular_file(code)) return fail(ErrorKind::kConflict, fmt::format("{} holds {}, which is none of a specialist's files: remove the folder by hand", found->second.string(), entry.path().filename().string()));
+    const bool own = entry.is_regular_file(code) || entry.path().filename() == "cross_encoder";
+    if (!own) return fail(ErrorKind::kConflict, fmt::format("{} holds {}, which is none of a specialist's files: remove the folder by hand", found->second.string(), entry.path().filename().string()));
   }
   fs::remove_all(found->second, code);
   if (code) return fail(ErrorKind::kIo, fmt::format("cannot remove {}: {}", found->second.string(), code.message()));
@@ -208,6 +209,9 @@ int run_specialists_compare_command(int argc, char** argv) {
     APP_TRY(from, places_of(cli, a));
     APP_TRY(first, load(a.name, from));
     APP_TRY(second, load(other, from));
+    for (const ListedSpecialist* one : {&first, &second}) {
+      if (!one->specialist->intent) return fail(ErrorKind::kUsage, fmt::format("'{}' is of kind {}: two of those are compared by understudy evaluate {} --before {}", one->name, one->specialist->kind, second.folder, first.folder));
+    }
     std::optional<Comparison> on_rows;
     if (!rows.empty()) {
       APP_TRY(file, read_labelled_rows(rows, split, "test", ""));

@@ -7,17 +7,38 @@
 
 #include "app/human.h"
 #include "app/section.h"
+#include "app/specialist_summary.h"
 #include "app/table.h"
 #include "base/json_writer.h"
 #include "calibration/binomial.h"
 #include "specialists/intent_specialist.h"
+#include "specialists/judge_specialist.h"
+#include "specialists/rerank_specialist.h"
 
 namespace understudy::app {
 namespace {
 
-using specialists::IntentCalibration;
-using specialists::IntentFacts;
 using specialists::ReliabilityBin;
+
+/// What only one kind has, for `show`.
+void write_particulars(JsonWriter& w, const specialists::NamedSpecialist& one) {
+  if (one.intent) {
+    w.key("label_names").begin_array();
+    for (const std::string& label : one.intent->labels()) w.string(label);
+    w.end_array();
+  }
+  if (one.judge) {
+    w.key("bands").begin_array();
+    for (const specialists::JudgeBand& band : one.judge->calibration().bands) {
+      w.begin_object().field("alpha", band.alpha).key("yes_from");
+      band.yes_from ? w.number(*band.yes_from) : w.null();
+      w.key("no_to");
+      band.no_to ? w.number(*band.no_to) : w.null();
+      w.end_object();
+    }
+    w.end_array();
+  }
+}
 
 void write_one(JsonWriter& w, const ListedSpecialist& one, bool whole) {
   w.field("name", one.name).field("folder", one.folder);
@@ -25,25 +46,29 @@ void write_one(JsonWriter& w, const ListedSpecialist& one, bool whole) {
     w.field("error", one.error);
     return;
   }
-  const auto& intent = *one.specialist->intent;
-  const IntentCalibration& c = intent.calibration();
-  w.field("kind", one.specialist->kind).field("id", one.specialist->id()).field("labels", intent.labels().size()).field("rows", intent.facts().rows);
+  const SpecialistSummary s = summary_of(*one.specialist);
+  w.field("kind", one.specialist->kind).field("id", one.specialist->id());
+  if (s.labels) w.field("labels", *s.labels);
+  w.field("rows", s.rows);
+  if (one.specialist->rerank) w.field("queries", one.specialist->rerank->facts().queries);
+  if (one.specialist->judge) w.field("supported", one.specialist->judge->facts().supported);
+  if (!s.rung.empty()) w.field("rung", s.rung).field("cross_encoder", s.cross_encoder);
   w.field("size_bytes", one.specialist->bytes).key("tasks").begin_array();
   for (const std::string& task : one.tasks) w.string(task);
-  w.end_array().key("calibration").begin_object().field("source", c.source).field("rows", c.rows);
-  w.field("accuracy", c.accuracy).field("ece15", c.ece15).field("brier", c.brier);
-  if (whole) {
+  w.end_array().key("calibration").begin_object().field("source", s.source).field("rows", s.calibration_rows);
+  w.field(s.quality_name, s.quality);
+  for (const auto& [name, value] : s.others) w.field(name, value);
+  w.field("ece15", s.ece15).field("brier", s.brier);
+  if (whole && one.specialist->intent) {
     w.key("bins").begin_array();
-    for (const ReliabilityBin& bin : c.bins) w.begin_object().field("rows", bin.rows).field("probability", bin.probability).field("accuracy", bin.accuracy).end_object();
+    for (const ReliabilityBin& bin : one.specialist->intent->calibration().bins) w.begin_object().field("rows", bin.rows).field("probability", bin.probability).field("accuracy", bin.accuracy).end_object();
     w.end_array();
   }
   w.end_object();
   if (!whole) return;
-  const IntentFacts& f = intent.facts();
-  w.field("seed", f.seed).field("command", f.command).key("data").begin_object().field("file", f.data_file).field("xxh3_128", f.data_hash).end_object();
-  w.key("label_names").begin_array();
-  for (const std::string& label : intent.labels()) w.string(label);
-  w.end_array();
+  w.field("seed", s.seed).field("command", s.command).key("data").begin_object().field("file", s.data_file).field("xxh3_128", s.data_hash).end_object();
+  if (!s.rung.empty()) w.field("trainer", s.trainer);
+  write_particulars(w, *one.specialist);
 }
 
 }  // namespace
@@ -71,12 +96,11 @@ std::string specialists_text(const std::vector<ListedSpecialist>& all, const std
       errors += fmt::format("{}: {}\n", printable(one.name), printable(one.error));
       continue;
     }
-    const auto& intent = *one.specialist->intent;
-    table.add({one.name, one.specialist->kind, human_count(static_cast<std::int64_t>(intent.labels().size())), human_count(static_cast<std::int64_t>(intent.facts().rows)),
-               fmt::format("{:.3f}", intent.calibration().accuracy), fmt::format("{:.3f}", intent.calibration().ece15), human_bytes(one.specialist->bytes),
-               one.tasks.empty() ? std::string("-") : printable(fmt::format("{}", fmt::join(one.tasks, ", ")))});
+    const SpecialistSummary s = summary_of(*one.specialist);
+    table.add({one.name, one.specialist->kind, s.labels ? human_count(static_cast<std::int64_t>(*s.labels)) : std::string("-"), human_count(static_cast<std::int64_t>(s.rows)),
+               fmt::format("{:.3f}", s.quality), fmt::format("{:.3f}", s.ece15), human_bytes(one.specialist->bytes), one.tasks.empty() ? std::string("-") : printable(fmt::format("{}", fmt::join(one.tasks, ", ")))});
   }
-  return (table.empty() ? std::string() : table.render(style) + "Accuracy and ECE: on rows held back from its training.\n") + errors;
+  return (table.empty() ? std::string() : table.render(style) + "Accuracy (of rerankers nDCG@10, of judges balanced accuracy) and ECE: on rows held back from its training.\n") + errors;
 }
 
 std::string specialist_json(const ListedSpecialist& one) {
@@ -89,20 +113,25 @@ std::string specialist_json(const ListedSpecialist& one) {
 }
 
 std::string specialist_text(const ListedSpecialist& one, const TextStyle& style) {
-  const auto& intent = *one.specialist->intent;
-  const IntentCalibration& c = intent.calibration();
-  const IntentFacts& f = intent.facts();
+  const SpecialistSummary s = summary_of(*one.specialist);
+  const auto rows = [](std::size_t n) { return counted(static_cast<std::int64_t>(n), "row"); };
   Section section(style);
   section.line("folder", printable(one.folder));
-  section.line("kind", fmt::format("{}, {} labels, {}", one.specialist->kind, human_count(static_cast<std::int64_t>(intent.labels().size())), human_bytes(one.specialist->bytes)));
-  section.line("trained on", fmt::format("{} of {}", counted(static_cast<std::int64_t>(f.rows), "row"), printable(f.data_file)));
-  section.line("command", printable(f.command));
-  section.line("right", fmt::format("{:.2f} % of {}", 100 * c.accuracy, c.source == "file" ? counted(static_cast<std::int64_t>(c.rows), "row") + " given for calibration" : counted(static_cast<std::int64_t>(c.rows), "row") + " held back"));
-  section.line("calibrated", fmt::format("ECE-15 {:.4f}, Brier {:.4f}, id {}", c.ece15, c.brier, c.id));
+  section.line("kind", fmt::format("{}, {}, {}", one.specialist->kind,
+                                   s.labels ? fmt::format("{} labels", human_count(static_cast<std::int64_t>(*s.labels))) : fmt::format("first rung {}, {}", s.rung, s.cross_encoder ? "cross-encoder" : "no cross-encoder"),
+                                   human_bytes(one.specialist->bytes)));
+  section.line("trained on", fmt::format("{} of {}", rows(s.rows), printable(s.data_file)));
+  section.line("command", printable(s.command));
+  if (!s.trainer.empty()) section.line("trainer", printable(s.trainer));
+  const std::string where = s.source == "file" ? rows(s.calibration_rows) + " given for calibration" : rows(s.calibration_rows) + " held back";
+  section.line("right", s.labels ? fmt::format("{:.2f} % of {}", 100 * s.quality, where) : fmt::format("{} {:.4f} on {}", quality_text(s.quality_name), s.quality, where));
+  for (const auto& [name, value] : s.others) section.line("", fmt::format("{} {:.4f}", name, value));
+  section.line("calibrated", fmt::format("ECE-15 {:.4f}, Brier {:.4f}, id {}", s.ece15, s.brier, one.specialist->id()));
   if (!one.tasks.empty()) section.line("tasks", printable(fmt::format("{}", fmt::join(one.tasks, ", "))));
   std::string out = fmt::format("{}\n", paint(style, Ink::kBold, one.name)) + section.take();
+  if (!one.specialist->intent) return out;
   Table bins({{"SAID", Table::Align::kRight}, {"RIGHT", Table::Align::kRight}, {"ROWS", Table::Align::kRight}});
-  for (const ReliabilityBin& bin : c.bins) {
+  for (const ReliabilityBin& bin : one.specialist->intent->calibration().bins) {
     if (bin.rows > 0) bins.add({fmt::format("{:.3f}", bin.probability), fmt::format("{:.3f}", bin.accuracy), human_count(static_cast<std::int64_t>(bin.rows))});
   }
   return out + "\nProbability said, and share that was right:\n" + bins.render(style, 2);
@@ -136,7 +165,7 @@ std::string comparison_json(const ListedSpecialist& first, const ListedSpecialis
 }
 
 std::string comparison_text(const ListedSpecialist& first, const ListedSpecialist& second, const std::optional<Comparison>& rows, const TextStyle& style) {
-  const IntentCalibration &a = first.specialist->intent->calibration(), &b = second.specialist->intent->calibration();
+  const specialists::IntentCalibration &a = first.specialist->intent->calibration(), &b = second.specialist->intent->calibration();
   Table table({{""}, {first.name, Table::Align::kRight}, {second.name, Table::Align::kRight}});
   const auto add = [&](const char* name, double x, double y) { table.add({name, fmt::format("{:.4f}", x), fmt::format("{:.4f}", y)}); };
   const auto count = [](std::size_t n) { return human_count(static_cast<std::int64_t>(n)); };

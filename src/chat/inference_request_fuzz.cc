@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "chat/inference_request.h"
+#include "chat/rerank_request.h"
 
 // Whatever the bytes: what is read keeps its limits, and a body under another model name is read as the same.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -17,6 +18,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   if (const auto score = chat::parse_score_request(body)) {
     if (score->pairs() == 0 || score->pairs() > chat::kMostTexts || score->first_of(score->pairs() - 1).empty()) std::abort();
+  }
+  if (const auto rerank = chat::parse_rerank_request(body)) {
+    if (rerank->query.empty() || rerank->documents.empty() || rerank->documents.size() > chat::kMostDocuments || rerank->most_results == 0 || rerank->most_results > rerank->documents.size()) std::abort();
+    if (rerank->tei != chat::is_tei_rerank(body) || (!rerank->objects.empty() && rerank->objects.size() != rerank->documents.size())) std::abort();
+    for (std::size_t i = 0; i < rerank->documents.size(); ++i) {
+      if (!rerank->documents[i].starts_with(rerank->read_part(i, 5)) || rerank->read_part(i, 5).size() > 5) std::abort();
+    }
   }
   if (const auto embed = chat::parse_embeddings_request(body)) {
     const auto again = chat::parse_embeddings_request(chat::with_model(body, "m"));

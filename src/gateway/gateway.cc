@@ -4,6 +4,7 @@
 #include <future>
 
 #include "base/log.h"
+#include "gateway/internal/inference_json.h"
 #include "gateway/internal/lesson_plan.h"
 #include "gateway/internal/service.h"
 #include "gateway/internal/shared.h"
@@ -100,6 +101,7 @@ Result<std::unique_ptr<Gateway>> Gateway::start(GatewayOptions options, Snapshot
   start_promises(shared, shared.snapshot, workers);
   Impl* raw = impl.get();
   shared.options.server.tls = shared.snapshot.tls;
+  shared.options.server.format_error = [](const Error& error, std::string_view path) { return internal::is_cohere_path(path) ? internal::cohere_error_body(error) : net::openai_error_body(error); };
   auto server = net::Server::create(shared.options.server, [raw](net::Reactor& reactor) -> Result<std::unique_ptr<net::Service>> {
     auto service = ReactorService::create(reactor, raw->shared);
     if (!service) return fail(std::move(service.error()));
@@ -195,6 +197,7 @@ void Gateway::drain(std::int64_t deadline_ms) {
     }
     impl_->server->drain(deadline_ms);
     if (impl_->shared->few_shots) impl_->shared->few_shots->release_encoder();
+    impl_->shared->scores.release_encoder();
     impl_->shared->options.encoder.reset();   // posts to the reactors, which are still there
   }
 }

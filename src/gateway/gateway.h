@@ -36,6 +36,7 @@ struct GatewayOptions {
   net::ServerOptions server;
   net::ClientOptions client;
   std::size_t cache_bytes = std::size_t{64} << 20;
+  std::size_t score_cache_bytes = std::size_t{64} << 20;   ///< vectors of texts and scores of pairs, for rerankers and judges
   bool await_durability = false;           ///< `durability = "group"`
   Calendar calendar = Calendar::utc();     ///< of budgets' days and months
   std::uint64_t seed = 0;                  ///< of coins and request ids; 0: from the kernel

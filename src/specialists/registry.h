@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -12,21 +13,30 @@
 
 #include "base/error.h"
 #include "neural/encoder.h"
+#include "neural/pair_scorer.h"
 
 namespace understudy::specialists {
 
 class IntentSpecialist;
+class RerankSpecialist;
+class JudgeSpecialist;
 
 /// A specialist under the name that requests and tasks know it by. Immutable.
 struct NamedSpecialist {
   std::string name;               ///< "intent-v3"
   std::filesystem::path folder;
-  std::string kind;               ///< "intent"
+  std::string kind;               ///< "intent", "rerank" or "judge"
   std::uint64_t bytes = 0;        ///< of the folder's files
-  std::shared_ptr<const IntentSpecialist> intent;   ///< null where it is of another kind
+  std::shared_ptr<const IntentSpecialist> intent;   ///< by its kind one of these; the others are null
+  std::shared_ptr<const RerankSpecialist> rerank;
+  std::shared_ptr<const JudgeSpecialist> judge;
+  std::shared_ptr<const neural::PairScorer> cross_encoder;   ///< of rerank and judge, opened by Registry::fitted; null: it has none, or that cannot run here
+  std::string unfit;              ///< why it cannot answer on this machine; "": it can
 
   /// Names its weights and calibration: equal for specialists that answer alike.
   const std::string& id() const;
+  /// The encoder whose vectors it was calibrated with; nullopt: it reads none.
+  const std::optional<neural::EncoderIdentity>& encoder() const;
   /// Whether this encoder's vectors are those that it was calibrated with. False where it reads none.
   bool fits(const neural::EncoderIdentity& encoder) const;
 };
@@ -52,9 +62,11 @@ bool is_specialist_name(std::string_view name);
 class Registry {
  public:
   Registry() = default;
-  /// The same specialists, where those that read vectors of `encoder`'s model are calibrated for what it computes here. Those that cannot be
-  /// answer by their words alone, and `notes` says so.
-  static std::shared_ptr<const Registry> fitted(const Registry& registry, const neural::TextEncoder& encoder, std::vector<std::string>& notes);
+  /// The same specialists for this machine: cross-encoders are open, and whatever reads vectors or cross-encoders is calibrated for what is
+  /// computed here. What cannot be had is done without; a reranker or judge that cannot be calibrated without it is `unfit`. `notes` says all that
+  /// is not as it was trained. Takes some 0.3 s a cross-encoder, and seconds where one has to be calibrated anew.
+  /// @param encoder  null: none runs here
+  static std::shared_ptr<const Registry> fitted(const Registry& registry, const neural::TextEncoder* encoder, std::vector<std::string>& notes);
   /// All of them or none. Errors of specialist_folders and load_specialist.
   static Result<std::shared_ptr<const Registry>> load(const SpecialistPlaces& places);
 
@@ -62,6 +74,7 @@ class Registry {
   bool wants_encoder() const;
   std::span<const SpecialistPtr> all() const { return all_; }   ///< by name
   SpecialistPtr find(std::string_view name) const;              ///< null where there is none
+  std::vector<SpecialistPtr> of_kind(std::string_view kind) const;
   /// "; did you mean ...?" and what there is, to put behind an error.
   std::string hint(std::string_view name) const;
 

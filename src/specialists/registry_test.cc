@@ -5,7 +5,9 @@
 
 #include <fstream>
 
+#include "specialists/cached_engines.h"
 #include "specialists/label_scores.h"
+#include "specialists/small_pairs_test_util.h"
 #include "specialists/small_specialist_test_util.h"
 
 namespace understudy::specialists {
@@ -21,6 +23,17 @@ class RegistryTest : public ::testing::Test {
   std::string refused(const SpecialistPlaces& places) {
     const auto registry = Registry::load(places);
     return registry ? "" : registry.error().message;
+  }
+
+  static std::string whole(const fs::path& path) {
+    std::ifstream in(path);
+    return {std::istreambuf_iterator<char>(in), {}};
+  }
+  static void replace_in(const fs::path& path, std::string_view what, std::string_view with) {
+    std::string text = whole(path);
+    const std::size_t at = text.find(what);
+    ASSERT_NE(at, std::string::npos) << what;
+    std::ofstream(path) << text.replace(at, what.size(), with);
   }
 
   fs::path folder_;
@@ -85,18 +98,92 @@ TEST_F(RegistryTest, SpecialistsThatReadVectorsAreFitForTheEncoderThatRuns) {
   EXPECT_FALSE(registry->find("words")->fits(trained.identity()));
 
   std::vector<std::string> notes;
-  const auto same = Registry::fitted(*registry, trained, notes);
+  const auto same = Registry::fitted(*registry, &trained, notes);
   EXPECT_TRUE(notes.empty());
   EXPECT_EQ(same->find("meaning"), meaning);
-  const auto anew = Registry::fitted(*registry, rounded, notes);
+  const auto anew = Registry::fitted(*registry, &rounded, notes);
   ASSERT_EQ(notes.size(), 1u);
   EXPECT_NE(notes[0].find("calibrated anew"), std::string::npos) << notes[0];
   EXPECT_TRUE(anew->find("meaning")->fits(rounded.identity()));
   EXPECT_EQ(anew->find("words"), registry->find("words"));
-  const auto stranger = Registry::fitted(*registry, other, notes);
+  const auto stranger = Registry::fitted(*registry, &other, notes);
   ASSERT_EQ(notes.size(), 2u);
   EXPECT_NE(notes[1].find("by words alone"), std::string::npos) << notes[1];
   EXPECT_FALSE(stranger->find("meaning")->fits(other.identity()));
+}
+
+TEST_F(RegistryTest, RerankersAndJudgesStandBesideIntents) {
+  testing::write_small_specialist(folder_ / "all" / "intent");
+  testing::write_small_reranker(folder_ / "all" / "rank");
+  testing::write_small_judge(folder_ / "all" / "truth");
+  const auto registry = Registry::load({folder_ / "all", true, {}});
+  ASSERT_TRUE(registry) << registry.error().message;
+  EXPECT_FALSE((*registry)->wants_encoder());
+  const auto rank = (*registry)->find("rank"), truth = (*registry)->find("truth");
+  ASSERT_TRUE(rank && truth);
+  EXPECT_EQ(rank->kind, "rerank");
+  EXPECT_EQ(truth->kind, "judge");
+  EXPECT_FALSE(rank->intent || rank->judge || truth->intent || truth->rerank);
+  EXPECT_EQ(rank->id(), rank->rerank->calibration().id);
+  ASSERT_EQ((*registry)->of_kind("rerank").size(), 1u);
+  EXPECT_EQ((*registry)->of_kind("rerank")[0], rank);
+  std::vector<std::string> notes;
+  const auto fitted = Registry::fitted(**registry, nullptr, notes);
+  EXPECT_TRUE(notes.empty()) << notes[0];
+  const CachedEngines engines(*fitted->find("rank"), nullptr, nullptr, {});
+  EXPECT_TRUE(engines.none());
+  const std::vector<std::string_view> documents = {"Somebody made the violin once.", "Somebody made the compass once."};
+  const auto scores = fitted->find("rank")->rerank->score("who made the compass of 9", documents, engines.all());
+  ASSERT_TRUE(scores);
+  EXPECT_GT((*scores)[1].score, (*scores)[0].score);
+  const auto judged = fitted->find("truth")->judge->judge("Ann made the compass in 1850.", "In 1850 Ann made the compass.", engines.all());
+  ASSERT_TRUE(judged);
+  EXPECT_GT(judged->probability, 0.5f);
+}
+
+TEST_F(RegistryTest, ACrossEncoderIsOpenedForServingAndCalibratedForTheMachine) {
+  if (const std::string none = testing::write_small_cross_reranker(folder_ / "all" / "rank", "registry_cross"); !none.empty()) GTEST_SKIP() << none;
+  const auto registry = *Registry::load({folder_ / "all", true, {}});
+  EXPECT_EQ(registry->find("rank")->cross_encoder, nullptr) << "opened for serving only";
+  std::vector<std::string> notes;
+  const auto fitted = Registry::fitted(*registry, nullptr, notes);
+  EXPECT_TRUE(notes.empty()) << notes[0];
+  const auto rank = fitted->find("rank");
+  ASSERT_TRUE(rank->cross_encoder);
+  ScoreCache cache(1 << 20);
+  const std::vector<std::string_view> documents = {"where is my card", "the money is lost", "why not transfer"};
+  const CachedEngines engines(*rank, nullptr, &cache, {});
+  const auto once = rank->rerank->score("is my pin lost", documents, engines.all());
+  ASSERT_TRUE(once);
+  const auto misses = cache.counts().misses;
+  EXPECT_GT(misses, 0u);
+  const auto again = rank->rerank->score("is my pin lost", documents, engines.all());
+  for (std::size_t i = 0; i < documents.size(); ++i) EXPECT_EQ((*again)[i].raw, (*once)[i].raw);
+  EXPECT_EQ(cache.counts().misses, misses) << "nothing was computed twice";
+
+  // Another machine's numbers: calibrated anew from the rows that it kept, or not fit to answer without them.
+  const fs::path json = folder_ / "all" / "rank" / "specialist.json", kept = folder_ / "all" / "rank" / "calibration.jsonl";
+  replace_in(json, "\"runtime\":\"" + rank->cross_encoder->identity().runtime, "\"runtime\":\"another");
+  std::string rows = whole(kept);
+  std::ofstream(kept) << rows.substr(0, rows.find('\n', rows.size() / 2) + 1);
+  const auto anew = Registry::fitted(**Registry::load({folder_ / "all", true, {}}), nullptr, notes);
+  ASSERT_EQ(notes.size(), 1u);
+  EXPECT_NE(notes[0].find("calibrated anew"), std::string::npos) << notes[0];
+  EXPECT_NE(anew->find("rank")->id(), rank->id());
+  EXPECT_TRUE(anew->find("rank")->cross_encoder);
+  std::ofstream(kept, std::ios::trunc);
+  const auto unfit = Registry::fitted(**Registry::load({folder_ / "all", true, {}}), nullptr, notes);
+  EXPECT_NE(unfit->find("rank")->unfit.find("kept no rows"), std::string::npos) << unfit->find("rank")->unfit;
+  fs::remove(folder_ / "all" / "rank" / "cross_encoder" / "model.safetensors");
+  const auto broken = Registry::fitted(**Registry::load({folder_ / "all", true, {}}), nullptr, notes);
+  EXPECT_NE(broken->find("rank")->unfit.find("cross_encoder"), std::string::npos) << broken->find("rank")->unfit;
+  EXPECT_EQ(notes.size(), 3u);
+}
+
+TEST_F(RegistryTest, AKindThatIsNotKnownIsRefused) {
+  fs::create_directories(folder_ / "all" / "new");
+  std::ofstream(folder_ / "all" / "new" / "specialist.json") << R"({"kind":"rewrite"})";
+  EXPECT_NE(refused({folder_ / "all", true, {}}).find("knows no kind \"rewrite\"; it knows intent, rerank, judge"), std::string::npos) << refused({folder_ / "all", true, {}});
 }
 
 TEST_F(RegistryTest, NoDirectoryIsAnErrorOnlyWhereItWasNamed) {

@@ -187,6 +187,24 @@ void encoder_figures(Exposition& out, const Shared& shared) {
   out.counter("encoder_wait_seconds_total", "Time that all texts waited for their batch.", decimal(counts.waited_ns / 1000));
 }
 
+void score_figures(Exposition& out, const Shared& shared) {
+  const PairCounters& counters = shared.pair_counters;
+  out.counter("rerank_requests_total", "Requests to /v1/rerank that were answered.", counters.reranks.load(std::memory_order_relaxed));
+  out.counter("rerank_documents_total", "Documents in them.", counters.documents.load(std::memory_order_relaxed));
+  out.counter("score_requests_total", "Requests to /v1/score that were answered.", counters.scores.load(std::memory_order_relaxed));
+  out.counter("score_pairs_total", "Pairs in them.", counters.pairs.load(std::memory_order_relaxed));
+  const specialists::ScorePoolCounts pool = shared.scores.counts();
+  out.gauge("score_waiting", "Requests that wait for a thread that asks rerankers and judges.", pool.waiting);
+  out.counter("score_turned_away_total", "Requests refused because too many waited.", pool.turned_away);
+  out.counter("score_wait_seconds_total", "Time that all requests waited for a thread.", decimal(pool.waited_ns / 1000));
+  out.counter("score_work_seconds_total", "Time that they were worked on.", decimal(pool.worked_ns / 1000));
+  const specialists::ScoreCacheCounts cache = shared.scores.cache().counts();
+  out.counter("score_cache_hits_total", "Vectors and scores of pairs that were computed before.", cache.hits);
+  out.counter("score_cache_misses_total", "Those that had to be computed.", cache.misses);
+  out.gauge("score_cache_bytes", "Held by the cache of vectors and scores of pairs.", cache.bytes);
+  out.gauge("score_cache_entries", "Entries in it.", cache.entries);
+}
+
 void budgets(Exposition& out, const Shared& shared) {
   const auto reports = shared.budgets.report(shared.options.server.clock->wall());
   if (reports.empty()) return;
@@ -247,6 +265,7 @@ std::string metrics_text(const Shared& shared) {
   out.gauge("label_spent_today_usd", "Set aside or spent on labels since midnight UTC.", format_usd(shared.label_budget.spent_today(), 12));
   lesson_figures(out, shared);
   encoder_figures(out, shared);
+  score_figures(out, shared);
   breakers(out, shared);
   rate_limits(out, shared);
   budgets(out, shared);

@@ -1,28 +1,33 @@
-// POST /v1/score: how well two texts go together.
+// POST /v1/score: how well two texts go together, by a reranker, a judge, or the encoder's cosines.
 
-#include <fmt/format.h>
-
-#include <array>
-#include <unordered_map>
+#include <functional>
 
 #include "gateway/internal/callers.h"
-#include "gateway/internal/embed_texts.h"
 #include "gateway/internal/inference_json.h"
+#include "gateway/internal/pair_models.h"
 #include "gateway/internal/service.h"
 
 namespace understudy::gateway::internal {
 namespace {
 
-Error no_scorer(const specialists::Registry& registry, std::string_view model) {
-  if (const auto other = registry.find(model)) {
-    return Error(ErrorKind::kInvalidRequest,
-                 fmt::format("The specialist '{}' is of kind {}: it answers /v1/classify. /v1/score needs one of kind judge or rerank, which this version cannot train yet, or understudy/encoder for plain cosines.",
-                             other->name, other->kind),
-                 "model");
+/// Words alone of so many bytes take some tenths of a millisecond: on the reactor.
+constexpr std::size_t kMostHere = 4'096;
+
+std::size_t bytes_of(const chat::ScoreRequest& request) {
+  std::size_t bytes = 0;
+  for (std::size_t i = 0; i < request.pairs(); ++i) bytes += request.first_of(i).size() + request.second[i].size();
+  return bytes;
+}
+
+/// Tokens that the encoder reads of the texts, where it is what answers.
+std::optional<std::int64_t> tokens_read(const PairModel& model, const specialists::ScorePool& pool, const chat::ScoreRequest& request) {
+  if (model.specialist) return std::nullopt;
+  const neural::TextEncoder& encoder = *pool.encoder();
+  std::int64_t tokens = 0;
+  for (const auto* texts : {&request.first, &request.second}) {
+    for (const std::string& text : *texts) tokens += static_cast<std::int64_t>(encoder.tokenizer().encode(text, encoder.max_tokens()).ids.size());
   }
-  return Error(ErrorKind::kModelNotFound,
-               fmt::format("There is no model '{}' for /v1/score: it needs a specialist of kind judge or rerank, which this version cannot train yet, or understudy/encoder for plain cosines.", model.substr(0, 200)),
-               "model");
+  return tokens;
 }
 
 }  // namespace
@@ -30,46 +35,26 @@ Error no_scorer(const specialists::Registry& registry, std::string_view model) {
 net::Task<void> ReactorService::score(net::Exchange& exchange, std::span<const net::Field> json_fields) {
   const auto id_field = json_fields.first(1);
   const auto keys = snapshot_.keys;
-  const auto policy = snapshot_.policy;
+  const auto policy = snapshot_.policy;   // a reload leaves this request its specialist
   if (auto caller = authenticate(exchange.head(), *keys, reactor_.clock()); !caller) co_return co_await exchange.respond_error(caller.error(), id_field);
   const auto request = chat::parse_score_request(exchange.body());
   if (!request) co_return co_await exchange.respond_error(request.error(), id_field);
-  const std::shared_ptr<neural::EncoderPool> pool = shared_->options.encoder;
-  std::optional<Error> refused;
-  if (request->model.empty() || !names_encoder(pool.get(), request->model)) {
-    refused = no_scorer(policy->registry(), request->model);
-  } else if (!pool) {
-    refused = no_encoder("The model 'understudy/encoder'");
-  }
-  if (refused) co_return co_await exchange.respond_error(*refused, id_field);
-
-  // Each text once, however many pairs it is in.
-  std::vector<std::string> texts;
-  std::unordered_map<std::string_view, std::size_t> place;
-  const auto place_of = [&](const std::string& text) {
-    const auto [found, fresh] = place.try_emplace(text, texts.size());
-    if (fresh) texts.push_back(text);
-    return found->second;
+  const auto model = find_pair_scorer(*policy, request->model, shared_->options.encoder.get());
+  if (!model) co_return co_await exchange.respond_error(model.error(), id_field);
+  PairReply reply;
+  reply.served_by = model->served_by();
+  reply.model = model->name();
+  const std::function<Result<void>(std::stop_token)> work = [&](std::stop_token stop) -> Result<void> {
+    const auto scores = pair_scores(*model, shared_->scores, *request, std::move(stop));
+    if (!scores) return fail(scores.error());
+    reply.body = scores_json(model->specialist.get(), *request, *scores, tokens_read(*model, shared_->scores, *request));
+    return {};
   };
-  std::vector<std::pair<std::size_t, std::size_t>> pairs;
-  for (std::size_t i = 0; i < request->pairs(); ++i) {
-    const std::size_t a = place_of(request->first_of(i)), b = place_of(request->second[i]);
-    pairs.emplace_back(a, b);
-  }
-  const auto vectors = co_await embed_texts(*pool, texts, reactor_, exchange.gone());
-  if (!vectors) co_return co_await exchange.respond_error(vectors.error(), id_field);
-  const std::size_t dimension = pool->encoder().dimension();
-  std::vector<double> cosines;
-  std::int64_t tokens = 0;
-  for (const auto& [a, b] : pairs) {
-    double sum = 0;
-    for (std::size_t i = 0; i < dimension; ++i) sum += double((*vectors)[a * dimension + i]) * double((*vectors)[b * dimension + i]);
-    cosines.push_back(sum);
-  }
-  for (const std::string& text : texts) tokens += static_cast<std::int64_t>(pool->encoder().tokenizer().encode(text, pool->encoder().max_tokens()).ids.size());
-  const std::string body = cosines_json(request->model, cosines, tokens);
-  const std::array<net::Field, 4> fields{json_fields[0], json_fields[1], net::Field("x-understudy-served-by", "encoder"), net::Field("x-understudy-cost-usd", "0")};
-  co_return co_await exchange.respond(200, fields, body);
+  const bool little = model->words_alone(shared_->scores) && bytes_of(*request) <= kMostHere;
+  if (auto done = co_await run_scoring(exchange, little, work); !done) co_return co_await exchange.respond_error(done.error(), id_field);
+  shared_->pair_counters.scores.fetch_add(1, std::memory_order_relaxed);
+  shared_->pair_counters.pairs.fetch_add(request->pairs(), std::memory_order_relaxed);
+  co_return co_await respond_pairs(exchange, reply, json_fields);
 }
 
 }  // namespace understudy::gateway::internal

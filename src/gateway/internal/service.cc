@@ -26,6 +26,7 @@ Matched match(std::string_view path, std::string_view method) {
     if (const auto admin = match_admin(path, method == "HEAD" ? "GET" : method)) return {RouteName::kAdmin, admin->name, admin->info->method, admin->info->route};
     return {};
   }
+  if (path == "/v2/rerank" || path == "/cohere/v2/rerank" || path == "/cohere/v1/rerank") return {RouteName::kRerank, {}, "POST"};
   if (path.starts_with("/openai/")) path.remove_prefix(7);
   if (path.starts_with("/v1/")) path.remove_prefix(3);
   if (path == "/chat/completions") return {RouteName::kChat, {}, "POST"};
@@ -33,6 +34,7 @@ Matched match(std::string_view path, std::string_view method) {
   if (path == "/classify") return {RouteName::kClassify, {}, "POST"};
   if (path == "/embeddings") return {RouteName::kEmbeddings, {}, "POST"};
   if (path == "/score") return {RouteName::kScore, {}, "POST"};
+  if (path == "/rerank" || path == "/reranking") return {RouteName::kRerank, {}, "POST"};
   if (path == "/models") return {RouteName::kModels, {}, "GET"};
   if (path.starts_with("/models/")) return {RouteName::kModel, path.substr(8), "GET"};
   return {};
@@ -165,7 +167,7 @@ net::Awaitable<void> ReactorService::handle_other(net::Exchange& exchange, Match
   std::array<net::Field, 2> json_fields{net::Field("x-request-id", request_id), net::Field("content-type", "application/json")};
   const std::span<const net::Field> id_field = std::span<const net::Field>(json_fields).first(1);
   if (matched.route == RouteName::kUnknown) {
-    const Error error(ErrorKind::kNotFound, fmt::format("There is no route {} {}. Served here: POST /v1/chat/completions, /v1/embeddings, /v1/classify, /v1/score, /v1/feedback, GET /v1/models, /health, /health/ready, /metrics, / (status page), /admin/api/... (listed by /admin/api/openapi.json).",
+    const Error error(ErrorKind::kNotFound, fmt::format("There is no route {} {}. Served here: POST /v1/chat/completions, /v1/embeddings, /v1/classify, /v1/rerank, /v1/score, /v1/feedback, GET /v1/models, /health, /health/ready, /metrics, / (status page), /admin/api/... (listed by /admin/api/openapi.json).",
                                                         method, exchange.head().path.substr(0, 200)));
     [[maybe_unused]] auto sent = co_await exchange.respond_error(error, id_field);
     co_return;
@@ -196,6 +198,10 @@ net::Awaitable<void> ReactorService::handle_other(net::Exchange& exchange, Match
     }
     case RouteName::kScore: {
       [[maybe_unused]] auto sent = co_await score(exchange, json_fields);
+      break;
+    }
+    case RouteName::kRerank: {
+      [[maybe_unused]] auto sent = co_await rerank(exchange, json_fields);
       break;
     }
     case RouteName::kHealth: {

@@ -1,5 +1,9 @@
 #pragma once
+#include <functional>
+#include <stop_token>
+
 #include "cascade/engine.h"
+#include "chat/rerank_request.h"
 #include "gateway/http_sink.h"
 #include "gateway/internal/shared.h"
 #include "net/client.h"
@@ -15,7 +19,12 @@ namespace understudy::gateway::internal {
 
 struct Caller;
 
-enum class RouteName { kChat, kFeedback, kClassify, kEmbeddings, kScore, kModels, kModel, kHealth, kReady, kMetrics, kAdmin, kUnknown };
+/// The answer of a reranker or judge, and who gave it.
+struct PairReply {
+  std::string body, served_by, model;
+};
+
+enum class RouteName { kChat, kFeedback, kClassify, kEmbeddings, kScore, kRerank, kModels, kModel, kHealth, kReady, kMetrics, kAdmin, kUnknown };
 
 /// The route that a path names.
 struct Matched {
@@ -66,6 +75,13 @@ class ReactorService final : public net::Service {
   net::Task<void> forward_embeddings(net::Exchange& exchange, std::string_view model, const Caller& caller, std::span<const net::Field> json_fields);
   /// POST /v1/score (score_route.cc).
   net::Task<void> score(net::Exchange& exchange, std::span<const net::Field> json_fields);
+  /// POST /v1/rerank (rerank_route.cc), and its answer before it is one of HTTP.
+  net::Task<void> rerank(net::Exchange& exchange, std::span<const net::Field> json_fields);
+  net::Task<PairReply> rank(net::Exchange& exchange, Result<chat::RerankRequest>& request, std::string_view request_id);
+  net::Task<void> respond_pairs(net::Exchange& exchange, const PairReply& reply, std::span<const net::Field> json_fields);
+  /// Runs `work` here where it is little, else on the threads of rerankers and judges; there it is told to stop when the client leaves. kOverloaded
+  /// where too many wait; kCancelled.
+  net::Task<void> run_scoring(net::Exchange& exchange, bool little, const std::function<Result<void>(std::stop_token)>& work);
   /// Runs `work` here where it is little, else on a thread of its own while others are served. kOverloaded where too many do so.
   net::Task<void> run_work(bool little, std::function<void()> work);
   net::Awaitable<void> hourly_probe();

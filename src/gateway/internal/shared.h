@@ -11,11 +11,24 @@
 #include "gateway/internal/promise_figures.h"
 #include "lessons/few_shots.h"
 #include "lessons/service.h"
+#include "specialists/score_pool.h"
 
 namespace understudy::gateway::internal {
 
 /// Of answers that are kept for requests with an idempotency key, all together.
 inline constexpr std::size_t kKeyedBytes = std::size_t{64} << 20;
+
+/// Answered requests to rerankers and judges, and of how much.
+struct PairCounters {
+  std::atomic<std::uint64_t> reranks{0}, documents{0}, scores{0}, pairs{0};
+};
+
+inline specialists::ScorePoolOptions score_options(const GatewayOptions& options) {
+  specialists::ScorePoolOptions out;
+  out.cache_bytes = options.score_cache_bytes;
+  out.clock = options.server.clock;
+  return out;
+}
 
 /// What all reactors of one gateway share.
 struct Shared {
@@ -34,13 +47,15 @@ struct Shared {
   std::atomic<bool> exporting{false};
   std::atomic<int> admin_running{0};                          ///< questions being answered on threads of their own
   std::atomic<int> work_aside{0};                             ///< large requests about texts, the same
+  specialists::ScorePool scores;                              ///< asks rerankers and judges
+  PairCounters pair_counters;
   std::atomic<const net::Server*> server{nullptr};            ///< set once it is up
   WallTime started;
 
   mutable std::mutex mutex;
   Snapshot snapshot;   ///< guarded; reactors hold their own copy
 
-  explicit Shared(GatewayOptions o) : options(std::move(o)), cache(options.cache_bytes), budgets(options.calendar) {}
+  explicit Shared(GatewayOptions o) : options(std::move(o)), cache(options.cache_bytes), budgets(options.calendar), scores(options.encoder, score_options(options)) {}
 };
 
 /// Prometheus text exposition of everything that is counted.

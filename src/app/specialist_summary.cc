@@ -1,0 +1,87 @@
+#include "app/specialist_summary.h"
+
+#include <fmt/format.h>
+
+#include "specialists/intent_specialist.h"
+#include "specialists/judge_specialist.h"
+#include "specialists/rerank_specialist.h"
+
+namespace understudy::app {
+namespace {
+
+template <typename Facts>
+void add_facts(SpecialistSummary& s, const Facts& f) {
+  s.rows = f.rows;
+  s.seed = f.seed;
+  s.command = f.command;
+  s.data_file = f.data_file;
+  s.data_hash = f.data_hash;
+}
+
+template <typename Calibration>
+void add_calibration(SpecialistSummary& s, const Calibration& c) {
+  s.ece15 = c.ece15;
+  s.brier = c.brier;
+  s.calibration_rows = c.rows;
+}
+
+SpecialistSummary summary(const specialists::IntentSpecialist& intent) {
+  SpecialistSummary s;
+  add_facts(s, intent.facts());
+  add_calibration(s, intent.calibration());
+  s.labels = intent.labels().size();
+  s.quality_name = "accuracy";
+  s.quality = intent.calibration().accuracy;
+  s.source = intent.calibration().source;
+  return s;
+}
+
+template <typename Model>
+SpecialistSummary summary_of_pairs(const Model& model) {
+  SpecialistSummary s;
+  add_facts(s, model.facts());
+  add_calibration(s, model.calibration());
+  s.rung = model.facts().rung;
+  s.cross_encoder = model.cross_encoder().has_value();
+  s.trainer = model.facts().trainer;
+  return s;
+}
+
+SpecialistSummary summary(const specialists::RerankSpecialist& reranker) {
+  SpecialistSummary s = summary_of_pairs(reranker);
+  const auto& c = reranker.calibration();
+  s.quality_name = "ndcg10";
+  s.quality = c.ndcg10;
+  s.others = {{"first_ndcg10", c.first_ndcg10}};
+  s.source = reranker.facts().calibration_file.empty() ? "held_back" : "file";
+  return s;
+}
+
+SpecialistSummary summary(const specialists::JudgeSpecialist& judge) {
+  SpecialistSummary s = summary_of_pairs(judge);
+  const auto& c = judge.calibration();
+  s.quality_name = "balanced_accuracy";
+  s.quality = c.balanced_accuracy;
+  s.others = {{"auroc", c.auroc}, {"claim_alone_balanced_accuracy", judge.facts().claim_alone_balanced_accuracy}};
+  s.source = judge.facts().calibration_file.empty() ? "cross_validation" : "file";
+  return s;
+}
+
+}  // namespace
+
+SpecialistSummary summary_of(const specialists::NamedSpecialist& specialist) {
+  if (specialist.rerank) return summary(*specialist.rerank);
+  if (specialist.judge) return summary(*specialist.judge);
+  return summary(*specialist.intent);
+}
+
+std::string one_line(const specialists::NamedSpecialist& specialist) {
+  const SpecialistSummary s = summary_of(specialist);
+  const std::string what = s.labels ? fmt::format("{} labels", *s.labels) : fmt::format("{}{}", s.rung, s.cross_encoder ? " and a cross-encoder" : "");
+  return fmt::format("{}, {}, {} {:.3f} and ECE {:.3f} on {} rows that were held back{}", specialist.kind, what, quality_text(s.quality_name), s.quality, s.ece15, s.calibration_rows,
+                     specialist.unfit.empty() ? "" : "; cannot answer here");
+}
+
+std::string_view quality_text(std::string_view quality_name) { return quality_name == "ndcg10" ? "nDCG@10" : quality_name == "balanced_accuracy" ? "balanced accuracy" : quality_name; }
+
+}  // namespace understudy::app
