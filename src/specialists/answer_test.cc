@@ -19,7 +19,7 @@ using testing::kThings;
 /// The more things of the prompt it says something of, the better a response is; length says nothing, as all are of one.
 std::string response(SeededRandom& random, std::size_t good) {
   std::string out;
-  for (std::size_t i = 0; i < 6; ++i) out += i < good ? fmt::format("The {} is useful. ", kThings[i]) : fmt::format("Nothing is useful{}. ", random.coin(0.5) ? "" : "!");
+  for (std::size_t i = 0; i < 6; ++i) out += i < good ? fmt::format("The {} is useful. ", kThings[i]) : fmt::format("Nothing here is useful{}. ", random.coin(0.5) ? "" : "!");
   return out;
 }
 constexpr std::string_view kPrompt = "Say something of the lantern, harbour, violin, glacier, compass and orchard, number";
