@@ -3,32 +3,24 @@
 #include <fstream>
 
 #include "app/command.h"
-#include "app/rerank_command.h"
+#include "app/pair_command_test_util.h"
 #include "app/specialist_command.h"
 #include "app/specialist_evaluation.h"
-#include "app/test_support.h"
+#include "app/specialist_kinds.h"
 
 namespace understudy::app {
 namespace {
 
-class JudgeCommands : public testing::Test {
+class JudgeCommands : public PairCommands {
  protected:
-  JudgeCommands() {
-    std::string name = (fs::temp_directory_path() / "understudy-judge-XXXXXX").string();
-    root_ = ::mkdtemp(name.data());
+  JudgeCommands() : PairCommands(run_train_judge_command, "judge") {
     std::ofstream out(root_ / "rows.jsonl");
-    const char* things[] = {"lantern", "harbour", "violin", "glacier", "compass"};
     for (int i = 0; i < 200; ++i) {
       out << fmt::format(R"({{"id": "r{0}", "claim": "Somebody made the {1} number {0}.", "evidence": "It is about number {0}. Somebody made the {2}.", "label": {3}, "split": "{4}"}})", i,
-                         things[i % 5], things[(i + (i / 5) % 2) % 5], (i / 5) % 2 == 0 ? 1 : 0, i < 120 ? "train" : "test")
+                         kThings[i % 5], kThings[(i + (i / 5) % 2) % 5], (i / 5) % 2 == 0 ? 1 : 0, i < 120 ? "train" : "test")
           << "\n";
     }
   }
-  ~JudgeCommands() override { fs::remove_all(root_); }
-  std::string path(const char* name) const { return (root_ / name).string(); }
-  Outcome train() { return run(run_train_judge_command, "understudy train judge", {"--data", path("rows.jsonl"), "--out", path("j"), "--encoder", "off"}); }
-
-  fs::path root_;
 };
 
 TEST_F(JudgeCommands, TrainEvaluateAndPredictFollowOneAnother) {
@@ -37,9 +29,9 @@ TEST_F(JudgeCommands, TrainEvaluateAndPredictFollowOneAnother) {
   EXPECT_TRUE(contains(trained.out, "120 rows, 60 supported")) << trained.out;
   EXPECT_TRUE(contains(trained.out, "(the claim alone 0."));
   EXPECT_TRUE(contains(trained.out, "no cross-encoder: there is no encoder to start from"));
-  EXPECT_EQ(kind_of(path("j")), "judge");
+  EXPECT_EQ(kind_of(path("made")), "judge");
 
-  const Outcome judged = run(run_evaluate_command, "understudy evaluate", {path("j"), "--data", path("rows.jsonl"), "--json"});
+  const Outcome judged = run(run_evaluate_command, "understudy evaluate", {path("made"), "--data", path("rows.jsonl"), "--json"});
   ASSERT_EQ(judged.status, kExitDone) << judged.err;
   EXPECT_EQ(at(judged.out, "/schema"), "\"understudy.specialist/1\"");
   EXPECT_EQ(at(judged.out, "/kind"), "\"judge\"");
@@ -50,10 +42,10 @@ TEST_F(JudgeCommands, TrainEvaluateAndPredictFollowOneAnother) {
                           "/latency_us/p99", "/size_bytes"}) {
     EXPECT_NE(at(judged.out, key), "") << key;
   }
-  const Outcome text = run(run_evaluate_command, "understudy evaluate", {path("j"), "--data", path("rows.jsonl")});
+  const Outcome text = run(run_evaluate_command, "understudy evaluate", {path("made"), "--data", path("rows.jsonl")});
   EXPECT_TRUE(contains(text.out, "the claim alone")) << text.out;
 
-  const Outcome said = run(run_predict_command, "understudy predict", {path("j"), "--data", path("rows.jsonl"), "--split", "test"});
+  const Outcome said = run(run_predict_command, "understudy predict", {path("made"), "--data", path("rows.jsonl"), "--split", "test"});
   ASSERT_EQ(said.status, kExitDone) << said.err;
   EXPECT_EQ(std::count(said.out.begin(), said.out.end(), '\n'), 80);
   const std::string first = said.out.substr(0, said.out.find('\n'));
@@ -65,10 +57,10 @@ TEST_F(JudgeCommands, TrainEvaluateAndPredictFollowOneAnother) {
 TEST_F(JudgeCommands, WhatIsMissingIsSaid) {
   ASSERT_EQ(train().status, kExitDone);
   EXPECT_TRUE(contains(train().err, "exists: name another folder"));
-  const Outcome split = run(run_evaluate_command, "understudy evaluate", {path("j"), "--data", path("rows.jsonl"), "--split", "dev"});
+  const Outcome split = run(run_evaluate_command, "understudy evaluate", {path("made"), "--data", path("rows.jsonl"), "--split", "dev"});
   EXPECT_EQ(split.status, kExitBadInput);
   EXPECT_TRUE(contains(split.err, "it has \"test\" (80 rows), \"train\" (120 rows)"));
-  const Outcome quantised = run(run_quantize_command, "understudy quantize", {path("j"), "--to", "int8", "--out", path("q")});
+  const Outcome quantised = run(run_quantize_command, "understudy quantize", {path("made"), "--to", "int8", "--out", path("q")});
   EXPECT_EQ(quantised.status, kExitBadInput);
   EXPECT_TRUE(contains(quantised.err, "there is nothing to quantise"));
 }

@@ -27,14 +27,13 @@ Result<std::string> read_whole(const std::string& path) {
   }
 }
 
+std::string hash_of_text(const std::string& text) {
+  const Hash128 h = hash128(text);
+  return fmt::format("{:016x}{:016x}", h.high, h.low);
+}
+
 Result<LabelledFile> read_labelled_rows(const std::string& path, std::optional<std::string> split, const std::string& usual, const std::string& only) {
-  auto text = read_whole(path);
-  if (!text) return fail(text.error());
-  if (!split && !specialists::splits_of(*text).empty()) split = usual;
-  auto rows = specialists::parse_intent_rows(*text, path, {split, only, true});
-  if (!rows) return fail(rows.error());
-  const Hash128 h = hash128(*text);
-  return LabelledFile{std::move(*rows), fmt::format("{:016x}{:016x}", h.high, h.low)};
+  return read_rows_file(path, std::move(split), usual, specialists::parse_intent_rows, only);
 }
 
 }  // namespace understudy::app

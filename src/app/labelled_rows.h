@@ -1,6 +1,10 @@
 #pragma once
+/// Files of labelled rows, plain or packed.
+
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 
 #include "base/error.h"
 #include "specialists/intent_rows.h"
@@ -10,12 +14,31 @@ namespace understudy::app {
 /// A whole file, plain, gzip or zstd; "-" is standard input. kTooLarge beyond 4 GiB of text, and what audit::open_source says.
 Result<std::string> read_whole(const std::string& path);
 
-struct LabelledFile {
-  specialists::IntentRows rows;
-  std::string hash;   ///< xxh3_128 of its text, hexadecimal
+/// xxh3_128, hexadecimal: by which a specialist's folder names its data.
+std::string hash_of_text(const std::string& text);
+
+/// Rows of a file, with the hash of its text.
+template <typename Rows>
+struct RowsFile {
+  Rows rows;
+  std::string hash;
 };
+using LabelledFile = RowsFile<specialists::IntentRows>;
 
 /// @param split  nullopt: `usual` where the file has splits, else all rows
+/// @param parse  the parser of a kind's rows
+template <typename Rows>
+Result<RowsFile<Rows>> read_rows_file(const std::string& path, std::optional<std::string> split, const std::string& usual,
+                                      Result<Rows> (*parse)(std::string_view text, const std::string& file, const specialists::RowChoice& choice), const std::string& only = "") {
+  const auto text = read_whole(path);
+  if (!text) return fail(text.error());
+  if (!split && !specialists::splits_of(*text).empty()) split = usual;
+  auto rows = parse(*text, path, {split, only, true});
+  if (!rows) return fail(rows.error());
+  return RowsFile<Rows>{std::move(*rows), hash_of_text(*text)};
+}
+
+/// @param only  rows on which this key is true; empty: all
 Result<LabelledFile> read_labelled_rows(const std::string& path, std::optional<std::string> split, const std::string& usual, const std::string& only);
 
 }  // namespace understudy::app

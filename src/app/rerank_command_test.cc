@@ -3,33 +3,26 @@
 #include <fstream>
 
 #include "app/command.h"
+#include "app/pair_command_test_util.h"
 #include "app/specialist_command.h"
 #include "app/specialist_evaluation.h"
-#include "app/test_support.h"
+#include "app/specialist_kinds.h"
 
 namespace understudy::app {
 namespace {
 
-class RerankCommands : public testing::Test {
+class RerankCommands : public PairCommands {
  protected:
-  RerankCommands() {
-    std::string name = (fs::temp_directory_path() / "understudy-rerank-XXXXXX").string();
-    root_ = ::mkdtemp(name.data());
+  RerankCommands() : PairCommands(run_train_rerank_command, "rerank") {
     std::ofstream out(root_ / "rows.jsonl");
-    const char* things[] = {"lantern", "harbour", "violin", "glacier", "compass"};
     for (int q = 0; q < 60; ++q) {
       for (int d = 0; d < 4; ++d) {
-        out << fmt::format(R"({{"qid": {0}, "query": "who made the {1} of {0}", "did": "d{2}", "doc": "Somebody made the {3} once.", "rel": {4}, "split": "{5}"}})", q, things[q % 5], d,
-                           things[(q + d) % 5], d == 0 ? 1 : 0, q < 40 ? "train" : "test")
+        out << fmt::format(R"({{"qid": {0}, "query": "who made the {1} of {0}", "did": "d{2}", "doc": "Somebody made the {3} once.", "rel": {4}, "split": "{5}"}})", q, kThings[q % 5], d,
+                           kThings[(q + d) % 5], d == 0 ? 1 : 0, q < 40 ? "train" : "test")
             << "\n";
       }
     }
   }
-  ~RerankCommands() override { fs::remove_all(root_); }
-  std::string path(const char* name) const { return (root_ / name).string(); }
-  Outcome train() { return run(run_train_rerank_command, "understudy train rerank", {"--data", path("rows.jsonl"), "--out", path("r"), "--encoder", "off"}); }
-
-  fs::path root_;
 };
 
 TEST_F(RerankCommands, TrainEvaluateAndPredictFollowOneAnother) {
@@ -37,9 +30,9 @@ TEST_F(RerankCommands, TrainEvaluateAndPredictFollowOneAnother) {
   ASSERT_EQ(trained.status, kExitDone) << trained.err;
   EXPECT_TRUE(contains(trained.out, "128 rows of 32 queries")) << trained.out;
   EXPECT_TRUE(contains(trained.out, "no cross-encoder: there is no encoder to start from"));
-  EXPECT_EQ(kind_of(path("r")), "rerank");
+  EXPECT_EQ(kind_of(path("made")), "rerank");
 
-  const Outcome judged = run(run_evaluate_command, "understudy evaluate", {path("r"), "--data", path("rows.jsonl"), "--json"});
+  const Outcome judged = run(run_evaluate_command, "understudy evaluate", {path("made"), "--data", path("rows.jsonl"), "--json"});
   ASSERT_EQ(judged.status, kExitDone) << judged.err;
   EXPECT_EQ(at(judged.out, "/schema"), "\"understudy.specialist/1\"");
   EXPECT_EQ(at(judged.out, "/kind"), "\"rerank\"");
@@ -51,7 +44,7 @@ TEST_F(RerankCommands, TrainEvaluateAndPredictFollowOneAnother) {
     EXPECT_NE(at(judged.out, key), "") << key;
   }
 
-  const Outcome said = run(run_predict_command, "understudy predict", {path("r"), "--data", path("rows.jsonl"), "--split", "test"});
+  const Outcome said = run(run_predict_command, "understudy predict", {path("made"), "--data", path("rows.jsonl"), "--split", "test"});
   ASSERT_EQ(said.status, kExitDone) << said.err;
   EXPECT_EQ(std::count(said.out.begin(), said.out.end(), '\n'), 80);
   const std::string first = said.out.substr(0, said.out.find('\n'));
@@ -61,15 +54,15 @@ TEST_F(RerankCommands, TrainEvaluateAndPredictFollowOneAnother) {
 }
 
 TEST_F(RerankCommands, WhatIsMissingIsSaid) {
-  const Outcome on = run(run_train_rerank_command, "understudy train rerank", {"--data", path("rows.jsonl"), "--out", path("r"), "--encoder", path("nowhere")});
+  const Outcome on = run(run_train_rerank_command, "understudy train rerank", {"--data", path("rows.jsonl"), "--out", path("made"), "--encoder", path("nowhere")});
   EXPECT_EQ(on.status, kExitBadInput);
-  EXPECT_FALSE(fs::exists(path("r")));
+  EXPECT_FALSE(fs::exists(path("made")));
   ASSERT_EQ(train().status, kExitDone);
   EXPECT_TRUE(contains(train().err, "exists: name another folder"));
-  const Outcome split = run(run_evaluate_command, "understudy evaluate", {path("r"), "--data", path("rows.jsonl"), "--split", "dev"});
+  const Outcome split = run(run_evaluate_command, "understudy evaluate", {path("made"), "--data", path("rows.jsonl"), "--split", "dev"});
   EXPECT_EQ(split.status, kExitBadInput);
   EXPECT_TRUE(contains(split.err, "it has \"test\" (80 rows), \"train\" (160 rows)"));
-  const Outcome quantised = run(run_quantize_command, "understudy quantize", {path("r"), "--to", "int8", "--out", path("q")});
+  const Outcome quantised = run(run_quantize_command, "understudy quantize", {path("made"), "--to", "int8", "--out", path("q")});
   EXPECT_EQ(quantised.status, kExitBadInput);
   EXPECT_TRUE(contains(quantised.err, "there is nothing to quantise"));
 }

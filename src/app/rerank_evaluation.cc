@@ -5,12 +5,9 @@
 #include <chrono>
 #include <cmath>
 
-#include "app/command.h"
 #include "app/human.h"
-#include "app/output.h"
 #include "app/rerank_command.h"
 #include "app/specialist_input.h"
-#include "base/json_writer.h"
 #include "base/random.h"
 #include "calibration/metrics.h"
 #include "calibration/ranking.h"
@@ -140,37 +137,18 @@ std::string text_of(const RerankEvaluation& e) {
   return out;
 }
 
+struct RerankEvaluator : RerankInput {
+  using Evaluation = RerankEvaluation;
+  static constexpr auto measure = evaluate;
+  static constexpr auto append_fields = app::append_fields;
+  static constexpr auto text = text_of;
+  static constexpr auto agreement = app::agreement;
+};
+
 }  // namespace
 
 int evaluate_rerank(const std::string& folder, const std::string& data, const std::optional<std::string>& split, const std::string& before, bool json, const char* name) {
-  const auto rows = read_rerank_rows(data, split, "test");
-  if (!rows) return report_error(name, rows.error(), json);
-  const auto measured = [&](const std::string& of) -> Result<RerankEvaluation> {
-    const auto ready = open_reranker(of);
-    if (!ready) return fail(ready.error());
-    if (!ready->note.empty()) print_error(fmt::format("{}: {}", of, ready->note));
-    return evaluate(*ready, rows->rows, of);
-  };
-  const auto now = measured(folder);
-  if (!now) return report_error(name, now.error(), json);
-  std::optional<RerankEvaluation> other;
-  if (!before.empty()) {
-    auto done = measured(before);
-    if (!done) return report_error(name, done.error(), json);
-    other = std::move(*done);
-  }
-  if (!json) return print_output((other ? "before\n" + text_of(*other) + "now\n" : "") + text_of(*now) + (other ? fmt::format("the same answer on {:.2f} % of the rows\n", 100 * agreement(*now, *other)) : ""));
-  std::string out;
-  JsonWriter w(out);
-  w.begin_object().field("schema", "understudy.specialist/1").field("kind", "rerank").field("rows", now->rows);
-  append_fields(w, *now);
-  if (other) {
-    w.key("before").begin_object();
-    append_fields(w, *other);
-    w.end_object().field("agreement", agreement(*now, *other));
-  }
-  w.end_object();
-  return print_output(out + "\n");
+  return evaluate_pair<RerankEvaluator>(folder, data, split, before, json, name);
 }
 
 }  // namespace understudy::app

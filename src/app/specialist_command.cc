@@ -11,12 +11,11 @@
 #include "app/command.h"
 #include "app/command_line.h"
 #include "app/human.h"
-#include "app/judge_command.h"
 #include "app/labelled_rows.h"
 #include "app/output.h"
-#include "app/rerank_command.h"
 #include "app/specialist_evaluation.h"
 #include "app/specialist_input.h"
+#include "app/specialist_kinds.h"
 #include "app/stop_on_signal.h"
 #include "app/train_support.h"
 #include "audit/input.h"
@@ -219,8 +218,7 @@ int run_predict_command(int argc, char** argv) {
   cli.add_option("--split", split, "Rows of this split of --data");
   if (const auto status = parse_arguments(cli, argc, argv)) return *status;
   if (data.empty() && split) return report_error(argv[0], Error(ErrorKind::kUsage, "--split needs --data: from standard input all rows are answered"), false);
-  if (kind_of(folder) == "rerank") return predict_rerank(folder, data, split, argv[0]);
-  if (kind_of(folder) == "judge") return predict_judge(folder, data, split, argv[0]);
+  if (const SpecialistKind* const kind = pair_kind_of(folder)) return kind->predict(folder, data, split, argv[0]);
   const auto ready = open_specialist(folder);
   if (!ready) return report_error(argv[0], ready.error(), false);
   if (!ready->note.empty()) print_error(fmt::format("{}: {}", folder, ready->note));
@@ -256,8 +254,7 @@ int run_quantize_command(int argc, char** argv) {
   if (const auto status = parse_arguments(cli, argc, argv)) return *status;
   const auto quantised = [&]() -> Result<std::string> {
     if (auto fresh = must_be_new(out); !fresh) return fail(fresh.error());
-    if (kind_of(folder) == "rerank") return fail(ErrorKind::kUnsupported, "a reranker computes in int8 from the start (train rerank --precision): there is nothing to quantise");
-    if (kind_of(folder) == "judge") return fail(ErrorKind::kUnsupported, "a judge computes in int8 from the start (train judge --precision): there is nothing to quantise");
+    if (const SpecialistKind* const kind = pair_kind_of(folder)) return fail(ErrorKind::kUnsupported, kind->nothing_to_quantise);
     auto parent = IntentSpecialist::load(folder);
     if (!parent) return fail(parent.error());
     std::optional<LabelledFile> rows;

@@ -11,10 +11,9 @@
 #include "app/command.h"
 #include "app/command_line.h"
 #include "app/human.h"
-#include "app/judge_command.h"
 #include "app/labelled_rows.h"
 #include "app/output.h"
-#include "app/rerank_command.h"
+#include "app/specialist_kinds.h"
 #include "base/json_writer.h"
 #include "calibration/metrics.h"
 #include "calibration/risk_control.h"
@@ -217,8 +216,7 @@ int run_evaluate_command(int argc, char** argv) {
   cli.add_option("--before", before_folder, "Another version, on the same rows beside it: what quantising cost");
   cli.add_flag("--json", json, "Print understudy.specialist/1");
   if (const auto status = parse_arguments(cli, argc, argv)) return *status;
-  if (kind_of(folder) == "rerank") return evaluate_rerank(folder, data, split, before_folder, json, argv[0]);
-  if (kind_of(folder) == "judge") return evaluate_judge(folder, data, split, before_folder, json, argv[0]);
+  if (const SpecialistKind* const kind = pair_kind_of(folder)) return kind->evaluate(folder, data, split, before_folder, json, argv[0]);
   const auto measured = [&](const std::string& of, const specialists::IntentRows& rows) -> Result<SpecialistEvaluation> {
     const auto ready = open_specialist(of);
     if (!ready) return fail(ready.error());

@@ -2,6 +2,8 @@
 
 #include <simdjson.h>
 
+#include <future>
+
 #include "gateway/internal/test_support.h"
 #include "neural/encoder_pool.h"
 #include "neural/tiny_model_test_util.h"
@@ -22,6 +24,10 @@ class Lengths final : public neural::TextEncoder {
   Result<void> embed(std::span<const std::string_view> texts, std::span<float> vectors) const override {
     for (std::size_t i = 0; i < texts.size(); ++i) {
       if (texts[i] == "fail") return fail(ErrorKind::kInternal, "told to");
+      if (texts[i] == "wait") {
+        waits.set_value();
+        go.get_future().wait();
+      }
       const double angle = 0.01 * static_cast<double>(texts[i].size());
       vectors[2 * i] = static_cast<float>(std::cos(angle));
       vectors[2 * i + 1] = static_cast<float>(std::sin(angle));
@@ -29,6 +35,7 @@ class Lengths final : public neural::TextEncoder {
     return {};
   }
   Result<std::vector<float>> token_vectors(const neural::Tokens&) const override { return fail(ErrorKind::kUnsupported, "no"); }
+  mutable std::promise<void> waits, go;   ///< once: it computes "wait"; it may go on
 
  private:
   neural::EncoderIdentity identity_{"lengths-v1", "w", "t", "s", "fp32", "avx2", "none"};
@@ -52,7 +59,11 @@ class RerankTest : public GatewayTest {
   void start(bool encoder = false, cascade::UnknownModel unknown = cascade::UnknownModel::kAuto, std::vector<ApiKey> keys = {}) {
     GatewayOptions options;
     options.server.workers = 1;
-    if (encoder) options.encoder = std::make_shared<neural::EncoderPool>(std::make_unique<Lengths>());
+    if (encoder) {
+      auto made = std::make_unique<Lengths>();
+      encoder_ = made.get();
+      options.encoder = std::make_shared<neural::EncoderPool>(std::move(made));
+    }
     auto started = Gateway::start(std::move(options), {loaded(unknown), std::make_shared<KeyRing>(std::move(keys))}, nullptr);
     ASSERT_TRUE(started) << started.error().message;
     gateway_ = std::move(*started);
@@ -64,6 +75,7 @@ class RerankTest : public GatewayTest {
     const auto found = parser.parse(answer.body).at_pointer(pointer);
     return found.error() == simdjson::SUCCESS ? simdjson::minify(found.value_unsafe()) : "";
   }
+  const Lengths* encoder_ = nullptr;
   void reranker(const char* name, std::size_t queries = 40) { specialists::testing::write_small_reranker(folder_ / "all" / name, queries); }
 };
 
@@ -135,7 +147,7 @@ TEST_F(RerankTest, AThousandDocumentsAndEnormousOnes) {
   start();
   std::string documents;
   for (int i = 0; i < 1'000; ++i) documents += fmt::format(R"({}"Somebody made the {} once, at place {}.")", i == 0 ? "" : ",", i == 777 ? "compass" : "violin", i);
-  const HttpAnswer many = rerank(fmt::format(R"("query":"who made the compass of 9","top_n":3,"documents":[{}])", documents));
+  const HttpAnswer many = rerank(fmt::format(R"("query":"who made the compass of old","top_n":3,"documents":[{}])", documents));
   ASSERT_EQ(many.status, 200) << many.body.substr(0, 300);
   EXPECT_EQ(at(many, "/results/0/index"), "777");
   EXPECT_EQ(at(many, "/results/3"), "");
@@ -201,9 +213,10 @@ TEST_F(RerankTest, WithoutARerankerTheEncoderAnswersAndSaysSo) {
   EXPECT_TRUE(at(answer, "/meta/warnings/0").find("cosine") != std::string::npos);
   EXPECT_EQ(at(answer, "/calibration"), "null");
   EXPECT_EQ(answer.field("x-understudy-served-by"), "encoder");
-  EXPECT_EQ(metric("score_cache_misses_total"), "2") << "each text once: the query is one of the documents";
+  EXPECT_EQ(metric("score_cache_entries"), "2") << "each text once: the query is one of the documents";
+  EXPECT_EQ(metric("score_cache_misses_total"), "3");
   ASSERT_EQ(rerank(R"("query":"aaaa","documents":["aaaaaaaaaaaaaa","aaaa"])").status, 200);
-  EXPECT_EQ(metric("score_cache_misses_total"), "2");
+  EXPECT_EQ(metric("score_cache_misses_total"), "3");
   EXPECT_EQ(rerank(R"("query":"fail","documents":["a"])").status, 500);
   EXPECT_EQ(rerank(R"("query":"fail","texts":["a"])").status, 424);
   gateway_.reset();
@@ -211,6 +224,28 @@ TEST_F(RerankTest, WithoutARerankerTheEncoderAnswersAndSaysSo) {
   const HttpAnswer none = rerank(R"("query":"a","documents":["b"])");
   EXPECT_EQ(none.status, 404);
   EXPECT_TRUE(none.has("understudy train rerank")) << none.body;
+}
+
+TEST_F(RerankTest, NothingIsComputedForAClientThatHasLeft) {
+  start(true);
+  std::string body = R"({"query":"wait","documents":[")";
+  for (int i = 0; i < 1'000; ++i) body += std::string(static_cast<std::size_t>(i) + 5, 'a') + (i < 999 ? "\",\"" : "\"]}");
+  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(gateway_->port());
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  ASSERT_EQ(::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  const std::string request = fmt::format("POST /v1/rerank HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n\r\n{}", body.size(), body);
+  for (std::size_t sent = 0; sent < request.size();) sent += static_cast<std::size_t>(::send(fd, request.data() + sent, request.size() - sent, 0));
+  encoder_->waits.get_future().wait();   // on a thread of its own: the reactor serves on
+  EXPECT_EQ(get("/health").status, 200);
+  ::close(fd);
+  for (int i = 0; i < 50; ++i) EXPECT_EQ(get("/health").status, 200);   // turns of the reactor's loop, in which it sees that
+  encoder_->go.set_value();
+  while (metric("requests_in_flight") != "1") EXPECT_EQ(get("/health").status, 200);   // that of /metrics itself
+  EXPECT_EQ(metric("rerank_requests_total"), "0");
+  EXPECT_EQ(metric("score_cache_entries"), "16") << "one piece";
 }
 
 TEST_F(RerankTest, ScoresAreProbabilitiesOfRerankersAndJudges) {

@@ -1,14 +1,10 @@
 // The folder of an intent specialist (docs/formats/specialist.md).
 #include <fmt/format.h>
-#include <simdjson.h>
-#include <unistd.h>
 
 #include <cmath>
-#include <fstream>
-#include <iterator>
 
-#include "base/hash.h"
 #include "base/json_writer.h"
+#include "specialists/internal/folder.h"
 #include "specialists/intent_specialist.h"
 
 namespace understudy::specialists {
@@ -18,34 +14,12 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::string_view kSchema = "understudy.specialist-folder/2";
-constexpr std::size_t kMostJson = std::size_t{1} << 30, kMostWeights = std::size_t{1} << 32;
+constexpr std::size_t kMostWeights = std::size_t{1} << 32;
 constexpr std::string_view kWeights = "model.safetensors", kRows = "calibration.jsonl", kShifts = "calibration.safetensors";
 
-std::string hash_text(std::string_view bytes) {
-  const Hash128 h = hash128(bytes);
-  return fmt::format("{:016x}{:016x}", h.high, h.low);
-}
+constexpr internal::FolderKind kIntent{"specialist", "train intent", "intent", ""};  // its schema is told in more words, below
 
-Result<std::string> read_file(const fs::path& path, std::size_t most) {
-  std::error_code error;
-  const auto size = fs::file_size(path, error);
-  if (error) return fail(ErrorKind::kNotFound, fmt::format("{}: {}; an intent specialist is a folder that `understudy train intent --out` made", path.string(), error.message()));
-  if (size > most) return fail(ErrorKind::kCorrupt, fmt::format("{} has {} bytes, more than any specialist's", path.string(), size));
-  std::ifstream in(path, std::ios::binary);
-  std::string bytes{std::istreambuf_iterator<char>(in), {}};
-  if (!in && !in.eof()) return fail(ErrorKind::kIo, fmt::format("cannot read {}", path.string()));
-  return bytes;
-}
-
-Result<void> write_file(const fs::path& path, std::string_view bytes) {
-  std::ofstream out(path, std::ios::binary | std::ios::trunc);
-  out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-  out.flush();
-  if (!out) return fail(ErrorKind::kIo, fmt::format("cannot write {}: is the disk full or the folder read-only?", path.string()));
-  return {};
-}
-
-Unexpected corrupt(std::string_view what) { return fail(ErrorKind::kCorrupt, fmt::format("specialist.json: {}; train the specialist again, or restore its folder", what)); }
+Unexpected corrupt(std::string_view what) { return internal::corrupt(kIntent, what); }
 
 }  // namespace
 
@@ -85,32 +59,20 @@ std::string IntentSpecialist::json() const {
   for (const std::string& label : model_.labels) w.string(label);
   w.end_array().field("share", double(model_.share)).field("words_share", double(model_.space->words_share()));
   w.field("unseen_rarity", double(model_.space->unseen_rarity()));
-  w.field("weights", kWeights).field("weights_xxh3_128", hash_text(model_.weights()));
+  w.field("weights", kWeights).field("weights_xxh3_128", internal::hash_text(model_.weights()));
   w.end_object();
   return out + "\n";
 }
 
 namespace {
 
-using Element = simdjson::dom::element;
+using internal::Element;
+using internal::read;
 
-bool read(Element e, const char* key, double& value) { return !e[key].get(value) && std::isfinite(value); }
 bool read(Element e, const char* key, float& value) {
   double v = 0;
-  if (!read(e, key, v) || std::abs(v) > 1e6) return false;
+  if (!read(e, key, v)) return false;
   value = static_cast<float>(v);
-  return true;
-}
-bool read(Element e, const char* key, std::size_t& value) {
-  std::uint64_t n = 0;
-  if (e[key].get(n)) return false;
-  value = static_cast<std::size_t>(n);
-  return true;
-}
-bool read(Element e, const char* key, std::string& value) {
-  std::string_view v;
-  if (e[key].get(v)) return false;
-  value = v;
   return true;
 }
 bool read(Element e, const char* key, std::vector<float>& rising) {
@@ -169,11 +131,10 @@ bool read_labels(Element root, std::vector<std::string>& labels) {
 
 Result<IntentSpecialist> IntentSpecialist::parse(std::string_view json, std::string_view weights) {
   simdjson::dom::parser parser;
-  Element root, encoder;
+  const auto opened = internal::open_json(parser, json, kIntent);
+  if (!opened) return fail(opened.error());
+  const Element root = *opened;
   std::string_view text, hash;
-  if (parser.parse(json.data(), json.size()).get(root) || !root.is_object()) return corrupt("is not JSON");
-  if (root["kind"].get(text)) return corrupt("has no \"kind\"");
-  if (text != "intent") return fail(ErrorKind::kInvalidRequest, fmt::format("this is a specialist of kind \"{}\"; one of kind \"intent\" is needed", text));
   if (root["schema"].get(text)) return corrupt("has no \"schema\"");
   if (text != kSchema) return fail(ErrorKind::kUnsupported, fmt::format("specialist.json has the schema \"{}\" and this version reads \"{}\": use the understudy that wrote it, or train again", text, kSchema));
   if (root["weights_xxh3_128"].get(hash)) return corrupt("has no \"weights_xxh3_128\"");
@@ -189,15 +150,12 @@ Result<IntentSpecialist> IntentSpecialist::parse(std::string_view json, std::str
       !read(root, "unseen_rarity", unseen_rarity) || !(unseen_rarity > 0)) {
     return corrupt("\"precision\", \"several\", \"share\", \"words_share\" or \"unseen_rarity\" is missing or cannot be");
   }
-  if (root["encoder"].get(encoder)) return corrupt("has no \"encoder\"");
-  if (!encoder.is_null()) {
-    auto identity = neural::EncoderIdentity::from_json(simdjson::minify(encoder));
-    if (!identity) return corrupt("\"encoder\" is broken: " + identity.error().message);
-    out.encoder_ = std::move(*identity);
-  }
+  auto encoder = internal::read_identity(root, "encoder", kIntent);
+  if (!encoder) return fail(encoder.error());
+  out.encoder_ = std::move(*encoder);
   const auto file = neural::Safetensors::parse(weights, kWeights);
   if (!file) return fail(file.error());
-  if (hash != hash_text(weights)) return fail(ErrorKind::kCorrupt, fmt::format("{} is not the file that specialist.json names (another hash): restore the folder as it was written", kWeights));
+  if (hash != internal::hash_text(weights)) return fail(ErrorKind::kCorrupt, fmt::format("{} is not the file that specialist.json names (another hash): restore the folder as it was written", kWeights));
   if (auto done = IntentModel::read_weights(*file, words_share, unseen_rarity, *precision, model); !done) {
     return fail(ErrorKind::kCorrupt, fmt::format("{}: {}; train the specialist again, or restore its folder", kWeights, done.error().message));
   }
@@ -208,11 +166,11 @@ Result<IntentSpecialist> IntentSpecialist::parse(std::string_view json, std::str
 Result<void> IntentSpecialist::read_kept(const fs::path& folder) {
   std::error_code error;
   if (!fs::exists(folder / kRows, error)) return {};  // none were kept
-  const auto rows = read_file(folder / kRows, kMostJson);
+  const auto rows = internal::read_file(folder / kRows, kIntent);
   if (!rows) return fail(rows.error());
   std::string shifts;
   if (fs::exists(folder / kShifts, error)) {
-    auto bytes = read_file(folder / kShifts, kMostWeights);
+    auto bytes = internal::read_file(folder / kShifts, kIntent, kMostWeights);
     if (!bytes) return fail(bytes.error());
     shifts = std::move(*bytes);
   }
@@ -227,9 +185,9 @@ Result<IntentSpecialist> IntentSpecialist::load(const fs::path& folder) {
   if (!fs::is_directory(folder, error)) {
     return fail(ErrorKind::kNotFound, fmt::format("{} is no folder; a specialist is a folder that `understudy train` made", folder.string()));
   }
-  auto json = read_file(folder / "specialist.json", kMostJson);
+  auto json = internal::read_file(folder / "specialist.json", kIntent);
   if (!json) return fail(json.error());
-  auto weights = read_file(folder / kWeights, kMostWeights);
+  auto weights = internal::read_file(folder / kWeights, kIntent, kMostWeights);
   // Of another kind: said before a file of ours is missed.
   auto parsed = parse(*json, weights ? std::string_view(*weights) : std::string_view());
   if (!parsed) {
@@ -241,25 +199,10 @@ Result<IntentSpecialist> IntentSpecialist::load(const fs::path& folder) {
 }
 
 Result<void> IntentSpecialist::save(const fs::path& folder) const {
-  std::error_code error;
-  if (fs::exists(folder, error) && !(fs::is_directory(folder, error) && fs::is_empty(folder, error))) {
-    return fail(ErrorKind::kConflict, fmt::format("{} exists: name another folder with --out, or remove it first", folder.string()));
-  }
-  fs::path clean = folder;
-  if (!clean.has_filename()) clean = clean.parent_path();
-  const fs::path partial = clean.string() + fmt::format(".part-{}", ::getpid());
-  fs::create_directories(partial, error);
-  if (error) return fail(ErrorKind::kIo, fmt::format("cannot make the folder {}: {}", partial.string(), error.message()));
-  auto written = write_file(partial / kWeights, model_.weights());
-  if (written) written = write_file(partial / "specialist.json", json());
-  if (written && !kept_.rows.empty()) written = write_file(partial / kRows, kept_.jsonl());
-  if (written && !kept_.words_shift.empty()) written = write_file(partial / kShifts, kept_.shifts(labels().size()));
-  if (written) {
-    fs::rename(partial, clean, error);
-    if (error) written = fail(ErrorKind::kIo, fmt::format("cannot rename {} to {}: {}", partial.string(), clean.string(), error.message()));
-  }
-  if (!written) fs::remove_all(partial, error);
-  return written;
+  internal::FolderFiles files{{std::string(kWeights), model_.weights()}, {"specialist.json", json()}};
+  if (!kept_.rows.empty()) files.emplace_back(kRows, kept_.jsonl());
+  if (!kept_.words_shift.empty()) files.emplace_back(kShifts, kept_.shifts(labels().size()));
+  return internal::write_folder(folder, files, {});
 }
 
 }  // namespace understudy::specialists

@@ -16,18 +16,15 @@ using internal::read;
 
 namespace {
 
-constexpr std::string_view kSchema = "understudy.judge-folder/1", kTask = "faithfulness";
-constexpr std::string_view kWeights = "model.safetensors", kClaimAlone = "claim_alone.model", kRows = "calibration.jsonl", kCross = "cross_encoder";
-constexpr internal::FolderKind kJudge{"judge", "train judge"};
+constexpr std::string_view kClaimAlone = "claim_alone.model";
+constexpr internal::FolderKind kJudge{"judge", "train judge", "judge", "understudy.judge-folder/1", "faithfulness"};
 
 Unexpected corrupt(std::string_view what) { return internal::corrupt(kJudge, what); }
 
 bool read_facts(Element root, JudgeFacts& f) {
-  Element data, choice, losses;
-  if (!root["calibration_data"].get(data) && !(read(data, "file", f.calibration_file) && read(data, "xxh3_128", f.calibration_hash))) return false;
-  if (!read(root, "rows", f.rows) || !read(root, "supported", f.supported) || root["seed"].get(f.seed) || !read(root, "command", f.command) || !read(root, "trainer", f.trainer) ||
-      root["data"].get(data) || !read(data, "file", f.data_file) || !read(data, "xxh3_128", f.data_hash) || root["choice"].get(choice) || !read(choice, "rung", f.rung) ||
-      choice["cv_log_loss"].get(losses) || !read(choice, "claim_alone_balanced_accuracy", f.claim_alone_balanced_accuracy))
+  Element choice, losses;
+  if (!internal::read_facts(root, f) || !read(root, "supported", f.supported) || root["choice"].get(choice) || !read(choice, "rung", f.rung) || choice["cv_log_loss"].get(losses) ||
+      !read(choice, "claim_alone_balanced_accuracy", f.claim_alone_balanced_accuracy))
     return false;
   for (std::size_t i = 0; i < kJudgeRungs.size(); ++i)
     if (!read(losses, kJudgeRungs[i].data(), f.cv_log_loss[i])) return false;
@@ -78,10 +75,9 @@ std::string JudgeSpecialist::weights() const {
 std::string JudgeSpecialist::json() const {
   std::string out;
   JsonWriter w(out);
-  w.begin_object().field("schema", kSchema).field("kind", "judge").field("task", kTask).field("version", 1);
-  w.field("rows", facts_.rows).field("supported", facts_.supported).field("seed", facts_.seed).field("command", facts_.command).field("trainer", facts_.trainer);
-  w.key("data").begin_object().field("file", facts_.data_file).field("xxh3_128", facts_.data_hash).end_object();
-  if (!facts_.calibration_file.empty()) w.key("calibration_data").begin_object().field("file", facts_.calibration_file).field("xxh3_128", facts_.calibration_hash).end_object();
+  internal::begin_json(w, kJudge);
+  w.field("rows", facts_.rows).field("supported", facts_.supported);
+  internal::append_facts(w, facts_);
   w.key("choice").begin_object().field("rung", facts_.rung).key("cv_log_loss").begin_object();
   for (std::size_t i = 0; i < kJudgeRungs.size(); ++i) w.field(kJudgeRungs[i], facts_.cv_log_loss[i]);
   w.end_object().field("claim_alone_balanced_accuracy", facts_.claim_alone_balanced_accuracy).end_object();
@@ -96,27 +92,17 @@ std::string JudgeSpecialist::json() const {
     w.end_object();
   }
   w.end_array().end_object();
-  for (const auto& [key, identity] : {std::pair("encoder", &encoder_), {"cross_encoder", &cross_encoder_}}) {
-    w.key(key);
-    if (*identity) w.raw((*identity)->to_json());
-    else w.null();
-  }
-  w.field("documents", statistics_.documents()).field("mean_words", statistics_.mean_words());
-  w.field("weights", kWeights).field("weights_xxh3_128", internal::hash_text(weights()));
+  internal::append_engines(w, encoder_, cross_encoder_, statistics_);
+  w.field("weights", internal::kWeightsFile).field("weights_xxh3_128", internal::hash_text(weights()));
   w.field("claim_alone", kClaimAlone).field("claim_alone_xxh3_128", internal::hash_text(claim_alone_.save())).end_object();
   return out + "\n";
 }
 
 Result<JudgeSpecialist> JudgeSpecialist::parse(std::string_view json, std::string_view weights, std::string_view claim_alone) {
   simdjson::dom::parser parser;
-  Element root;
-  std::string_view text, hash;
-  if (parser.parse(json.data(), json.size()).get(root) || !root.is_object()) return corrupt("is not JSON");
-  if (root["kind"].get(text)) return corrupt("has no \"kind\"");
-  if (text != "judge") return fail(ErrorKind::kInvalidRequest, fmt::format("this is a specialist of kind \"{}\"; one of kind \"judge\" is needed", text));
-  if (root["schema"].get(text) || text != kSchema)
-    return fail(ErrorKind::kUnsupported, fmt::format("specialist.json has another schema than \"{}\", which this version reads: use the understudy that wrote it, or train again", kSchema));
-  if (root["task"].get(text) || text != kTask) return fail(ErrorKind::kUnsupported, fmt::format("specialist.json has another task than \"{}\": use the understudy that wrote it, or train again", kTask));
+  const auto opened = internal::open_json(parser, json, kJudge);
+  if (!opened) return fail(opened.error());
+  const Element root = *opened;
   JudgeSpecialist out;
   if (!read_facts(root, out.facts_)) return corrupt("\"rows\", \"supported\", \"seed\", \"command\", \"trainer\", \"data\" or \"choice\" is missing or wrong");
   if (!read_calibration(root, out.calibration_)) return corrupt("\"calibration\" is missing or has a number that cannot be");
@@ -125,11 +111,9 @@ Result<JudgeSpecialist> JudgeSpecialist::parse(std::string_view json, std::strin
   if (!cross) return fail(cross.error());
   out.encoder_ = std::move(*encoder);
   out.cross_encoder_ = std::move(*cross);
-  for (const auto& [key, file, bytes] : {std::tuple("weights_xxh3_128", kWeights, weights), {"claim_alone_xxh3_128", kClaimAlone, claim_alone}}) {
-    if (root[key].get(hash) || hash != internal::hash_text(bytes))
-      return fail(ErrorKind::kCorrupt, fmt::format("{} is missing or not the file that specialist.json names (another hash): restore the folder as it was written", file));
-  }
-  const auto file = neural::Safetensors::parse(weights, kWeights);
+  for (const auto& [key, name, bytes] : {std::tuple("weights_xxh3_128", internal::kWeightsFile, weights), {"claim_alone_xxh3_128", kClaimAlone, claim_alone}})
+    if (auto same = internal::check_hash(root, key, name, bytes); !same) return fail(same.error());
+  const auto file = neural::Safetensors::parse(weights, internal::kWeightsFile);
   if (!file) return fail(file.error());
   auto statistics = internal::take_statistics(*file, root);
   if (!statistics) return corrupt("\"documents\", \"mean_words\" or the terms of model.safetensors cannot be");
@@ -145,28 +129,14 @@ Result<JudgeSpecialist> JudgeSpecialist::parse(std::string_view json, std::strin
 }
 
 Result<JudgeSpecialist> JudgeSpecialist::load(const fs::path& folder) {
-  std::error_code error;
-  if (!fs::is_directory(folder, error)) return fail(ErrorKind::kNotFound, fmt::format("{} is no folder; a judge is a folder that `understudy train judge --out` made", folder.string()));
-  const auto json = internal::read_file(folder / "specialist.json", kJudge);
-  if (!json) return fail(json.error());
-  const auto text = [&](std::string_view name) { return internal::read_file(folder / name, kJudge).value_or(std::string()); };
-  auto parsed = parse(*json, text(kWeights), text(kClaimAlone));
-  if (!parsed) return fail(parsed.error().kind, folder.string() + ": " + parsed.error().message);
-  if (parsed->cross_encoder_) parsed->cross_folder_ = folder / kCross;
-  if (fs::exists(folder / kRows, error)) {
-    auto kept = internal::read_file(folder / kRows, kJudge);
-    if (!kept) return fail(kept.error());
-    parsed->kept_ = std::move(*kept);
-  }
-  return parsed;
+  constexpr std::array kNames = {internal::kWeightsFile, kClaimAlone};
+  auto text = internal::read_folder(folder, kJudge, kNames);
+  if (!text) return fail(text.error());
+  return at_home(parse(text->json, text->files[0], text->files[1]), folder, std::move(text->kept));
 }
 
 Result<void> JudgeSpecialist::save(const fs::path& folder) const {
-  internal::FolderFiles files{{std::string(kWeights), weights()}, {std::string(kClaimAlone), claim_alone_.save()}, {"specialist.json", json()}};
-  if (!kept_.empty()) files.emplace_back(kRows, kept_);
-  internal::FolderCopies copies;
-  if (cross_encoder_) copies.emplace_back(kCross, cross_folder_);
-  return internal::write_folder(folder, files, copies);
+  return write(folder, {{std::string(internal::kWeightsFile), weights()}, {std::string(kClaimAlone), claim_alone_.save()}, {"specialist.json", json()}});
 }
 
 }  // namespace understudy::specialists

@@ -22,12 +22,11 @@
 #include "base/error.h"
 #include "calibration/boosted_trees.h"
 #include "calibration/logistic.h"
-#include "neural/encoder.h"
-#include "neural/pair_scorer.h"
 #include "specialists/cross_encoder.h"
 #include "specialists/judge_features.h"
 #include "specialists/judge_rows.h"
 #include "specialists/linear_model.h"
+#include "specialists/pair_specialist.h"
 
 namespace understudy::specialists {
 
@@ -35,11 +34,7 @@ inline constexpr std::size_t kFewestOfALabel = 10;
 inline constexpr std::array<std::string_view, 3> kJudgeRungs = {"linear", "trees", "deep_trees"};
 inline constexpr std::array<double, 4> kBandAlphas = {0.01, 0.02, 0.05, 0.10};
 
-/// What computes vectors and pairs; null: not there.
-struct JudgeEngines {
-  const neural::TextEncoder* encoder = nullptr;
-  const neural::PairScorer* cross_encoder = nullptr;
-};
+using JudgeEngines = PairEngines;
 
 struct Judgement {
   float probability = 0;  ///< that the evidence supports the claim, calibrated
@@ -73,17 +68,15 @@ struct JudgeCalibration {
   std::string id;
 };
 
-struct JudgeFacts {
-  std::uint64_t seed = 1;
-  std::size_t rows = 0, supported = 0;
+struct JudgeFacts : PairFacts {
+  std::size_t supported = 0;
   std::string rung;                                            ///< of kJudgeRungs
   std::array<double, kJudgeRungs.size()> cv_log_loss{};        ///< of each, in nats a row, on rows left out
   double claim_alone_balanced_accuracy = 0;                    ///< on rows left out
-  std::string command, data_file, data_hash, calibration_file, calibration_hash, trainer;  ///< trainer: what it did, or why there is no cross-encoder
 };
 
 /// Immutable, thread-safe.
-class JudgeSpecialist {
+class JudgeSpecialist : public PairSpecialist {
  public:
   /// kNotFound, kInvalidRequest (another kind), kCorrupt, kUnsupported, kIo.
   static Result<JudgeSpecialist> load(const std::filesystem::path& folder);
@@ -98,9 +91,6 @@ class JudgeSpecialist {
   /// kept. kConflict: another model, or no rows were kept.
   Result<JudgeSpecialist> fit_for(const JudgeEngines& engines) const;
 
-  const std::optional<neural::EncoderIdentity>& encoder() const { return encoder_; }              ///< nullopt: it reads no vectors
-  const std::optional<neural::EncoderIdentity>& cross_encoder() const { return cross_encoder_; }  ///< nullopt: there is none
-  const std::filesystem::path& cross_encoder_folder() const { return cross_folder_; }
   const JudgeCalibration& calibration() const { return calibration_; }
   const JudgeBand& band(double alpha) const;  ///< alpha: one of kBandAlphas
   JudgeFacts& facts() { return facts_; }
@@ -127,14 +117,10 @@ class JudgeSpecialist {
   Result<void> calibrate(const Scored& scored);
   std::string weights() const;
 
-  TermStatistics statistics_;
   std::vector<Rung> rungs_;  ///< kJudgeFolds
   LinearModel claim_alone_;
   JudgeCalibration calibration_;
   JudgeFacts facts_;
-  std::optional<neural::EncoderIdentity> encoder_, cross_encoder_;
-  std::filesystem::path cross_folder_;
-  std::string kept_;  ///< calibration.jsonl: rows with the fold that has not seen them
 };
 
 /// Trains one on claims with their best evidence, with `held` to stop by.

@@ -11,15 +11,17 @@
 #include "base/json_writer.h"
 #include "base/random.h"
 #include "specialists/internal/judge_words.h"
+#include "specialists/pair_specialist_test_util.h"
 
 namespace understudy::specialists {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::FakeScorer;
+using testing::kThings;
 
 /// Claims about who made what in which year; where they are wrong, another year or thing stands in the evidence.
 std::string rows_text(std::uint64_t seed, std::size_t rows, std::string_view name = "a") {
-  static constexpr std::array kThings = {"lantern", "harbour", "violin", "glacier", "compass", "orchard", "furnace", "saddle", "anchor", "meadow"};
   SeededRandom random(seed);
   std::string out;
   for (std::size_t i = 0; i < rows; ++i) {
@@ -210,23 +212,11 @@ TEST(JudgeBand, ServesBothSidesWhereTheyAreRightAndAsksBetween) {
   EXPECT_EQ(verdict(*few, 0.999), Verdict::kAsk) << "twenty rows cannot show one error in a hundred";
 }
 
-/// A cross-encoder that knows what the features cannot: claims of an even number are supported. Or one that knows nothing.
-class FakeScorer : public neural::PairScorer {
- public:
-  explicit FakeScorer(bool knows) : knows_(knows) { identity_.weights_sha256 = knows ? "knows" : "guesses"; }
-  const neural::EncoderIdentity& identity() const override { return identity_; }
-  std::size_t max_tokens() const override { return 96; }
-  const neural::WordPiece& tokenizer() const override { std::abort(); }
-  Result<void> score(std::span<const neural::TextPair> pairs, std::span<float> scores) const override {
-    for (std::size_t i = 0; i < pairs.size(); ++i) scores[i] = knows_ ? (even(pairs[i].first) ? 3.0f : -3.0f) : 1.0f;
-    return {};
-  }
-  static bool even(std::string_view claim) { return (claim[claim.size() - 2] - '0') % 2 == 0; }
-
- private:
-  bool knows_;
-  neural::EncoderIdentity identity_;
-};
+/// What the features cannot know: claims of an even number are supported.
+bool even(std::string_view claim) { return (claim[claim.size() - 2] - '0') % 2 == 0; }
+FakeScorer scorer_that(bool knows) {
+  return {knows, [](const neural::TextPair& pair) { return even(pair.first); }};
+}
 
 TEST(Judge, KeepsACrossEncoderOnlyWhereItHelps) {
   const fs::path folder = fs::temp_directory_path() / fmt::format("understudy_judge_cross_{}", getpid());
@@ -234,14 +224,14 @@ TEST(Judge, KeepsACrossEncoderOnlyWhereItHelps) {
   fs::create_directories(folder / "trained");
   std::ofstream(folder / "trained" / "model.safetensors") << "weights";
   auto train = rows(1, 300);
-  for (JudgeRow& row : train.rows) row.supported = FakeScorer::even(row.claim);
+  for (JudgeRow& row : train.rows) row.supported = even(row.claim);
   for (const bool knows : {true, false}) {
     JudgeTraining training;
     training.make_cross_encoder = [&](std::span<const LabelledPair> learnt, std::span<const LabelledPair> held) -> Result<CrossEncoder> {
       EXPECT_EQ(learnt.size(), 240u);
       EXPECT_EQ(held.size(), 60u);
       EXPECT_NE(learnt[0].second.find("made the"), std::string::npos);
-      return CrossEncoder{std::make_unique<FakeScorer>(knows), folder / "trained", "trained by a test"};
+      return CrossEncoder{std::make_unique<FakeScorer>(scorer_that(knows)), folder / "trained", "trained by a test"};
     };
     const auto made = train_judge(train, nullptr, training, {});
     ASSERT_TRUE(made) << made.error().message;
@@ -256,7 +246,7 @@ TEST(Judge, KeepsACrossEncoderOnlyWhereItHelps) {
     const auto loaded = JudgeSpecialist::load(folder / "saved");
     ASSERT_TRUE(loaded) << loaded.error().message;
     EXPECT_TRUE(fs::exists(loaded->cross_encoder_folder() / "model.safetensors"));
-    const FakeScorer scorer(true), other(false);
+    const FakeScorer scorer = scorer_that(true), other = scorer_that(false);
     EXPECT_LT(loaded->judge("Somebody made it in 1907.", "It was made.", {nullptr, &scorer})->probability, 0.2f);
     EXPECT_GT(loaded->judge("Somebody made it in 1908.", "It was made.", {nullptr, &scorer})->probability, 0.8f);
     // Without it the probabilities are calibrated anew from the kept rows: nearer to what is known then.

@@ -47,7 +47,7 @@ constexpr std::array kKinds{
 Result<Kind> kind_of(const fs::path& folder) {
   std::error_code code;
   if (!fs::exists(folder / "specialist.json", code)) return kKinds.front();
-  const auto json = internal::read_file(folder / "specialist.json", {"specialist", "train"});
+  const auto json = internal::read_file(folder / "specialist.json", {"specialist", "train", "", ""});
   if (!json) return fail(json.error());
   simdjson::dom::parser parser;
   internal::Element root;
@@ -61,9 +61,9 @@ Result<Kind> kind_of(const fs::path& folder) {
 }
 
 /// Opens what it can of a reranker's or judge's engines and calibrates it for them.
-template <typename Engines, typename Model>
+template <typename Model>
 void fit_pairs(NamedSpecialist& named, std::shared_ptr<const Model>& model, const neural::TextEncoder* encoder, std::vector<std::string>& notes) {
-  Engines engines;
+  PairEngines engines;
   std::vector<std::string> without;
   if (const auto& wanted = model->cross_encoder()) {
     neural::EncoderOptions options;
@@ -198,9 +198,9 @@ std::shared_ptr<const Registry> Registry::fitted(const Registry& registry, const
   for (SpecialistPtr& specialist : out->all_) {
     auto changed = std::make_shared<NamedSpecialist>(*specialist);
     if (changed->rerank) {
-      fit_pairs<RerankEngines>(*changed, changed->rerank, encoder, notes);
+      fit_pairs(*changed, changed->rerank, encoder, notes);
     } else if (changed->judge) {
-      fit_pairs<JudgeEngines>(*changed, changed->judge, encoder, notes);
+      fit_pairs(*changed, changed->judge, encoder, notes);
     } else {
       fit_intent(*changed, encoder, notes);
       if (changed->intent == specialist->intent) continue;

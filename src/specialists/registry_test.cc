@@ -5,8 +5,8 @@
 
 #include <fstream>
 
+#include "specialists/cached_engines.h"
 #include "specialists/label_scores.h"
-#include "specialists/pair_engines.h"
 #include "specialists/small_pairs_test_util.h"
 #include "specialists/small_specialist_test_util.h"
 
@@ -130,13 +130,13 @@ TEST_F(RegistryTest, RerankersAndJudgesStandBesideIntents) {
   std::vector<std::string> notes;
   const auto fitted = Registry::fitted(**registry, nullptr, notes);
   EXPECT_TRUE(notes.empty()) << notes[0];
-  const PairEngines engines(*fitted->find("rank"), nullptr, nullptr, {});
+  const CachedEngines engines(*fitted->find("rank"), nullptr, nullptr, {});
   EXPECT_TRUE(engines.none());
   const std::vector<std::string_view> documents = {"Somebody made the violin once.", "Somebody made the compass once."};
-  const auto scores = fitted->find("rank")->rerank->score("who made the compass of 9", documents, engines.rerank());
+  const auto scores = fitted->find("rank")->rerank->score("who made the compass of 9", documents, engines.all());
   ASSERT_TRUE(scores);
   EXPECT_GT((*scores)[1].score, (*scores)[0].score);
-  const auto judged = fitted->find("truth")->judge->judge("Ann made the compass in 1850.", "In 1850 Ann made the compass.", engines.judge());
+  const auto judged = fitted->find("truth")->judge->judge("Ann made the compass in 1850.", "In 1850 Ann made the compass.", engines.all());
   ASSERT_TRUE(judged);
   EXPECT_GT(judged->probability, 0.5f);
 }
@@ -152,12 +152,12 @@ TEST_F(RegistryTest, ACrossEncoderIsOpenedForServingAndCalibratedForTheMachine) 
   ASSERT_TRUE(rank->cross_encoder);
   ScoreCache cache(1 << 20);
   const std::vector<std::string_view> documents = {"where is my card", "the money is lost", "why not transfer"};
-  const PairEngines engines(*rank, nullptr, &cache, {});
-  const auto once = rank->rerank->score("is my pin lost", documents, engines.rerank());
+  const CachedEngines engines(*rank, nullptr, &cache, {});
+  const auto once = rank->rerank->score("is my pin lost", documents, engines.all());
   ASSERT_TRUE(once);
   const auto misses = cache.counts().misses;
   EXPECT_GT(misses, 0u);
-  const auto again = rank->rerank->score("is my pin lost", documents, engines.rerank());
+  const auto again = rank->rerank->score("is my pin lost", documents, engines.all());
   for (std::size_t i = 0; i < documents.size(); ++i) EXPECT_EQ((*again)[i].raw, (*once)[i].raw);
   EXPECT_EQ(cache.counts().misses, misses) << "nothing was computed twice";
 

@@ -20,9 +20,8 @@
 #include "base/error.h"
 #include "calibration/boosted_trees.h"
 #include "calibration/logistic.h"
-#include "neural/encoder.h"
-#include "neural/pair_scorer.h"
 #include "specialists/cross_encoder.h"
+#include "specialists/pair_specialist.h"
 #include "specialists/rerank_features.h"
 #include "specialists/rerank_rows.h"
 
@@ -30,11 +29,7 @@ namespace understudy::specialists {
 
 inline constexpr std::size_t kFewestQueries = 10;
 
-/// What computes vectors and pairs; null: not there.
-struct RerankEngines {
-  const neural::TextEncoder* encoder = nullptr;
-  const neural::PairScorer* cross_encoder = nullptr;
-};
+using RerankEngines = PairEngines;
 
 struct RerankScore {
   float score = 0;  ///< probability that the document is relevant, calibrated
@@ -50,16 +45,14 @@ struct RerankCalibration {
   std::string id;
 };
 
-struct RerankFacts {
-  std::uint64_t seed = 1;
-  std::size_t rows = 0, queries = 0;
+struct RerankFacts : PairFacts {
+  std::size_t queries = 0;
   std::string rung;                                  ///< "linear" or "trees"
   double cv_ndcg10_linear = 0, cv_ndcg10_trees = 0;  ///< five folds of queries
-  std::string command, data_file, data_hash, calibration_file, calibration_hash, trainer;  ///< trainer: what it did, or why there is no cross-encoder
 };
 
 /// Immutable, thread-safe.
-class RerankSpecialist {
+class RerankSpecialist : public PairSpecialist {
  public:
   /// kNotFound, kInvalidRequest (another kind), kCorrupt, kUnsupported, kIo.
   static Result<RerankSpecialist> load(const std::filesystem::path& folder);
@@ -75,9 +68,6 @@ class RerankSpecialist {
   /// kept. kConflict: another model, or no rows were kept.
   Result<RerankSpecialist> fit_for(const RerankEngines& engines) const;
 
-  const std::optional<neural::EncoderIdentity>& encoder() const { return encoder_; }              ///< nullopt: it reads no vectors
-  const std::optional<neural::EncoderIdentity>& cross_encoder() const { return cross_encoder_; }  ///< nullopt: there is none
-  const std::filesystem::path& cross_encoder_folder() const { return cross_folder_; }
   const RerankCalibration& calibration() const { return calibration_; }
   RerankFacts& facts() { return facts_; }
   const RerankFacts& facts() const { return facts_; }
@@ -96,14 +86,10 @@ class RerankSpecialist {
   double first_rung(const Eigen::Ref<const Eigen::VectorXd>& x) const;
   std::string weights() const;
 
-  TermStatistics statistics_;
   calibration::LogisticModel linear_;  ///< empty beta: the trees are used
   calibration::BoostedTrees trees_;
   RerankCalibration calibration_;
   RerankFacts facts_;
-  std::optional<neural::EncoderIdentity> encoder_, cross_encoder_;
-  std::filesystem::path cross_folder_;
-  std::string kept_;  ///< calibration.jsonl
 };
 
 /// Trains one on `train`, with `held` to stop by.

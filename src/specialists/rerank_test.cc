@@ -10,6 +10,7 @@
 
 #include "base/json_writer.h"
 #include "base/random.h"
+#include "specialists/pair_specialist_test_util.h"
 #include "specialists/rerank_features.h"
 #include "specialists/rerank_rows.h"
 #include "specialists/rerank_specialist.h"
@@ -18,10 +19,11 @@ namespace understudy::specialists {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::FakeScorer;
+using testing::kThings;
 
 /// Queries about one thing each; the document that names the thing is the relevant one, though others share the query's other words.
 std::string rows_text(std::uint64_t seed, std::size_t queries, std::string_view split = "train") {
-  static constexpr std::array kThings = {"lantern", "harbour", "violin", "glacier", "compass", "orchard", "furnace", "saddle", "anchor", "meadow"};
   SeededRandom random(seed);
   std::string out;
   for (std::size_t q = 0; q < queries; ++q) {
@@ -190,23 +192,11 @@ TEST(Rerank, HoldsEqualQueriesBackTogether) {
   EXPECT_TRUE(train_rerank(train, nullptr, {}, {}));
 }
 
-/// A cross-encoder that knows what the words do not say: documents that end in an even place are relevant. Or one that knows nothing.
-class FakeScorer : public neural::PairScorer {
- public:
-  explicit FakeScorer(bool knows) : knows_(knows) { identity_.weights_sha256 = knows ? "knows" : "guesses"; }
-  const neural::EncoderIdentity& identity() const override { return identity_; }
-  std::size_t max_tokens() const override { return 96; }
-  const neural::WordPiece& tokenizer() const override { std::abort(); }
-  Result<void> score(std::span<const neural::TextPair> pairs, std::span<float> scores) const override {
-    for (std::size_t i = 0; i < pairs.size(); ++i) scores[i] = knows_ ? (even(pairs[i].second) ? 3.0f : -3.0f) : 1.0f;
-    return {};
-  }
-  static bool even(std::string_view document) { return (document[document.size() - 2] - '0') % 2 == 0; }
-
- private:
-  bool knows_;
-  neural::EncoderIdentity identity_;
-};
+/// What the words do not say: documents that end in an even place are relevant.
+bool even(std::string_view document) { return (document[document.size() - 2] - '0') % 2 == 0; }
+FakeScorer scorer_that(bool knows) {
+  return {knows, [](const neural::TextPair& pair) { return even(pair.second); }};
+}
 
 TEST(Rerank, KeepsACrossEncoderOnlyWhereItHelps) {
   const fs::path folder = fs::temp_directory_path() / fmt::format("understudy_rerank_cross_{}", getpid());
@@ -214,12 +204,12 @@ TEST(Rerank, KeepsACrossEncoderOnlyWhereItHelps) {
   fs::create_directories(folder / "trained");
   std::ofstream(folder / "trained" / "model.safetensors") << "weights";
   auto train = rows(1, 60);
-  for (RerankRow& row : train.rows) row.relevant = FakeScorer::even(row.doc), row.gain = row.relevant;
+  for (RerankRow& row : train.rows) row.relevant = even(row.doc), row.gain = row.relevant;
   for (const bool knows : {true, false}) {
     RerankTraining training;
     training.make_cross_encoder = [&](const RerankRows& learnt, const RerankRows& held) -> Result<CrossEncoder> {
       EXPECT_EQ(learnt.queries.size() + held.queries.size(), 60u);
-      return CrossEncoder{std::make_unique<FakeScorer>(knows), folder / "trained", "trained by a test"};
+      return CrossEncoder{std::make_unique<FakeScorer>(scorer_that(knows)), folder / "trained", "trained by a test"};
     };
     const auto made = train_rerank(train, nullptr, training, {});
     ASSERT_TRUE(made) << made.error().message;
@@ -234,7 +224,7 @@ TEST(Rerank, KeepsACrossEncoderOnlyWhereItHelps) {
     EXPECT_TRUE(fs::exists(folder / "saved" / "cross_encoder" / "model.safetensors"));
     const auto loaded = RerankSpecialist::load(folder / "saved");
     ASSERT_TRUE(loaded) << loaded.error().message;
-    const FakeScorer scorer(true), other(false);
+    const FakeScorer scorer = scorer_that(true), other = scorer_that(false);
     const std::vector<std::string_view> documents = {"Somebody made it at place 7.", "Somebody made it at place 8."};
     const auto with = loaded->score("who", documents, {nullptr, &scorer});
     ASSERT_TRUE(with);

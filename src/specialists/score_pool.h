@@ -2,8 +2,8 @@
 /// Threads that ask rerankers and judges for those who may not wait, with what they share: the encoder and the cache.
 ///
 ///     const bool taken = pool.run([=, &pool] {
-///       const PairEngines engines(*specialist, pool.encoder(), &pool.cache(), stop);
-///       auto scores = specialist->rerank->score(query, documents, engines.rerank());
+///       const CachedEngines engines(*specialist, pool.encoder(), &pool.cache(), stop);
+///       auto scores = specialist->rerank->score(query, documents, engines.all());
 ///       ...   // post it to whom it belongs
 ///     });
 

@@ -16,14 +16,14 @@
 
 namespace understudy::specialists::testing {
 
-inline constexpr std::array kThings{"lantern", "harbour", "violin", "glacier", "compass"};
+inline constexpr std::array kSmallThings{"lantern", "harbour", "violin", "glacier", "compass"};
 
 /// "who made the lantern of 3": of four documents the one that names the thing is relevant.
 inline std::string small_rerank_rows(std::size_t queries) {
   std::string out;
   for (std::size_t q = 0; q < queries; ++q) {
     for (std::size_t d = 0; d < 4; ++d) {
-      out += fmt::format(R"({{"qid":"{0}","query":"who made the {1} of {0}","did":"d{2}","doc":"Somebody made the {3} once.","rel":{4}}})", q, kThings[q % 5], d, kThings[(q + d) % 5], d == 0 ? 1 : 0) + "\n";
+      out += fmt::format(R"({{"qid":"{0}","query":"who made the {1} of {0}","did":"d{2}","doc":"Somebody made the {3} once.","rel":{4}}})", q, kSmallThings[q % 5], d, kSmallThings[(q + d) % 5], d == 0 ? 1 : 0) + "\n";
     }
   }
   return out;
@@ -47,8 +47,8 @@ inline std::string small_judge_rows(std::size_t rows) {
   for (std::size_t i = 0; i < rows; ++i) {
     const bool right = i % 2 == 0;
     const std::size_t thing = i / 2 % 5, year = 1800 + i * 7 % 200;
-    out += fmt::format(R"({{"id":"{0}","claim":"Somebody{0} made the {1} in {2}.","evidence":"This is about {0}. In {3} somebody{0} made the {4}. Nobody knows why.","label":{5}}})", i, kThings[thing], year,
-                       right || i % 4 == 1 ? year : year + 3, kThings[right || i % 4 == 3 ? thing : (thing + 1) % 5], right ? 1 : 0) + "\n";
+    out += fmt::format(R"({{"id":"{0}","claim":"Somebody{0} made the {1} in {2}.","evidence":"This is about {0}. In {3} somebody{0} made the {4}. Nobody knows why.","label":{5}}})", i, kSmallThings[thing], year,
+                       right || i % 4 == 1 ? year : year + 3, kSmallThings[right || i % 4 == 3 ? thing : (thing + 1) % 5], right ? 1 : 0) + "\n";
   }
   return out;
 }

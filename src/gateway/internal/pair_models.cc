@@ -9,15 +9,14 @@
 
 #include "base/nearest.h"
 #include "gateway/internal/embed_texts.h"
-#include "specialists/intent_rows.h"
+#include "specialists/cached_engines.h"
 #include "specialists/judge_specialist.h"
-#include "specialists/pair_engines.h"
 
 namespace understudy::gateway::internal {
 namespace {
 
 using specialists::CachedEncoder;
-using specialists::PairEngines;
+using specialists::CachedEngines;
 using specialists::RerankScore;
 using specialists::ScorePool;
 using specialists::SpecialistPtr;
@@ -77,11 +76,11 @@ Result<std::vector<double>> cosines_of(ScorePool& pool, std::span<const std::str
 }
 
 Result<std::vector<double>> judge_all(const specialists::NamedSpecialist& named, ScorePool& pool, const chat::ScoreRequest& request, const std::stop_token& stop) {
-  const PairEngines engines(named, pool.encoder(), &pool.cache(), stop);
+  const CachedEngines engines(named, pool.encoder(), &pool.cache(), stop);
   std::vector<double> out;
   for (std::size_t i = 0; i < request.pairs(); ++i) {
     if (stop.stop_requested()) return fail(ErrorKind::kCancelled, "the client went away");
-    const auto said = named.judge->judge(request.first_of(i), request.second[i], engines.judge());
+    const auto said = named.judge->judge(request.first_of(i), request.second[i], engines.all());
     if (!said) return fail(said.error());
     out.push_back(static_cast<double>(said->probability));
   }
@@ -89,7 +88,7 @@ Result<std::vector<double>> judge_all(const specialists::NamedSpecialist& named,
 }
 
 Result<std::vector<double>> rank_all(const specialists::NamedSpecialist& named, ScorePool& pool, const chat::ScoreRequest& request, const std::stop_token& stop) {
-  const PairEngines engines(named, pool.encoder(), &pool.cache(), stop);
+  const CachedEngines engines(named, pool.encoder(), &pool.cache(), stop);
   std::vector<std::vector<std::size_t>> lists;
   std::unordered_map<std::string_view, std::size_t> list_of;
   for (std::size_t i = 0; i < request.pairs(); ++i) {
@@ -102,7 +101,7 @@ Result<std::vector<double>> rank_all(const specialists::NamedSpecialist& named, 
     if (stop.stop_requested()) return fail(ErrorKind::kCancelled, "the client went away");
     std::vector<std::string_view> documents;
     for (const std::size_t i : list) documents.push_back(request.second[i]);
-    const auto said = named.rerank->score(request.first_of(list.front()), documents, engines.rerank());
+    const auto said = named.rerank->score(request.first_of(list.front()), documents, engines.all());
     if (!said) return fail(said.error());
     for (std::size_t k = 0; k < list.size(); ++k) out[list[k]] = static_cast<double>((*said)[k].score);
   }
@@ -113,7 +112,7 @@ Result<std::vector<double>> rank_all(const specialists::NamedSpecialist& named, 
 
 std::string PairModel::served_by() const { return specialist ? "specialist:" + specialist->name : "encoder"; }
 std::string_view PairModel::name() const { return specialist ? std::string_view(specialist->name) : "understudy/encoder"; }
-bool PairModel::words_alone(const ScorePool& pool) const { return specialist && PairEngines(*specialist, pool.encoder(), nullptr, {}).none(); }
+bool PairModel::words_alone(const ScorePool& pool) const { return specialist && CachedEngines(*specialist, pool.encoder(), nullptr, {}).none(); }
 
 Result<PairModel> find_reranker(const cascade::Policy& policy, std::string_view model, const neural::EncoderPool* encoder) {
   if (!model.empty() && names_encoder(encoder, model)) return cosines(encoder);
@@ -160,12 +159,12 @@ Result<std::vector<RerankScore>> relevance(const PairModel& model, ScorePool& po
   std::vector<std::string_view> documents;
   for (std::size_t i = 0; i < request.documents.size(); ++i) documents.push_back(request.read_part(i, kMostRead));
   if (model.specialist) {
-    const PairEngines engines(*model.specialist, pool.encoder(), &pool.cache(), std::move(stop));
-    return model.specialist->rerank->score(request.query, documents, engines.rerank());
+    const CachedEngines engines(*model.specialist, pool.encoder(), &pool.cache(), std::move(stop));
+    return model.specialist->rerank->score(request.query, documents, engines.all());
   }
-  documents.push_back(request.query);
+  documents.insert(documents.begin(), request.query);
   std::vector<std::pair<std::size_t, std::size_t>> pairs;
-  for (std::size_t i = 0; i < request.documents.size(); ++i) pairs.emplace_back(request.documents.size(), i);
+  for (std::size_t i = 1; i < documents.size(); ++i) pairs.emplace_back(0, i);
   const auto values = cosines_of(pool, documents, pairs, std::move(stop));
   if (!values) return fail(values.error());
   return as_scores(*values);

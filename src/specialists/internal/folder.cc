@@ -15,8 +15,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::uintmax_t kMostBytes = std::uintmax_t{1} << 30;
-
 Result<void> write_file(const fs::path& path, std::string_view bytes) {
   std::ofstream out(path, std::ios::binary | std::ios::trunc);
   out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
@@ -32,11 +30,11 @@ std::string hash_text(std::string_view bytes) {
   return fmt::format("{:016x}{:016x}", h.high, h.low);
 }
 
-Result<std::string> read_file(const fs::path& path, const FolderKind& kind) {
+Result<std::string> read_file(const fs::path& path, const FolderKind& kind, std::uintmax_t most) {
   std::error_code error;
   const auto size = fs::file_size(path, error);
   if (error) return fail(ErrorKind::kNotFound, fmt::format("{}: {}; a {} is a folder that `understudy {} --out` made", path.string(), error.message(), kind.name, kind.train));
-  if (size > kMostBytes) return fail(ErrorKind::kCorrupt, fmt::format("{} has {} bytes, more than any {}'s", path.string(), size, kind.name));
+  if (size > most) return fail(ErrorKind::kCorrupt, fmt::format("{} has {} bytes, more than any {}'s", path.string(), size, kind.name));
   std::ifstream in(path, std::ios::binary);
   std::string bytes{std::istreambuf_iterator<char>(in), {}};
   if (!in && !in.eof()) return fail(ErrorKind::kIo, fmt::format("cannot read {}", path.string()));
@@ -45,6 +43,42 @@ Result<std::string> read_file(const fs::path& path, const FolderKind& kind) {
 
 Unexpected corrupt(const FolderKind& kind, std::string_view what) {
   return fail(ErrorKind::kCorrupt, fmt::format("specialist.json: {}; train the {} again, or restore its folder", what, kind.name));
+}
+
+Result<void> check_hash(const Element& root, const char* key, std::string_view name, std::string_view bytes) {
+  std::string_view hash;
+  if (!root[key].get(hash) && hash == hash_text(bytes)) return {};
+  return fail(ErrorKind::kCorrupt, fmt::format("{} is missing or not the file that specialist.json names (another hash): restore the folder as it was written", name));
+}
+
+Result<Element> open_json(simdjson::dom::parser& parser, std::string_view json, const FolderKind& kind) {
+  Element root;
+  std::string_view text;
+  if (parser.parse(json.data(), json.size()).get(root) || !root.is_object()) return corrupt(kind, "is not JSON");
+  if (root["kind"].get(text)) return corrupt(kind, "has no \"kind\"");
+  if (text != kind.kind) return fail(ErrorKind::kInvalidRequest, fmt::format("this is a specialist of kind \"{}\"; one of kind \"{}\" is needed", text, kind.kind));
+  for (const auto& [key, wanted] : {std::pair("schema", kind.schema), {"task", kind.task}}) {
+    if (!wanted.empty() && (root[key].get(text) || text != wanted))
+      return fail(ErrorKind::kUnsupported, fmt::format("specialist.json has another {} than \"{}\", which this version reads: use the understudy that wrote it, or train again", key, wanted));
+  }
+  return root;
+}
+
+Result<FolderText> read_folder(const fs::path& folder, const FolderKind& kind, std::span<const std::string_view> names) {
+  std::error_code error;
+  if (!fs::is_directory(folder, error))
+    return fail(ErrorKind::kNotFound, fmt::format("{} is no folder; a {} is a folder that `understudy {} --out` made", folder.string(), kind.name, kind.train));
+  FolderText out;
+  auto json = read_file(folder / "specialist.json", kind);
+  if (!json) return fail(json.error());
+  out.json = std::move(*json);
+  // Of another kind or broken: said by its parser before a file of ours is missed.
+  for (const std::string_view name : names) out.files.push_back(read_file(folder / name, kind).value_or(std::string()));
+  if (!fs::exists(folder / kKeptFile, error)) return out;
+  auto kept = read_file(folder / kKeptFile, kind);
+  if (!kept) return fail(kept.error());
+  out.kept = std::move(*kept);
+  return out;
 }
 
 Result<void> write_folder(const fs::path& folder, const FolderFiles& files, const FolderCopies& copies) {
@@ -93,6 +127,34 @@ Result<std::optional<neural::EncoderIdentity>> read_identity(Element root, const
   auto identity = neural::EncoderIdentity::from_json(simdjson::minify(e));
   if (!identity) return corrupt(kind, fmt::format("\"{}\" is broken: {}", key, identity.error().message));
   return std::optional(std::move(*identity));
+}
+
+void begin_json(JsonWriter& w, const FolderKind& kind) {
+  w.begin_object().field("schema", kind.schema).field("kind", kind.kind);
+  if (!kind.task.empty()) w.field("task", kind.task);
+  w.field("version", 1);
+}
+
+void append_facts(JsonWriter& w, const PairFacts& f) {
+  w.field("seed", f.seed).field("command", f.command).field("trainer", f.trainer);
+  w.key("data").begin_object().field("file", f.data_file).field("xxh3_128", f.data_hash).end_object();
+  if (!f.calibration_file.empty()) w.key("calibration_data").begin_object().field("file", f.calibration_file).field("xxh3_128", f.calibration_hash).end_object();
+}
+
+bool read_facts(Element root, PairFacts& f) {
+  Element data;
+  if (!root["calibration_data"].get(data) && !(read(data, "file", f.calibration_file) && read(data, "xxh3_128", f.calibration_hash))) return false;
+  return read(root, "rows", f.rows) && !root["seed"].get(f.seed) && read(root, "command", f.command) && read(root, "trainer", f.trainer) && !root["data"].get(data) &&
+         read(data, "file", f.data_file) && read(data, "xxh3_128", f.data_hash);
+}
+
+void append_engines(JsonWriter& w, const std::optional<neural::EncoderIdentity>& encoder, const std::optional<neural::EncoderIdentity>& cross, const TermStatistics& statistics) {
+  for (const auto& [key, identity] : {std::pair("encoder", &encoder), {"cross_encoder", &cross}}) {
+    w.key(key);
+    if (*identity) w.raw((*identity)->to_json());
+    else w.null();
+  }
+  w.field("documents", statistics.documents()).field("mean_words", statistics.mean_words());
 }
 
 void append_statistics(std::vector<neural::NewTensor>& out, const TermStatistics& statistics) {
@@ -148,3 +210,14 @@ Result<void> take_rung(const neural::Safetensors& file, const std::string& prefi
 }
 
 }  // namespace understudy::specialists::internal
+
+namespace understudy::specialists {
+
+Result<void> PairSpecialist::write(const std::filesystem::path& folder, Files files) const {
+  if (!kept_.empty()) files.emplace_back(internal::kKeptFile, kept_);
+  internal::FolderCopies copies;
+  if (cross_encoder_) copies.emplace_back("cross_encoder", cross_folder_);
+  return internal::write_folder(folder, files, copies);
+}
+
+}  // namespace understudy::specialists

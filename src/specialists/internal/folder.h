@@ -13,24 +13,29 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/json_writer.h"
 #include "calibration/boosted_trees.h"
 #include "calibration/logistic.h"
 #include "neural/encoder_identity.h"
 #include "neural/safetensors.h"
-#include "specialists/rerank_features.h"
+#include "specialists/pair_specialist.h"
 
 namespace understudy::specialists::internal {
 
 std::string hash_text(std::string_view bytes);  ///< xxh3_128, hexadecimal
 
-/// @param kind  for messages: "reranker", made by `train rerank`
+/// What tells one kind's folders from another's.
 struct FolderKind {
-  std::string_view name, train;
+  std::string_view name, train;   ///< for messages: "reranker", made by "train rerank"
+  std::string_view kind, schema;  ///< in specialist.json
+  std::string_view task = {};     ///< there too, where a kind has several; empty: it has none
 };
 
-/// kNotFound, with what makes such a folder; kCorrupt: over 1 GiB; kIo.
-Result<std::string> read_file(const std::filesystem::path& path, const FolderKind& kind);
+/// kNotFound, with what makes such a folder; kCorrupt: over `most` bytes; kIo.
+Result<std::string> read_file(const std::filesystem::path& path, const FolderKind& kind, std::uintmax_t most = std::uintmax_t{1} << 30);
 Unexpected corrupt(const FolderKind& kind, std::string_view what);
+/// kCorrupt where specialist.json names another hash under `key` than that of the file `name`, whose bytes these are; missing files are empty.
+Result<void> check_hash(const simdjson::dom::element& root, const char* key, std::string_view name, std::string_view bytes);
 
 /// Writes all files and copies the folders into `folder`, whole or not at all. kConflict where it exists and is not empty; kIo.
 using FolderFiles = std::vector<std::pair<std::string, std::string>>;                ///< name, bytes
@@ -38,6 +43,8 @@ using FolderCopies = std::vector<std::pair<std::string, std::filesystem::path>>;
 Result<void> write_folder(const std::filesystem::path& folder, const FolderFiles& files, const FolderCopies& copies);
 
 using Element = simdjson::dom::element;
+/// The root of specialist.json, which lives as long as `parser`. kCorrupt: no JSON; kInvalidRequest: another kind; kUnsupported: another schema or task.
+Result<Element> open_json(simdjson::dom::parser& parser, std::string_view json, const FolderKind& kind);
 bool read(Element e, const char* key, double& value);  ///< below 1e6 in size
 bool read(Element e, const char* key, std::size_t& value);
 bool read(Element e, const char* key, std::string& value);
@@ -58,6 +65,25 @@ bool take(const neural::Safetensors& file, std::string_view name, std::string_vi
   if (!out.empty()) std::memcpy(out.data(), tensor->bytes.data(), out.size() * sizeof(T));
   return true;
 }
+
+/// specialist.json up to what is the kind's own: schema, kind, task, version. The object stays open.
+void begin_json(JsonWriter& w, const FolderKind& kind);
+/// Seed, command, trainer, and the data with their hashes.
+void append_facts(JsonWriter& w, const PairFacts& facts);
+/// False: something is missing or wrong. Reads the number of rows too.
+bool read_facts(Element root, PairFacts& facts);
+/// "encoder" and "cross_encoder", and of the words that were counted how many texts and their length.
+void append_engines(JsonWriter& w, const std::optional<neural::EncoderIdentity>& encoder, const std::optional<neural::EncoderIdentity>& cross, const TermStatistics& statistics);
+
+inline constexpr std::string_view kWeightsFile = "model.safetensors", kKeptFile = "calibration.jsonl";
+/// The files of a folder as they lie there.
+struct FolderText {
+  std::string json;
+  std::vector<std::string> files;  ///< as they were named; empty where one is missing
+  std::string kept;                ///< empty: no rows were kept
+};
+/// kNotFound, kIo, kCorrupt.
+Result<FolderText> read_folder(const std::filesystem::path& folder, const FolderKind& kind, std::span<const std::string_view> names);
 
 /// "terms.bucket" and "terms.count"; how many documents and their length lie in specialist.json.
 void append_statistics(std::vector<neural::NewTensor>& out, const TermStatistics& statistics);

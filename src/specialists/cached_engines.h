@@ -7,9 +7,8 @@
 
 #include "neural/encoder.h"
 #include "neural/pair_scorer.h"
-#include "specialists/judge_specialist.h"
+#include "specialists/pair_specialist.h"
 #include "specialists/registry.h"
-#include "specialists/rerank_specialist.h"
 #include "specialists/score_cache.h"
 
 namespace understudy::specialists {
@@ -53,14 +52,13 @@ class CachedPairScorer final : public neural::PairScorer {
 };
 
 /// Of one thread at a time.
-class PairEngines {
+class CachedEngines {
  public:
   /// What the specialist does not read, or was not calibrated for here, is left out. All that is given must outlive this.
   /// @param encoder  null: none runs here
-  PairEngines(const NamedSpecialist& specialist, const neural::TextEncoder* encoder, ScoreCache* cache, std::stop_token stop);
+  CachedEngines(const NamedSpecialist& specialist, const neural::TextEncoder* encoder, ScoreCache* cache, std::stop_token stop);
 
-  RerankEngines rerank() const { return {encoder_.get(), cross_encoder_.get()}; }
-  JudgeEngines judge() const { return {encoder_.get(), cross_encoder_.get()}; }
+  PairEngines all() const { return {encoder_.get(), cross_encoder_.get()}; }
   /// Neither: answers take microseconds a text.
   bool none() const { return !encoder_ && !cross_encoder_; }
 

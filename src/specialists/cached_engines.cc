@@ -1,6 +1,8 @@
-#include "specialists/pair_engines.h"
+#include "specialists/cached_engines.h"
 
 #include <algorithm>
+#include <map>
+#include <utility>
 #include <vector>
 
 namespace understudy::specialists {
@@ -14,10 +16,16 @@ template <typename KeyOf, typename Compute>
 Result<void> fill(std::size_t count, std::size_t width, std::span<float> out, ScoreCache* cache, const std::stop_token& stop, KeyOf key_of, Compute compute) {
   std::vector<std::size_t> missing;
   std::vector<Hash128> keys;
+  std::vector<std::pair<std::size_t, std::size_t>> repeats;   // a place, and one of the same text before it
+  std::map<std::pair<std::uint64_t, std::uint64_t>, std::size_t> places;
   for (std::size_t i = 0; i < count; ++i) {
     if (cache != nullptr) {
       const Hash128 key = key_of(i);
       if (cache->find(key, out.subspan(i * width, width))) continue;
+      if (const auto [found, fresh] = places.try_emplace({key.high, key.low}, i); !fresh) {
+        repeats.emplace_back(i, found->second);
+        continue;
+      }
       keys.push_back(key);
     }
     missing.push_back(i);
@@ -34,6 +42,7 @@ Result<void> fill(std::size_t count, std::size_t width, std::span<float> out, Sc
       if (cache != nullptr) cache->put(keys[begin + k], row);
     }
   }
+  for (const auto& [to, from] : repeats) std::copy_n(out.begin() + static_cast<std::ptrdiff_t>(from * width), width, out.begin() + static_cast<std::ptrdiff_t>(to * width));
   return {};
 }
 
@@ -70,7 +79,7 @@ Result<void> CachedPairScorer::score(std::span<const neural::TextPair> pairs, st
   return fill(pairs.size(), 1, scores, cache_, stop_, key_of, compute);
 }
 
-PairEngines::PairEngines(const NamedSpecialist& specialist, const neural::TextEncoder* encoder, ScoreCache* cache, std::stop_token stop) {
+CachedEngines::CachedEngines(const NamedSpecialist& specialist, const neural::TextEncoder* encoder, ScoreCache* cache, std::stop_token stop) {
   if (encoder != nullptr && specialist.fits(encoder->identity())) encoder_ = std::make_unique<CachedEncoder>(*encoder, cache, stop);
   if (specialist.cross_encoder) cross_encoder_ = std::make_unique<CachedPairScorer>(*specialist.cross_encoder, specialist.id(), cache, stop);
 }

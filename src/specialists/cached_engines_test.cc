@@ -1,4 +1,4 @@
-#include "specialists/pair_engines.h"
+#include "specialists/cached_engines.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -73,7 +73,7 @@ TEST(ScoreCache, KeepsWhatWasUsedLastWithinItsBytes) {
   EXPECT_FALSE(none.find(used, read));
 }
 
-TEST(PairEngines, APairIsComputedOnceAndAnsweredAlikeAfterwards) {
+TEST(CachedEngines, APairIsComputedOnceAndAnsweredAlikeAfterwards) {
   const Lengths lengths(1);
   ScoreCache cache(1 << 20);
   const auto plain = ask(lengths, kPairs);
@@ -86,7 +86,7 @@ TEST(PairEngines, APairIsComputedOnceAndAnsweredAlikeAfterwards) {
   EXPECT_EQ(cache.counts().misses, kPairs.size() + 1);
 }
 
-TEST(PairEngines, NoVersionSeesAnothersScores) {
+TEST(CachedEngines, NoVersionSeesAnothersScores) {
   const Lengths first(1), second(2, "other weights");
   ScoreCache cache(1 << 20);
   const auto old_scores = ask(CachedPairScorer(first, "v1", &cache, {}), kPairs);
@@ -96,7 +96,7 @@ TEST(PairEngines, NoVersionSeesAnothersScores) {
   EXPECT_EQ(ask(CachedPairScorer(first, "v1", &cache, {}), kPairs), old_scores);
 }
 
-TEST(PairEngines, WorkIsDoneInPiecesAndEndsWhenNobodyWaits) {
+TEST(CachedEngines, WorkIsDoneInPiecesAndEndsWhenNobodyWaits) {
   const std::vector<neural::TextPair> many(100, kPairs[0]);
   std::vector<std::string> texts;
   std::vector<neural::TextPair> pairs;
