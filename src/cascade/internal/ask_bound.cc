@@ -5,8 +5,8 @@
 
 #include "base/log.h"
 #include "net/timer.h"
+#include "specialists/cached_engines.h"
 #include "specialists/judge_specialist.h"
-#include "specialists/pair_engines.h"
 #include "specialists/rerank_specialist.h"
 
 namespace understudy::cascade::internal {
@@ -15,15 +15,15 @@ std::optional<BoundReading> answer_bound(specialists::ScorePool& pool, const Bou
   const specialists::NamedSpecialist& named = *question.bound->specialist;
   const templates::Slots& slots = question.slots;
   if (!named.unfit.empty()) return std::nullopt;   // told of when it was loaded
-  const specialists::PairEngines engines(named, pool.encoder(), &pool.cache(), {});
+  const specialists::CachedEngines engines(named, pool.encoder(), &pool.cache(), {});
   if (named.judge) {
-    const auto judged = named.judge->judge(slots.claim, slots.evidence, engines.judge());
+    const auto judged = named.judge->judge(slots.claim, slots.evidence, engines.all());
     if (judged) return read_verdict(*question.bound, slots, static_cast<double>(judged->probability), question.yes_from);
     log::warn("specialist '{}': {}", named.name, judged.error().message);
     return std::nullopt;
   }
   const std::vector<std::string_view> documents(slots.documents.begin(), slots.documents.end());
-  const auto scores = named.rerank->score(slots.query, documents, engines.rerank());
+  const auto scores = named.rerank->score(slots.query, documents, engines.all());
   if (!scores) {
     log::warn("specialist '{}': {}", named.name, scores.error().message);
     return std::nullopt;
