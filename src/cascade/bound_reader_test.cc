@@ -14,7 +14,7 @@ namespace {
 
 using calibration::Comparator;
 using calibration::PromiseState;
-using specialists::testing::kThings;
+using specialists::testing::kSmallThings;
 
 constexpr std::string_view kRankingPrompt = "Query: {query}\nPassages:\n{documents}\nRank them.";
 constexpr std::string_view kJudgePrompt = "Claim: {claim}\nEvidence: {evidence}\nIs it supported?";
@@ -136,18 +136,18 @@ TEST(BoundReader, AnotherFormOrTemplateIsAnother) {
 
 /// The prompt that goes with small_rerank_rows: the passage about `thing` is the `at`th of five.
 std::string ranking_prompt(std::size_t thing, std::size_t at, int number) {
-  std::string out = fmt::format("Query: who made the {} of {}\nPassages:\n", kThings[thing], number);
+  std::string out = fmt::format("Query: who made the {} of {}\nPassages:\n", kSmallThings[thing], number);
   std::size_t other = 0;
   for (std::size_t i = 0; i < 4; ++i) {
     if (other == thing) ++other;
-    out += fmt::format("[{}] Somebody made the {} once.\n", i + 1, kThings[i == at ? thing : other++]);
+    out += fmt::format("[{}] Somebody made the {} once.\n", i + 1, kSmallThings[i == at ? thing : other++]);
   }
   return out + "Rank them.";
 }
 
 std::string judge_prompt(bool supported, int number) {
-  return fmt::format("Claim: Somebody{0} made the {1} in {2}.\nEvidence: This is about {0}. In {3} somebody{0} made the {4}. Nobody knows why.\nIs it supported?", number, kThings[0], 1800 + number % 100,
-                     supported ? 1800 + number % 100 : 1950, supported ? kThings[0] : kThings[1]);
+  return fmt::format("Claim: Somebody{0} made the {1} in {2}.\nEvidence: This is about {0}. In {3} somebody{0} made the {4}. Nobody knows why.\nIs it supported?", number, kSmallThings[0], 1800 + number % 100,
+                     supported ? 1800 + number % 100 : 1950, supported ? kSmallThings[0] : kSmallThings[1]);
 }
 
 class ReaderTest : public EngineFixture {
