@@ -6,6 +6,7 @@
 
 #include "app/command_line.h"
 #include "app/human.h"
+#include "app/pair_teacher.h"
 
 namespace understudy::app {
 namespace {
@@ -72,8 +73,13 @@ int run_train_judge_command(int argc, char** argv) {
   cli.footer("Rows are JSON Lines (plain, gzip or zstd): {\"claim\": \"It opened in 1889.\", \"evidence\": \"The tower opened in 1889.\", \"label\": 1, \"split\": \"train\"}\n\n"
              "  understudy train judge --data rows.jsonl --out judge\n  understudy evaluate judge --data rows.jsonl --split test");
   PairArguments a;
+  TeacherArguments teacher;
   add_pair_options(cli, a, {"judge", "Other rows, to choose by and calibrate on (default: the rows of --data, each judged by what has not seen it)", "long evidence", true});
+  add_teacher_arguments(cli, labelling::Task::kFaithfulness, teacher);
   if (const auto status = parse_arguments(cli, argc, argv)) return *status;
+  const auto labelled = label_before_training<JudgeTrainer>(labelling::Task::kFaithfulness, teacher, a);
+  if (!labelled) return report_error(argv[0], labelled.error(), a.json);
+  if (*labelled) return print_output(**labelled);
   const auto text = train_pair<JudgeTrainer>(a, command_of(argc, argv, "understudy train judge"));
   return text ? print_output(*text) : report_error(argv[0], text.error(), a.json);
 }

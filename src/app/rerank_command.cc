@@ -7,6 +7,7 @@
 
 #include "app/command_line.h"
 #include "app/human.h"
+#include "app/pair_teacher.h"
 
 namespace understudy::app {
 namespace {
@@ -85,10 +86,15 @@ int run_train_rerank_command(int argc, char** argv) {
   cli.footer("Rows are JSON Lines (plain, gzip or zstd): {\"qid\": \"1\", \"query\": \"who wrote it\", \"did\": \"a\", \"doc\": \"...\", \"rel\": 1, \"split\": \"train\"}\n\n"
              "  understudy train rerank --data rows.jsonl --calibration rows.jsonl --out reranker\n  understudy evaluate reranker --data rows.jsonl --split test");
   PairArguments a;
+  TeacherArguments teacher;
   a.keep = 2000;
   a.epochs = 3;
   add_pair_options(cli, a, {"reranker", "Rows of other queries, to choose by and calibrate on (default: a fifth of the queries is held back)", "long documents"});
+  add_teacher_arguments(cli, labelling::Task::kRelevance, teacher);
   if (const auto status = parse_arguments(cli, argc, argv)) return *status;
+  const auto labelled = label_before_training<RerankTrainer>(labelling::Task::kRelevance, teacher, a);
+  if (!labelled) return report_error(argv[0], labelled.error(), a.json);
+  if (*labelled) return print_output(**labelled);
   const auto text = train_pair<RerankTrainer>(a, command_of(argc, argv, "understudy train rerank"));
   return text ? print_output(*text) : report_error(argv[0], text.error(), a.json);
 }
