@@ -47,6 +47,25 @@ Result<specialists::CrossEncoder> opened(specialists::CrossEncoder made, neural:
 
 }  // namespace
 
+Result<fs::path> pair_scorer_folder(const std::string& named) {
+  std::error_code ec;
+  for (const fs::path& folder : {fs::path(named) / "cross_encoder", fs::path(named)})
+    if (fs::exists(folder / "pair_head.json", ec)) return folder;
+  if (!fs::is_directory(named, ec)) return fail(ErrorKind::kNotFound, named + " is no folder; the one of a specialist with a cross-encoder, or of what understudy-trainer made, is needed");
+  return fail(ErrorKind::kInvalidRequest, named + " has no cross-encoder: train it where understudy-trainer is, docs/guide/trainer.md");
+}
+
+Result<specialists::CrossEncoder> read_cross_encoder(const std::string& named, neural::Precision precision) {
+  auto folder = pair_scorer_folder(named);
+  if (!folder) return fail(folder.error());
+  neural::EncoderOptions options;
+  options.folder = *folder;
+  options.precision = precision;
+  auto scorer = neural::open_pair_scorer(options);
+  if (!scorer) return fail(scorer.error());
+  return specialists::CrossEncoder{std::move(*scorer), std::move(*folder), "reads with the cross-encoder of " + named};
+}
+
 fs::path work_folder(const std::string& out) { return fs::path(out + (out.ends_with('/') ? "" : "/")).parent_path().string() + ".work"; }
 
 Result<std::optional<std::string>> why_no_cross_encoder(const std::string& wanted, bool has_encoder) {

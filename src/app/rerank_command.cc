@@ -8,6 +8,7 @@
 
 #include "app/command_line.h"
 #include "app/human.h"
+#include "app/pair_teacher.h"
 
 namespace understudy::app {
 namespace {
@@ -27,6 +28,7 @@ struct RerankTrainer : RerankInput {
   using Facts = specialists::RerankFacts;
   static constexpr const char* kGroup = "queries";
   static constexpr trainer::Loss kLoss = trainer::Loss::kListwise;
+  static constexpr neural::PairHeadKind kHead = neural::PairHeadKind::kHybrid;
 
   static void make_with(const CrossEncoderMaker& maker, Training& training) {
     training.make_cross_encoder = [&maker](const RerankRows& train, const RerankRows& held) { return maker(pair_rows(train), pair_rows(held)); };
@@ -99,14 +101,20 @@ int run_train_rerank_command(int argc, char** argv) {
   cli.footer("Rows are JSON Lines (plain, gzip or zstd): {\"qid\": \"1\", \"query\": \"who wrote it\", \"did\": \"a\", \"doc\": \"...\", \"rel\": 1, \"split\": \"train\"}\n\n"
              "  understudy train rerank --data rows.jsonl --calibration rows.jsonl --out reranker\n  understudy evaluate reranker --data rows.jsonl --split test");
   PairArguments a;
+  TeacherArguments teacher;
   a.keep = 2000;
   a.epochs = 3;
   add_pair_options(cli, a, {"reranker", "Rows of other queries, to choose by and calibrate on (default: a fifth of the queries is held back)", "long documents"});
   cli.add_flag("--ordered", a.ordered, "The rows of a query come in the order in which documents will be sent, which means something: a retriever's ranks, sentences of a text");
   cli.add_option("--tolerance", a.tolerance, "nDCG@10 on the rows held back that may be lost by asking dear rungs about fewer documents")->check(CLI::Range(0.0, 0.5))->capture_default_str();
+  add_teacher_arguments(cli, labelling::Task::kRelevance, teacher);
   if (const auto status = parse_arguments(cli, argc, argv)) return *status;
-  const auto text = train_pair<RerankTrainer>(a, command_of(argc, argv, "understudy train rerank"));
-  return text ? print_output(*text) : report_error(argv[0], text.error(), a.json);
+  const auto labelled = label_before_training<RerankTrainer>(labelling::Task::kRelevance, teacher, a);
+  if (!labelled) return report_error(argv[0], labelled.error(), a.json);
+  if (*labelled) return print_output(**labelled);
+  const auto data = read_training_text(a);
+  const auto told = data ? train_pair<RerankTrainer>(a, *data, command_of(argc, argv, "understudy train rerank")) : data;
+  return told ? print_output(*told) : report_error(argv[0], told.error(), a.json);
 }
 
 }  // namespace understudy::app

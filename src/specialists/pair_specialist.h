@@ -38,6 +38,11 @@ class PairSpecialist {
   const std::filesystem::path& cross_encoder_folder() const { return cross_folder_; }
 
  protected:
+  /// Whether the calibration holds for these engines; false: it is to be made anew from the kept rows. kConflict: another model, or no rows were kept.
+  Result<bool> holds_for(const PairEngines& engines) const;
+  /// Names these engines instead, those that it asks.
+  void take_engines(const PairEngines& engines);
+
   using Files = std::vector<std::pair<std::string, std::string>>;  ///< name, bytes
   /// Writes them, the kept rows and a copy of the cross-encoder, whole or not at all. kConflict where the folder exists and is not empty; kIo.
   Result<void> write(const std::filesystem::path& folder, Files files) const;

@@ -107,7 +107,8 @@ std::string RerankSpecialist::json() const {
   w.end_array();
   internal::append_bands(w, c.bands);
   w.end_object();
-  internal::append_engines(w, encoder_, cross_encoder_, statistics_);
+  internal::append_engines(w, encoder_, cross_encoder_);
+  w.field("documents", statistics_.documents()).field("mean_words", statistics_.mean_words());
   w.field("ordered", ordered_).field("mean_stems", stems_.mean_words());
   w.field("weights", internal::kWeightsFile).field("weights_xxh3_128", internal::hash_text(weights())).end_object();
   return out + "\n";

@@ -159,13 +159,12 @@ bool read_facts(Element root, PairFacts& f) {
          read(data, "file", f.data_file) && read(data, "xxh3_128", f.data_hash);
 }
 
-void append_engines(JsonWriter& w, const std::optional<neural::EncoderIdentity>& encoder, const std::optional<neural::EncoderIdentity>& cross, const TermStatistics& statistics) {
+void append_engines(JsonWriter& w, const std::optional<neural::EncoderIdentity>& encoder, const std::optional<neural::EncoderIdentity>& cross) {
   for (const auto& [key, identity] : {std::pair("encoder", &encoder), {"cross_encoder", &cross}}) {
     w.key(key);
     if (*identity) w.raw((*identity)->to_json());
     else w.null();
   }
-  w.field("documents", statistics.documents()).field("mean_words", statistics.mean_words());
 }
 
 void append_bands(JsonWriter& w, std::span<const Band> bands) {
@@ -226,17 +225,21 @@ void append_rung(std::vector<neural::NewTensor>& out, const std::string& prefix,
   out.push_back(tensor<double>(prefix + "trees.value", "F64", parts.value));
 }
 
-Result<void> take_rung(const neural::Safetensors& file, const std::string& prefix, Eigen::Index columns, calibration::LogisticModel& line, calibration::BoostedTrees& trees) {
+Result<void> take_line(const neural::Safetensors& file, const std::string& prefix, Eigen::Index columns, calibration::LogisticModel& line) {
   std::vector<double> values, intercept;
-  if (take(file, prefix + "linear.weight", "F64", values) && take(file, prefix + "linear.intercept", "F64", intercept)) {
-    if (static_cast<Eigen::Index>(values.size()) != columns || intercept.size() != 1 || !(std::fabs(intercept[0]) < 1e6))
-      return fail(ErrorKind::kCorrupt, "the line of model.safetensors has other columns than this version's, or numbers that cannot be");
-    line.beta = Eigen::Map<const Eigen::VectorXd>(values.data(), columns);
-    line.intercept = intercept[0];
-    if (!(line.beta.cwiseAbs().maxCoeff() < 1e6)) return fail(ErrorKind::kCorrupt, "the line of model.safetensors has numbers that cannot be");
-    return {};
-  }
+  if (!take(file, prefix + "linear.weight", "F64", values) || !take(file, prefix + "linear.intercept", "F64", intercept))
+    return fail(ErrorKind::kCorrupt, "model.safetensors has no line where specialist.json names one");
+  if (static_cast<Eigen::Index>(values.size()) != columns || intercept.size() != 1 || !(std::fabs(intercept[0]) < 1e6))
+    return fail(ErrorKind::kCorrupt, "the line of model.safetensors has other columns than this version's, or numbers that cannot be");
+  line.beta = Eigen::Map<const Eigen::VectorXd>(values.data(), columns);
+  line.intercept = intercept[0];
+  if (!(line.beta.cwiseAbs().maxCoeff() < 1e6)) return fail(ErrorKind::kCorrupt, "the line of model.safetensors has numbers that cannot be");
+  return {};
+}
+
+Result<void> take_trees(const neural::Safetensors& file, const std::string& prefix, Eigen::Index columns, calibration::BoostedTrees& trees) {
   calibration::BoostedTrees::Parts parts;
+  std::vector<double> intercept;
   if (!take(file, prefix + "trees.intercept", "F64", intercept) || intercept.size() != 1 || !take(file, prefix + "trees.column", "I32", parts.column) ||
       !take(file, prefix + "trees.left", "I32", parts.left) || !take(file, prefix + "trees.root", "I32", parts.root) || !take(file, prefix + "trees.value", "F64", parts.value))
     return fail(ErrorKind::kCorrupt, "model.safetensors has neither a line nor trees");
@@ -247,15 +250,8 @@ Result<void> take_rung(const neural::Safetensors& file, const std::string& prefi
   return {};
 }
 
-}  // namespace understudy::specialists::internal
-
-namespace understudy::specialists {
-
-Result<void> PairSpecialist::write(const std::filesystem::path& folder, Files files) const {
-  if (!kept_.empty()) files.emplace_back(internal::kKeptFile, kept_);
-  internal::FolderCopies copies;
-  if (cross_encoder_) copies.emplace_back("cross_encoder", cross_folder_);
-  return internal::write_folder(folder, files, copies);
+Result<void> take_rung(const neural::Safetensors& file, const std::string& prefix, Eigen::Index columns, calibration::LogisticModel& line, calibration::BoostedTrees& trees) {
+  return file.find(prefix + "linear.weight") != nullptr ? take_line(file, prefix, columns, line) : take_trees(file, prefix, columns, trees);
 }
 
-}  // namespace understudy::specialists
+}  // namespace understudy::specialists::internal
