@@ -18,7 +18,9 @@ Result<std::optional<std::string>> label_before_training(labelling::Task task, c
     first.data = data;
     first.out = out;
     first.cross_encoder = "off";
-    const auto trained = train_pair<Trainer>(first, "");
+    const auto text = read_training_text(first);
+    if (!text) return fail(text.error());
+    const auto trained = train_pair<Trainer>(first, *text, "");
     return trained ? Result<void>() : Result<void>(fail(trained.error()));
   });
   if (labelled) a.data = places.data, a.calibration = places.calibration;
