@@ -155,14 +155,17 @@ std::string policy_version(const cascade::Policy& policy) {
                         c.escalate_below.value_or(-1), c.alpha, c.delta + (c.forgive_harmless ? 10 : 0), c.max_age_ms, static_cast<int>(c.mode), c.spot_check, c.cache_max_age_ms,
                         static_cast<int>(c.on_teacher_failure));
     if (c.early_reject) text += "early|";
+    if (c.escalate_between) text += fmt::format("w {} {}|", c.escalate_between->no_to, c.escalate_between->yes_from);
     if (c.few_shots.k != 0) text += fmt::format("e {} {} {}|", c.few_shots.k, c.few_shots.stable, c.few_shots.tokens);
     for (const auto& signal : c.signals) text += fmt::format("s {} {} {}|", static_cast<int>(signal.kind), signal.samples, signal.peer);
   }
   for (const auto& t : policy.tasks) {
+    if (t.compare) text += fmt::format("k {} {} {} {} {}|", t.compare->tolerance, t.compare->top_k, t.compare->level, t.compare->side_of.value_or(-1), fmt::join(t.compare->labels, ","));
     if (t.on_teacher_failure) text += fmt::format("f {}|", static_cast<int>(*t.on_teacher_failure));
     text += fmt::format("t {} {} {} {} {} {} {} {} {}|", t.name, t.pin_teacher, t.match_header, t.match_model, t.escalate_below.value_or(-1), t.spot_check.value_or(-1),
                         t.alpha.value_or(-1), t.delta.value_or(-1), t.compare ? calibration::comparator_name(t.compare->comparator) : "");
-    if (t.bound) text += fmt::format("b {} {} {}|", t.bound->specialist->name, t.bound->specialist->id(), t.bound->render);
+    if (t.bound) text += fmt::format("b {} {} {}|", t.bound->specialist->name, t.bound->specialist->id(), t.bound->written_as());
+    if (t.escalate_between) text += fmt::format("w {} {}|", t.escalate_between->no_to, t.escalate_between->yes_from);
     if (t.few_shots || t.few_shots_stable || t.few_shot_tokens) text += fmt::format("e {} {} {}|", t.few_shots.value_or(-2), t.few_shots_stable.value_or(-2), t.few_shot_tokens.value_or(0));
   }
   for (const auto& s : policy.registry().all()) text += fmt::format("b {} {}|", s->name, s->id());

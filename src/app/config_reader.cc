@@ -77,6 +77,18 @@ Result<std::optional<std::vector<std::string>>> TableReader::strings(std::string
   return std::optional(std::move(out));
 }
 
+Result<std::optional<std::pair<double, double>>> TableReader::two_numbers(std::string_view key, double low, double high) {
+  const toml::node* found = node(key);
+  if (found == nullptr) return std::optional<std::pair<double, double>>();
+  const toml::array* list = found->as_array();
+  const auto at = [&](std::size_t i) { return list != nullptr && list->size() == 2 ? list->get(i)->value<double>() : std::nullopt; };
+  const std::optional<double> first = at(0), second = at(1);
+  const auto fits = [&](const std::optional<double>& value) { return value && *value >= low && *value <= high; };
+  if (!fits(first) || !fits(second)) return wrong(key, fmt::format("must be two numbers from {} to {}, as in [0.35, 0.75]", low, high));
+  told(key, *found, fmt::format("[{}, {}]", *first, *second));
+  return std::optional(std::pair(*first, *second));
+}
+
 Result<std::optional<std::int64_t>> TableReader::duration_ms(std::string_view key) {
   auto text = string(key);
   if (!text) return fail(std::move(text.error()));

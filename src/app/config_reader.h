@@ -8,6 +8,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "app/config.h"
@@ -25,6 +26,8 @@ class TableReader {
   Result<std::optional<double>> number(std::string_view key, double low, double high);
   Result<std::optional<bool>> boolean(std::string_view key);
   Result<std::optional<std::vector<std::string>>> strings(std::string_view key);
+  /// A list of two numbers, each within the limits.
+  Result<std::optional<std::pair<double, double>>> two_numbers(std::string_view key, double low, double high);
   Result<std::optional<std::int64_t>> duration_ms(std::string_view key);
   /// nullptr where it is absent, or something else: then finish() says so.
   const toml::table* table(std::string_view key);

@@ -331,7 +331,8 @@ Result<void> read_cascade(TableReader table, const std::string& name, SectionCon
   if (cascade.early_reject && cascade.on_teacher_failure == cascade::OnTeacherFailure::kStudent) {
     return table.wrong("early_reject", "= true leaves no whole answer that could stand in for the teacher's: it and on_teacher_failure = \"student\" exclude each other");
   }
-  APP_CHECK(refuse_future(table, {"escalate_between"}));
+  APP_TRY(between, read_band(table));
+  cascade.escalate_between = between;
   APP_TRY(hedge, table.number("hedge_above", 0, 1));
   cascade.hedge_above = hedge;
   warn_future(table, context, {"retrain"});
@@ -378,6 +379,9 @@ Result<void> read_task(TableReader table, const std::string& name, SectionContex
   APP_TRY(failure, read_failure(table));
   task.on_teacher_failure = failure;
   APP_CHECK(read_budget(table, {BudgetScope::kTask, name, {}, {}}, context.policy.budgets));
+  APP_TRY(between, read_band(table));
+  task.escalate_between = between;
+  if (between && (alpha || delta)) return table.wrong("escalate_between", "is a band by hand, outside the promise: it and alpha or delta exclude each other");
   if (below && (alpha || delta)) return table.wrong("escalate_below", "is a threshold by hand, outside the promise: it and alpha or delta exclude each other");
   APP_TRY(few_shots, read_few_shots(table));
   task.few_shots = few_shots.k;
@@ -393,6 +397,9 @@ Result<void> read_task(TableReader table, const std::string& name, SectionContex
     APP_CHECK(reader.finish());
   }
   APP_CHECK(read_bound_specialist(table, task, context));
+  if (between && !task.two_sided) {
+    return table.wrong("escalate_between", "is for one score that is confident near 0 and near 1: bind a judge or a reranker whose answer is a {verdict} or a {score}; other answers have escalate_below");
+  }
   APP_CHECK(table.finish());
   context.policy.tasks.push_back(std::move(task));
   return {};

@@ -7,6 +7,7 @@
 #include "app/config_reader.h"
 #include "base/budget.h"
 #include "cascade/policy.h"
+#include "specialists/registry.h"
 
 namespace understudy::app {
 
@@ -32,8 +33,14 @@ Result<cascade::PricedModel> read_model(TableReader table, const std::string& na
 Result<void> read_cascade(TableReader table, const std::string& name, SectionContext& context);
 /// [specialists]: loads all that the directory (default: DATA/specialists) and the tables name.
 Result<void> read_specialists(TableReader table, const std::filesystem::path& data, SectionContext& context);
-/// `specialist` and `render` of a task.
+/// `specialist` and `render` of a task, and what else says how it is asked and answers. `task.compare` has been read.
 Result<void> read_bound_specialist(TableReader& table, cascade::TaskConfig& task, SectionContext& context);
+/// The same where `specialist` is a reranker or a judge.
+Result<void> read_bound_reader(TableReader& table, specialists::SpecialistPtr specialist, std::optional<std::string> render, cascade::TaskConfig& task);
+/// Keys that only a reranker or judge has a use for, with the reason `why`; nothing where none of them is there.
+Result<void> refuse_reader_keys(TableReader& table, std::string_view why);
+/// `escalate_between`: a band by hand.
+Result<std::optional<cascade::ScoreBand>> read_band(TableReader& table);
 Result<void> read_task(TableReader table, const std::string& name, SectionContext& context);
 /// `signals` of a cascade whose models, stages and threshold have been read.
 Result<void> read_signals(TableReader& table, cascade::CascadeConfig& cascade, SectionContext& context);

@@ -69,10 +69,15 @@ Result<void> read_specialists(TableReader table, const std::filesystem::path& da
 Result<void> read_bound_specialist(TableReader& table, cascade::TaskConfig& task, SectionContext& context) {
   APP_TRY(name, table.string("specialist"));
   APP_TRY(render, table.string("render"));
-  if (!name) return render ? Result<void>(table.wrong("render", "says how a specialist's answer is written, but no specialist is bound: add specialist = \"NAME\"")) : Result<void>();
+  if (!name) {
+    if (render) return table.wrong("render", "says how a specialist's answer is written, but no specialist is bound: add specialist = \"NAME\"");
+    return refuse_reader_keys(table, "but no specialist is bound: add specialist = \"NAME\"");
+  }
   auto specialist = context.policy.registry().find(*name);
   if (!specialist) return table.wrong("specialist", fmt::format("names '{}', which is not there{}", *name, context.policy.registry().hint(*name)));
-  if (!specialist->intent) return table.wrong("specialist", fmt::format("names '{}', which is of kind {}: a task takes one of kind intent", *name, specialist->kind));
+  if (cascade::reads_by_template(*specialist)) return read_bound_reader(table, std::move(specialist), std::move(render), task);
+  if (!specialist->intent) return table.wrong("specialist", fmt::format("names '{}', which is of kind {}: a task takes one of kind intent, rerank or judge", *name, specialist->kind));
+  APP_CHECK(refuse_reader_keys(table, fmt::format("but '{}' is of kind {}, which reads the last user message", *name, specialist->kind)));
   std::string template_text = render ? std::move(*render) : cascade::plain_render(*specialist);
   auto bound = cascade::bind_specialist(std::move(specialist), std::move(template_text));
   if (!bound) return table.wrong("render", bound.error().message);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -10,6 +11,7 @@
 #include "app/model_spec.h"
 #include "cascade/bound_specialist.h"
 #include "specialists/registry.h"
+#include "specialists/small_pairs_test_util.h"
 #include "specialists/small_specialist_test_util.h"
 
 namespace understudy::app {
@@ -379,6 +381,116 @@ TEST_F(ConfigTest, WhatIsRedactedIsNamed) {
   const auto wrong = load(with_models("[store]\nredact = [\"name\"]\n"));
   ASSERT_FALSE(wrong);
   EXPECT_NE(wrong.error().message.find("store.redact"), std::string::npos) << wrong.error().message;
+}
+
+/// A folder with "rerank-v1", "judge-v1" and "intent-v1", and what a file says of it.
+class BoundReaderConfigTest : public ConfigTest {
+ protected:
+  BoundReaderConfigTest() {
+    specialists::testing::write_small_reranker(folder_ / "all" / "rerank-v1");
+    specialists::testing::write_small_judge(folder_ / "all" / "judge-v1");
+    specialists::testing::write_small_specialist(folder_ / "all" / "intent-v1");
+  }
+  std::string task(const std::string& keys) const { return with_models(fmt::format("[specialists]\ndirectory = \"{}\"\n[tasks.t]\n{}", (folder_ / "all").string(), keys)); }
+  std::string rerank(const std::string& more = "") const { return task("specialist = \"rerank-v1\"\nextract = \"Query: {query}\\nPassages:\\n{documents}\"\ndocument = \"[{n}] {document}\"\n" + more); }
+  std::string judge(const std::string& more = "") const { return task("specialist = \"judge-v1\"\nextract = \"Claim: {claim}\\nEvidence: {evidence}\"\n" + more); }
+
+  /// The task of a file that loads.
+  cascade::TaskConfig loaded(const std::string& text) {
+    const auto config = load(text);
+    EXPECT_TRUE(config) << config.error().message;
+    versions_.push_back(config->snapshot.policy->version);
+    return config->snapshot.policy->tasks.at(0);
+  }
+  std::string answer(const cascade::TaskConfig& t) {
+    templates::Slots slots;
+    slots.ids = {"1", "2", "3"};
+    slots.documents = {"a", "b", "c"};
+    if (t.bound->two_sided()) return read_verdict(*t.bound, slots, 0.75, 0.5).answer;
+    return read_documents(*t.bound, slots, std::vector{0.25, 0.75, 0.5})->answer;
+  }
+
+  std::vector<std::string> versions_;
+};
+
+TEST_F(BoundReaderConfigTest, EveryKeyOfTheFormChangesTheAnswer) {
+  EXPECT_EQ(answer(loaded(rerank())), "[2] > [3] > [1]");
+  EXPECT_EQ(answer(loaded(rerank("top = 2\n"))), "[2] > [3]");
+  EXPECT_EQ(answer(loaded(rerank("separator = \", \"\n"))), "[2], [3], [1]");
+  EXPECT_EQ(answer(loaded(rerank("item = \"{index}\"\n"))), "1 > 2 > 0");
+  EXPECT_EQ(answer(loaded(rerank("render = \"Order: {ranking}\"\n"))), "Order: [2] > [3] > [1]");
+  EXPECT_EQ(answer(loaded(rerank("compare = \"json\"\nrender = \"[{scores}]\"\n"))), "[0.25, 0.75, 0.50]");
+  EXPECT_EQ(answer(loaded(rerank("compare = \"json\"\nrender = \"[{scores}]\"\ndigits = 1\n"))), "[0.2, 0.8, 0.5]");
+  EXPECT_EQ(answer(loaded(judge())), "yes");
+  EXPECT_EQ(answer(loaded(judge("verdicts = [\"supported\", \"not supported\"]\n"))), "supported");
+  EXPECT_EQ(answer(loaded(judge("compare = \"score:1\"\nrender = \"Score: {score}\"\nscore_range = [1, 5]\ndigits = 0\n"))), "Score: 4");
+  std::sort(versions_.begin(), versions_.end());
+  EXPECT_EQ(std::adjacent_find(versions_.begin(), versions_.end()), versions_.end()) << "each of them is another policy";
+}
+
+TEST_F(BoundReaderConfigTest, TheTemplateSaysWhatIsRead) {
+  const auto t = loaded(rerank());
+  EXPECT_TRUE(t.bound->texts->extract.match("Query: q\nPassages:\n[1] a\n[2] b"));
+  EXPECT_FALSE(t.bound->texts->extract.match("Query: q\nPassages:\n1. a\n2. b"));
+  const auto other = loaded(task("specialist = \"rerank-v1\"\nextract = \"{documents}\\nQuery: {query}\"\ndocument = \"{n}. {document}\"\n"));
+  EXPECT_TRUE(other.bound->texts->extract.match("1. a\n2. b\nQuery: q"));
+}
+
+TEST_F(BoundReaderConfigTest, TheComparatorIsTheTasksOrFitsTheForm) {
+  const auto agrees = [&](const std::string& text, std::string_view a, std::string_view b) { return calibration::agrees(*loaded(text).compare, a, b); };
+  EXPECT_TRUE(agrees(rerank(), "[1] > [2] > [3] > [4]", "[3] > [2] > [1] > [4]")) << "the first three, in any order";
+  EXPECT_FALSE(agrees(rerank("compare = \"ranking:top=1\"\n"), "[1] > [2] > [3]", "[3] > [2] > [1]"));
+  EXPECT_FALSE(agrees(rerank(), "[1] > [2] > [3] > [4]", "[4] > [2] > [1] > [3]"));
+  EXPECT_TRUE(agrees(rerank("compare = \"ranking:top=3,level=0.6\"\n"), "[1] > [2] > [3] > [4]", "[4] > [2] > [1] > [3]"));
+  EXPECT_FALSE(agrees(rerank("compare = \"ranking:tau=0.5\"\n"), "[1] > [2] > [3]", "[3] > [2] > [1]"));
+  EXPECT_TRUE(agrees(judge(), "yes", "Yes, it is.")) << "its own two words are the labels";
+  EXPECT_FALSE(agrees(judge(), "yes", "no"));
+  const std::string score = "render = \"{score}\"\ncompare = ";
+  EXPECT_TRUE(agrees(judge(score + "\"score:0.2\"\n"), "0.45", "0.6"));
+  EXPECT_FALSE(agrees(judge(score + "\"score:0.1\"\n"), "0.45", "0.6"));
+  EXPECT_FALSE(agrees(judge(score + "\"score:side=0.5\"\n"), "0.45", "0.6"));
+}
+
+TEST_F(BoundReaderConfigTest, ABandIsForTwoSidedScores) {
+  const auto t = loaded(judge("escalate_between = [0.35, 0.75]\n"));
+  ASSERT_TRUE(t.escalate_between);
+  EXPECT_EQ(t.escalate_between->no_to, 0.35);
+  EXPECT_EQ(t.escalate_between->yes_from, 0.75);
+  const auto whole = load(task("specialist = \"judge-v1\"\nextract = \"Claim: {claim}\\nEvidence: {evidence}\"\n"));
+  EXPECT_FALSE(cascade::Policy::by_hand(whole->snapshot.policy->cascades[0], &whole->snapshot.policy->tasks[0]));
+  EXPECT_NE(error(rerank("escalate_between = [0.35, 0.75]\n")).find("tasks.t.escalate_between is for one score"), std::string::npos);
+  EXPECT_NE(error(with_models("[tasks.t]\nescalate_between = [0.35, 0.75]\n")).find("is for one score"), std::string::npos);
+  EXPECT_NE(error(judge("escalate_between = [0.75, 0.35]\n")).find("LOW below HIGH"), std::string::npos);
+  EXPECT_NE(error(judge("escalate_between = [0.1, 0.2, 0.3]\n")).find("two numbers"), std::string::npos);
+  EXPECT_NE(error(judge("escalate_between = 0.5\n")).find("two numbers"), std::string::npos);
+  EXPECT_NE(error(judge("escalate_between = [-1, 0.5]\n")).find("from 0 to 1"), std::string::npos);
+  EXPECT_NE(error(judge("alpha = 0.05\nescalate_between = [0.2, 0.8]\n")).find("exclude each other"), std::string::npos);
+  const auto cascade = load(with_models("", "", "escalate_between = [0.2, 0.8]"));
+  ASSERT_TRUE(cascade) << cascade.error().message;
+  EXPECT_EQ(cascade->snapshot.policy->cascades[0].escalate_between->yes_from, 0.8);
+}
+
+TEST_F(BoundReaderConfigTest, WhatIsWrongIsNamedWithItsKey) {
+  const auto says = [&](const std::string& text, std::string_view words) { EXPECT_NE(error(text).find(words), std::string::npos) << error(text); };
+  says(task("specialist = \"rerank-v1\"\n"), "tasks.t.extract is missing: 'rerank-v1' is a reranker");
+  says(task("specialist = \"judge-v1\"\n"), "extract = \"Claim: {claim}\\nEvidence: {evidence}\"");
+  says(task("specialist = \"judge-v1\"\nextract = \"Is it supported?\"\n"), "tasks.t.extract has no slot");
+  says(task("specialist = \"judge-v1\"\nextract = \"Q: {query}\\nE: {evidence}\"\n"), "tasks.t.extract needs {claim} and {evidence}");
+  says(task("specialist = \"rerank-v1\"\nextract = \"Claim: {claim}\\nEvidence: {evidence}\"\n"), "tasks.t.extract needs {query}");
+  says(task("specialist = \"rerank-v1\"\nextract = \"{query}:\\n{documents}\"\n"), "tasks.t.document is missing");
+  says(judge("document = \"[{n}] {document}\"\n"), "tasks.t.document is how each of {documents}");
+  says(task("specialist = \"intent-v1\"\nextract = \"{query}\"\n"), "tasks.t.extract says how a reranker or judge is asked");
+  says(task("top = 3\n"), "no specialist is bound");
+  says(rerank("compare = \"choice\"\n"), "tasks.t.compare = \"choice\" cannot tell whether two answers written as {ranking} agree");
+  says(judge("render = \"{score}\"\n"), "tasks.t.compare is missing");
+  says(judge("render = \"{label}\"\n"), "tasks.t.render has {label}");
+  says(judge("top = 3\n"), "tasks.t.top is how many {ranking} names");
+  says(rerank("verdicts = [\"yes\", \"no\"]\n"), "tasks.t.verdicts are the words of {verdict}");
+  says(rerank("digits = 3\n"), "tasks.t.digits is how {score} is written");
+  says(judge("separator = \", \"\n"), "tasks.t.separator is how");
+  says(judge("verdicts = [\"yes\"]\n"), "tasks.t.verdicts must be two words");
+  says(judge("render = \"{score}\"\ncompare = \"score:1\"\nscore_range = [1, 1]\n"), "tasks.t.score_range must be two numbers that differ");
+  says(rerank("itme = \"{n}\"\n"), "did you mean \"item\"");
 }
 
 TEST_F(ConfigTest, TasksAreFoundByNameHeaderAndModel) {

@@ -35,7 +35,36 @@ std::size_t usual_tokens(std::span<const trainer::PairRow> rows) {
   return bytes > 400 * rows.size() ? 128 : 96;
 }
 
+Result<specialists::CrossEncoder> opened(specialists::CrossEncoder made, neural::Precision precision) {
+  neural::EncoderOptions options;
+  options.folder = made.folder;
+  options.precision = precision;
+  auto scorer = neural::open_pair_scorer(options);
+  if (!scorer) return fail(scorer.error());
+  made.scorer = std::move(*scorer);
+  return made;
+}
+
 }  // namespace
+
+Result<fs::path> pair_scorer_folder(const std::string& named) {
+  std::error_code ec;
+  for (const fs::path& folder : {fs::path(named) / "cross_encoder", fs::path(named)})
+    if (fs::exists(folder / "pair_head.json", ec)) return folder;
+  if (!fs::is_directory(named, ec)) return fail(ErrorKind::kNotFound, named + " is no folder; the one of a specialist with a cross-encoder, or of what understudy-trainer made, is needed");
+  return fail(ErrorKind::kInvalidRequest, named + " has no cross-encoder: train it where understudy-trainer is, docs/guide/trainer.md");
+}
+
+Result<specialists::CrossEncoder> read_cross_encoder(const std::string& named, neural::Precision precision) {
+  auto folder = pair_scorer_folder(named);
+  if (!folder) return fail(folder.error());
+  neural::EncoderOptions options;
+  options.folder = *folder;
+  options.precision = precision;
+  auto scorer = neural::open_pair_scorer(options);
+  if (!scorer) return fail(scorer.error());
+  return specialists::CrossEncoder{std::move(*scorer), std::move(*folder), "reads with the cross-encoder of " + named};
+}
 
 fs::path work_folder(const std::string& out) { return fs::path(out + (out.ends_with('/') ? "" : "/")).parent_path().string() + ".work"; }
 
@@ -50,6 +79,11 @@ Result<std::optional<std::string>> why_no_cross_encoder(const std::string& wante
 
 Result<specialists::CrossEncoder> CrossEncoderMaker::operator()(std::span<const trainer::PairRow> train, std::span<const trainer::PairRow> held) const {
   specialists::CrossEncoder made;
+  if (!made_before.empty()) {
+    made.folder = made_before;
+    made.told = "the cross-encoder was made before: " + made_before.string();
+    return opened(std::move(made), precision);
+  }
   made.folder = work / "cross_encoder";
   trainer::Job asked = job;
   asked.rows = (work / "train.jsonl").string();
@@ -68,13 +102,7 @@ Result<specialists::CrossEncoder> CrossEncoderMaker::operator()(std::span<const 
   if (!outcome) return fail(outcome.error());
   made.told = fmt::format("{} {}, step {} of {} kept: {} {:.4f}, before {:.4f}, on the rows held back", outcome->groups, unit, outcome->kept_step, outcome->steps, outcome->metric, outcome->kept,
                           outcome->before);
-  neural::EncoderOptions options;
-  options.folder = made.folder;
-  options.precision = precision;
-  auto scorer = neural::open_pair_scorer(options);
-  if (!scorer) return fail(scorer.error());
-  made.scorer = std::move(*scorer);
-  return made;
+  return opened(std::move(made), precision);
 }
 
 }  // namespace understudy::app

@@ -19,9 +19,15 @@ struct CrossEncoderMaker {
   neural::Precision precision = neural::Precision::kInt8;
   std::stop_token stop;
   const char* unit = "rows";  ///< what a group of the job is called
+  std::filesystem::path made_before{};  ///< a model's folder that a training left: it is taken, and nothing is trained; empty: none
 
   Result<specialists::CrossEncoder> operator()(std::span<const trainer::PairRow> train, std::span<const trainer::PairRow> held) const;
 };
+
+/// The pair scorer's folder that `named` means: itself, or that of the specialist there. kNotFound, kInvalidRequest: it has none.
+Result<std::filesystem::path> pair_scorer_folder(const std::string& named);
+/// The cross-encoder of another specialist, as it is. Also what open_pair_scorer says.
+Result<specialists::CrossEncoder> read_cross_encoder(const std::string& named, neural::Precision precision);
 
 /// The folder for that work.
 std::filesystem::path work_folder(const std::string& out);

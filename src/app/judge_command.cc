@@ -4,12 +4,15 @@
 
 #include <CLI/CLI.hpp>
 
+#include "app/answer_command.h"
 #include "app/command_line.h"
 #include "app/human.h"
+#include "app/pair_teacher.h"
 
 namespace understudy::app {
 namespace {
 
+using specialists::JudgeForm;
 using specialists::JudgeRow;
 using specialists::JudgeSpecialist;
 using specialists::LabelledPair;
@@ -25,6 +28,7 @@ struct JudgeTrainer : JudgeInput {
   using Facts = specialists::JudgeFacts;
   static constexpr const char* kGroup = "rows";
   static constexpr trainer::Loss kLoss = trainer::Loss::kPointwise;
+  static constexpr neural::PairHeadKind kHead = neural::PairHeadKind::kInteraction;
 
   static void make_with(const CrossEncoderMaker& maker, Training& training) {
     training.make_cross_encoder = [&maker](std::span<const LabelledPair> train, std::span<const LabelledPair> held) { return maker(pair_rows(train), pair_rows(held)); };
@@ -66,15 +70,50 @@ int predict_judge(const std::string& folder, const std::string& data, const std:
   return predict_pair<JudgePredictor>(folder, data, split, name);
 }
 
+namespace {
+
+/// The form that the rows have, which is the one that was asked for.
+Result<JudgeForm> form_of(const PairArguments& a, const std::string& text, const std::string& wanted) {
+  const auto found = specialists::judge_form_of(text, a.data, {split_meant(text, a.split, "train"), "", true});
+  // Rows that ask for a form in so many words get its errors.
+  const auto form = specialists::parse_judge_form(wanted);
+  if (!form) return found;
+  if (found && *found != *form)
+    return fail(ErrorKind::kInvalidRequest, fmt::format("{} has rows of the form \"{}\", and --form asks for \"{}\"", a.data, specialists::judge_form_name(*found), wanted));
+  return *form;
+}
+
+Result<std::string> train(const PairArguments& a, const std::string& wanted, const std::string& command) {
+  const auto text = read_training_text(a);
+  if (!text) return text;
+  const auto form = form_of(a, *text, wanted);
+  if (!form) return fail(form.error());
+  return *form == JudgeForm::kFaithfulness ? train_pair<JudgeTrainer>(a, *text, command) : train_answer_judge(a, *text, command);
+}
+
+}  // namespace
+
 int run_train_judge_command(int argc, char** argv) {
-  CLI::App cli("Trains a judge: does the evidence support the claim, as a calibrated probability.");
-  cli.footer("Rows are JSON Lines (plain, gzip or zstd): {\"claim\": \"It opened in 1889.\", \"evidence\": \"The tower opened in 1889.\", \"label\": 1, \"split\": \"train\"}\n\n"
+  CLI::App cli("Trains a judge, by what its rows ask: does the evidence support the claim, which score does the response get, or which of two responses is better. Calibrated.");
+  cli.footer("Rows are JSON Lines (plain, gzip or zstd), of one of these forms:\n"
+             "  faithfulness  {\"claim\": \"It opened in 1889.\", \"evidence\": \"The tower opened in 1889.\", \"label\": 1, \"split\": \"train\"}\n"
+             "  score         {\"prompt\": \"Name a colour.\", \"response\": \"Blue.\", \"teacher_score\": 7}\n"
+             "  preference    {\"prompt\": \"Name a colour.\", \"a\": \"Blue.\", \"b\": \"I cannot.\", \"gold\": 1}  (1: a, 2: b, 0: a tie)\n\n"
              "  understudy train judge --data rows.jsonl --out judge\n  understudy evaluate judge --data rows.jsonl --split test");
   PairArguments a;
-  add_pair_options(cli, a, {"judge", "Other rows, to choose by and calibrate on (default: the rows of --data, each judged by what has not seen it)", "long evidence"});
+  std::string form = "auto";
+  TeacherArguments teacher;
+  add_pair_options(cli, a, {"judge", "Other rows, to choose by and calibrate on (default: the rows of --data, each judged by what has not seen it)", "long evidence", true});
+  cli.add_option("--form", form, "auto (by the rows), faithfulness, score or preference")->check(CLI::IsMember({"auto", "faithfulness", "score", "preference"}))->capture_default_str();
+  add_teacher_arguments(cli, labelling::Task::kFaithfulness, teacher);
   if (const auto status = parse_arguments(cli, argc, argv)) return *status;
-  const auto text = train_pair<JudgeTrainer>(a, command_of(argc, argv, "understudy train judge"));
-  return text ? print_output(*text) : report_error(argv[0], text.error(), a.json);
+  if (teacher.wanted() && form != "auto" && form != "faithfulness")
+    return report_error(argv[0], Error(ErrorKind::kUsage, "--teacher labels claims with their evidence: leave --form out, or bring labelled rows with --data", "form"), a.json);
+  const auto labelled = label_before_training<JudgeTrainer>(labelling::Task::kFaithfulness, teacher, a);
+  if (!labelled) return report_error(argv[0], labelled.error(), a.json);
+  if (*labelled) return print_output(**labelled);
+  const auto told = train(a, form, command_of(argc, argv, "understudy train judge"));
+  return told ? print_output(*told) : report_error(argv[0], told.error(), a.json);
 }
 
 }  // namespace understudy::app

@@ -24,7 +24,7 @@ struct JudgeInput {
 };
 
 /// The wrong share up to which `predict` answers yes or no by itself.
-inline constexpr double kUsualBand = 0.05;
+using specialists::kUsualBand;
 
 /// @param data  empty: standard input. @return the exit status
 int predict_judge(const std::string& folder, const std::string& data, const std::optional<std::string>& split, const char* name);

@@ -28,10 +28,10 @@ struct Served {
 
 struct JudgeEvaluation {
   std::size_t rows = 0, supported = 0;
-  double balanced = 0, low = 0, high = 0, at_threshold = 0, threshold = 0.5, auroc = 0, claim_alone = 0, ece15 = 0, brier = 0;
+  double balanced = 0, low = 0, high = 0, at_half = 0, threshold = 0.5, auroc = 0, claim_alone = 0, ece15 = 0, brier = 0;
   std::vector<Served> fitted;    ///< bands chosen on these rows: what could be promised for more like them
   std::vector<Served> as_trained;  ///< the folder's bands on these rows: what `predict` would have done
-  std::vector<std::pair<const char*, double>> surest;  ///< accuracy of the surest share
+  std::vector<std::pair<const char*, double>> surest;  ///< accuracy at .5 of the surest share
   double p50_us = 0, p99_us = 0, mean_us = 0;
   std::uint64_t bytes = 0;
   std::vector<double> probability;
@@ -71,12 +71,12 @@ Result<JudgeEvaluation> evaluate(const ReadyJudge& ready, const specialists::Jud
   if (e.supported == 0 || e.supported == e.rows)
     return fail(ErrorKind::kInvalidRequest, fmt::format("{}: of {} rows {} are supported; rows of both kinds are needed to tell how well they are told apart", rows.file, e.rows, e.supported));
   e.threshold = ready.specialist.calibration().threshold;
-  e.balanced = balanced_accuracy(e.probability, supported);
-  e.at_threshold = balanced_accuracy(e.probability, supported, e.threshold);
+  e.balanced = balanced_accuracy(e.probability, supported, e.threshold);
+  e.at_half = balanced_accuracy(e.probability, supported);
   e.claim_alone = balanced_accuracy(alone, supported);
   SeededRandom random(1);
-  const auto drawn = [](calibration::Probabilities p, calibration::Outcomes y) {
-    const double value = balanced_accuracy(p, y);
+  const auto drawn = [&e](calibration::Probabilities p, calibration::Outcomes y) {
+    const double value = balanced_accuracy(p, y, e.threshold);
     return std::isnan(value) ? 0.5 : value;  // a draw of few rows may lack one label
   };
   const auto interval = calibration::bootstrap_interval(e.probability, supported, drawn, 1000, 0.95, random);
@@ -94,7 +94,7 @@ Result<JudgeEvaluation> evaluate(const ReadyJudge& ready, const specialists::Jud
   std::vector<std::size_t> order(e.rows);
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::ranges::stable_sort(order, [&](std::size_t a, std::size_t b) { return sureness[a] > sureness[b]; });
-  for (const auto& [name, percent] : {std::pair<const char*, std::size_t>{"0.5", 50}, {"0.7", 70}, {"0.8", 80}, {"0.9", 90}}) {
+  for (const auto& [name, percent] : {std::pair<const char*, std::size_t>{"0.5", 50}, {"0.7", 70}, {"0.8", 80}, {"0.9", 90}, {"1.0", 100}}) {
     const std::size_t n = std::max<std::size_t>(e.rows * percent / 100, 1);
     double good = 0;
     for (std::size_t i = 0; i < n; ++i) good += right[order[i]];
@@ -128,7 +128,7 @@ void append_bands(JsonWriter& w, const std::vector<Served>& bands, std::size_t r
 
 void append_fields(JsonWriter& w, const JudgeEvaluation& e) {
   w.field("supported", e.supported).key("metrics").begin_object().field("balanced_accuracy", e.balanced).field("auroc", e.auroc);
-  w.field("balanced_accuracy_at_threshold", e.at_threshold).field("threshold", e.threshold).field("claim_alone_balanced_accuracy", e.claim_alone).end_object();
+  w.field("threshold", e.threshold).field("balanced_accuracy_at_half", e.at_half).field("claim_alone_balanced_accuracy", e.claim_alone).end_object();
   w.key("intervals").begin_object().key("balanced_accuracy").begin_array().number(e.low).number(e.high).end_array().end_object();
   w.key("calibration").begin_object().field("ece15", e.ece15).field("brier", e.brier).end_object();
   w.key("served_at").begin_object();
@@ -146,17 +146,20 @@ void append_fields(JsonWriter& w, const JudgeEvaluation& e) {
 /// Share of rows on which both say the same.
 double agreement(const JudgeEvaluation& a, const JudgeEvaluation& b) {
   std::size_t same = 0;
-  for (std::size_t i = 0; i < a.rows; ++i) same += (a.probability[i] >= 0.5) == (b.probability[i] >= 0.5);
+  for (std::size_t i = 0; i < a.rows; ++i) same += (a.probability[i] >= a.threshold) == (b.probability[i] >= b.threshold);
   return share(same, a.rows);
 }
 
 std::string text_of(const JudgeEvaluation& e) {
   std::string out = fmt::format("{:<20}{}, {} supported\n", "rows", human_count(static_cast<std::int64_t>(e.rows)), e.supported);
-  out += fmt::format("{:<20}{:.4f} [{:.4f}, {:.4f}], at {:.3f} {:.4f}\n", "balanced accuracy", e.balanced, e.low, e.high, e.threshold, e.at_threshold);
+  out += fmt::format("{:<20}{:.4f} [{:.4f}, {:.4f}] at its threshold {:.3f}; {:.4f} at .5\n", "balanced accuracy", e.balanced, e.low, e.high, e.threshold, e.at_half);
   out += fmt::format("{:<20}{:.4f} balanced accuracy: what the claims' wording gives away\n", "the claim alone", e.claim_alone);
   out += fmt::format("{:<20}{:.4f}\n{:<20}{:.4f}\n{:<20}{:.4f}\n", "AUROC", e.auroc, "ECE-15", e.ece15, "Brier", e.brier);
   out += fmt::format("{:<20}p50 {}, p99 {}, mean {}\n", "latency", human_duration(std::llround(e.p50_us)), human_duration(std::llround(e.p99_us)), human_duration(std::llround(e.mean_us)));
   out += fmt::format("{:<20}{}\n", "size", human_bytes(e.bytes));
+  out += fmt::format("{:<20}", "right of the surest");
+  for (const auto& [name, accuracy] : e.surest) out += fmt::format(" {} {:.4f}", name, accuracy);
+  out += '\n';
   for (std::size_t i = 0; i < e.fitted.size(); ++i) {
     const Served &s = e.fitted[i], &t = e.as_trained[i];
     out += fmt::format("at most {} wrong: yes {:.1f} %, no {:.1f} %, an LLM for {:.1f} %; by the thresholds of the training {:.1f} % served, {} wrong\n", kAlphaNames[i], 100 * share(s.yes, e.rows),

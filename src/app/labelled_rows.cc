@@ -32,8 +32,13 @@ std::string hash_of_text(const std::string& text) {
   return fmt::format("{:016x}{:016x}", h.high, h.low);
 }
 
+std::optional<std::string> split_meant(std::string_view text, std::optional<std::string> split, const std::string& usual) {
+  if (!split && !specialists::splits_of(text).empty()) split = usual;
+  return split;
+}
+
 Result<LabelledFile> read_labelled_rows(const std::string& path, std::optional<std::string> split, const std::string& usual, const std::string& only) {
-  return read_rows_file(path, std::move(split), usual, specialists::parse_intent_rows, only);
+  return read_rows_file(path, std::move(split), usual, &specialists::parse_intent_rows, only);
 }
 
 }  // namespace understudy::app

@@ -25,17 +25,23 @@ struct RowsFile {
 };
 using LabelledFile = RowsFile<specialists::IntentRows>;
 
-/// @param split  nullopt: `usual` where the file has splits, else all rows
-/// @param parse  the parser of a kind's rows
 template <typename Rows>
-Result<RowsFile<Rows>> read_rows_file(const std::string& path, std::optional<std::string> split, const std::string& usual,
-                                      Result<Rows> (*parse)(std::string_view text, const std::string& file, const specialists::RowChoice& choice), const std::string& only = "") {
+using ParseRows = Result<Rows> (*)(std::string_view text, const std::string& file, const specialists::RowChoice& choice);
+
+/// Which split of a file's text is meant: `split`, else `usual` where the file has splits, else all rows (nullopt).
+std::optional<std::string> split_meant(std::string_view text, std::optional<std::string> split, const std::string& usual);
+
+template <typename Rows>
+Result<RowsFile<Rows>> read_rows_text(const std::string& text, const std::string& path, std::optional<std::string> split, const std::string& usual, ParseRows<Rows> parse, const std::string& only = "") {
+  auto rows = parse(text, path, {split_meant(text, std::move(split), usual), only, true});
+  if (!rows) return fail(rows.error());
+  return RowsFile<Rows>{std::move(*rows), hash_of_text(text)};
+}
+template <typename Rows>
+Result<RowsFile<Rows>> read_rows_file(const std::string& path, std::optional<std::string> split, const std::string& usual, ParseRows<Rows> parse, const std::string& only = "") {
   const auto text = read_whole(path);
   if (!text) return fail(text.error());
-  if (!split && !specialists::splits_of(*text).empty()) split = usual;
-  auto rows = parse(*text, path, {split, only, true});
-  if (!rows) return fail(rows.error());
-  return RowsFile<Rows>{std::move(*rows), hash_of_text(*text)};
+  return read_rows_text(*text, path, std::move(split), usual, parse, only);
 }
 
 /// @param only  rows on which this key is true; empty: all

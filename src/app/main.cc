@@ -86,6 +86,7 @@ constexpr Command kCommands[] = {
     {"specialists list", kTrain, "What a gateway loads, and how good each is", run_specialists_list_command},
     {"specialists show", kTrain, "One of them: its training, and how far its probabilities can be believed", run_specialists_show_command},
     {"specialists compare", kTrain, "Two of them, also on the same labelled rows", run_specialists_compare_command},
+    {"specialists recheck", kTrain, "Ask the teacher again about a fresh sample: does it still agree?", run_specialists_recheck_command},
     {"specialists remove", kTrain, "Take one out of the directory", run_specialists_remove_command},
     {"keys create", kKeep, "Make a key for an application, an operator or an audit", run_keys_create_command},
     {"keys list", kKeep, "The keys of a configuration, what they may, and until when", run_keys_list_command},

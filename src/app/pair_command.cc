@@ -15,9 +15,9 @@ void add_pair_options(CLI::App& cli, PairArguments& a, const PairWords& words) {
   cli.add_option("--calibration-split", a.calibration_split, "Rows of this split of --calibration (default: dev where it has splits)");
   cli.add_option("--seed", a.seed, fmt::format("Same rows, seed and engines: the same {}", words.made))->check(CLI::Range(std::uint64_t{0}, std::uint64_t{1} << 62))->capture_default_str();
   cli.add_option("--encoder", a.encoder, "auto (used where it is there), off, or a model's folder")->capture_default_str();
-  cli.add_option("--cross-encoder", a.cross_encoder, "auto (fine-tuned where understudy-trainer is there), on (or fail), off")
-      ->check(CLI::IsMember({"auto", "on", "off"}))
-      ->capture_default_str();
+  const std::string ways = "auto (fine-tuned where understudy-trainer is there), on (or fail), off, or the folder of ";
+  cli.add_option("--cross-encoder", a.cross_encoder, ways + (words.reads ? fmt::format("another {}, whose own is read as it is", words.made) : "one made before"))->capture_default_str();
+  cli.add_option("--start", a.start, fmt::format("Folder of another {} (or of a model of pairs): the fine-tuning goes on from its cross-encoder", words.made));
   cli.add_option("--epochs", a.epochs, "Of the fine-tuning, at most")->check(CLI::Range(std::size_t{1}, std::size_t{1000}))->capture_default_str();
   cli.add_option("--max-tokens", a.max_tokens, fmt::format("That the cross-encoder reads of a pair (default: 96, or 128 for {})", words.long_text))
       ->check(CLI::Range(std::size_t{8}, std::size_t{512}));
@@ -48,7 +48,12 @@ Result<OpenEngines> open_engines(const specialists::PairSpecialist& specialist) 
 
 std::string calibrated_anew(std::size_t rows) { return fmt::format("calibrated anew for what this machine computes, from {} rows that it kept", rows); }
 
-Result<std::unique_ptr<PairEngineRoom>> open_engine_room(const PairArguments& a, trainer::Loss loss, const char* group) {
+Result<std::string> read_training_text(const PairArguments& a) {
+  if (auto fresh = must_be_new(a.out); !fresh) return fail(fresh.error());
+  return read_whole(a.data);
+}
+
+Result<std::unique_ptr<PairEngineRoom>> open_engine_room(const PairArguments& a, trainer::Loss loss, neural::PairHeadKind head, const char* group, bool reads) {
   auto room = std::make_unique<PairEngineRoom>();
   const auto precision = *neural::parse_precision(a.precision);
   std::string note;
@@ -56,7 +61,22 @@ Result<std::unique_ptr<PairEngineRoom>> open_engine_room(const PairArguments& a,
   if (!encoder) return fail(encoder.error());
   if (!note.empty()) print_error(note);
   room->encoder = std::move(*encoder);
+  if (group == nullptr) {
+    if (a.cross_encoder != "auto" && a.cross_encoder != "off")
+      return fail(ErrorKind::kUnsupported, fmt::format("--cross-encoder {}: judges of answers have no cross-encoder yet; leave it out", a.cross_encoder));
+    return room;
+  }
   room->maker = {work_folder(a.out), {}, precision, room->stop.token(), group};
+  if (a.cross_encoder != "auto" && a.cross_encoder != "on" && a.cross_encoder != "off") {
+    if (reads) {
+      auto reader = read_cross_encoder(a.cross_encoder, precision);
+      if (!reader) return fail(reader.error());
+      room->reader = std::move(*reader);
+    } else {
+      room->maker.made_before = a.cross_encoder;
+    }
+    return room;
+  }
   const auto why_not = why_no_cross_encoder(a.cross_encoder, room->encoder != nullptr);
   if (!why_not) return fail(why_not.error());
   if (*why_not) {
@@ -66,7 +86,13 @@ Result<std::unique_ptr<PairEngineRoom>> open_engine_room(const PairArguments& a,
   }
   trainer::Job& job = room->maker.job;
   job.encoder = a.encoder == "auto" ? neural::default_encoder_folder()->string() : a.encoder;  // it is open
+  if (!a.start.empty()) {
+    const auto start = pair_scorer_folder(a.start);
+    if (!start) return fail(start.error());
+    job.encoder = start->string();
+  }
   job.loss = loss;
+  job.head = head;
   job.seed = a.seed;
   job.epochs = a.epochs;
   job.max_tokens = a.max_tokens;

@@ -7,9 +7,10 @@
 ///   parse_rows(text, file, choice), parse_row(line)
 /// A trainer adds to it
 ///   Training, Facts                         and Specialist has save and json
-///   kGroup, kLoss                           what a group of the fine-tuning's rows is called; its loss
+///   kGroup, kLoss, kHead                    what a group of the fine-tuning's rows is called (null: the kind has no cross-encoder); its loss; the head of what it makes
 ///   make_with(maker, training)              lets the training call the maker, with its rows as the trainer wants them
 ///   train(rows, held, training, facts), told(made, out, us)
+///   configure(training, arguments)          where it has arguments of its own
 /// a predictor
 ///   answer(ready, rows, out)                one line for each row, or why it has none (append_row_error)
 /// an evaluator
@@ -43,15 +44,18 @@ namespace understudy::app {
 
 /// Of `train`.
 struct PairArguments {
-  std::string data, calibration, out, encoder = "auto", cross_encoder = "auto", precision = "int8";
+  std::string data, calibration, out, start, encoder = "auto", cross_encoder = "auto", precision = "int8";
   std::optional<std::string> split, calibration_split;
   std::uint64_t seed = 1;
   std::size_t keep = 1000, epochs = 2, max_tokens = 0;
+  double tolerance = 0.005;  ///< of rerankers
+  bool ordered = false;      ///< the same
   bool json = false;
 };
 /// How `--help` speaks of a kind.
 struct PairWords {
   const char *made, *calibration, *long_text;  ///< "judge"; what --calibration is; "long evidence"
+  bool reads = false;                          ///< --cross-encoder may name another one's folder, to read its rows with
 };
 void add_pair_options(CLI::App& cli, PairArguments& arguments, const PairWords& words);
 
@@ -70,8 +74,9 @@ struct ReadyPair {
   std::unique_ptr<neural::TextEncoder> encoder;
   std::unique_ptr<neural::PairScorer> cross_encoder;
   std::string note;  ///< for people: what is not as it was trained; empty: nothing
+  std::unique_ptr<specialists::TextMemory> memory = std::make_unique<specialists::TextMemory>();
 
-  specialists::PairEngines engines() const { return {encoder.get(), cross_encoder.get()}; }
+  specialists::PairEngines engines() const { return {encoder.get(), cross_encoder.get(), memory.get()}; }
 };
 
 std::string calibrated_anew(std::size_t rows);  ///< a note
@@ -103,23 +108,29 @@ struct PairEngineRoom {
   std::unique_ptr<neural::TextEncoder> encoder;
   CrossEncoderMaker maker;
   std::string why_not;  ///< there is no cross-encoder; empty: the maker makes one
+  std::optional<specialists::CrossEncoder> reader;  ///< another's, that --cross-encoder names; then none is made
 };
-/// Says on standard error what is not there.
-Result<std::unique_ptr<PairEngineRoom>> open_engine_room(const PairArguments& arguments, trainer::Loss loss, const char* group);
+/// Says on standard error what is not there. @param reads  a folder that --cross-encoder names is another specialist's; else a model's
+/// @param group  null: without a cross-encoder; kUnsupported where one is asked for
+Result<std::unique_ptr<PairEngineRoom>> open_engine_room(const PairArguments& arguments, trainer::Loss loss, neural::PairHeadKind head, const char* group, bool reads);
 
-/// @return what to print
+/// The text of --data. kConflict, before anything is read: the folder to make is there.
+Result<std::string> read_training_text(const PairArguments& arguments);
+
+/// @param text  read_training_text. @return what to print
 template <typename Trainer>
-Result<std::string> train_pair(const PairArguments& a, const std::string& command) {
-  if (auto fresh = must_be_new(a.out); !fresh) return fail(fresh.error());  // before the work
-  auto data = read_rows_file(a.data, a.split, "train", Trainer::parse_rows);
+Result<std::string> train_pair(const PairArguments& a, const std::string& text, const std::string& command) {
+  using Rows = typename Trainer::Rows;
+  auto data = read_rows_text<Rows>(text, a.data, a.split, "train", Trainer::parse_rows);
   if (!data) return fail(data.error());
-  std::optional<RowsFile<typename Trainer::Rows>> calibration;
+  std::optional<RowsFile<Rows>> calibration;
   if (!a.calibration.empty()) {
-    auto read = read_rows_file(a.calibration, a.calibration_split, "dev", Trainer::parse_rows);
+    auto read = read_rows_file<Rows>(a.calibration, a.calibration_split, "dev", Trainer::parse_rows);
     if (!read) return fail(read.error());
     calibration = std::move(*read);
   }
-  const auto room = open_engine_room(a, Trainer::kLoss, Trainer::kGroup);
+  constexpr bool kReads = requires(typename Trainer::Training t) { t.reader; };
+  const auto room = open_engine_room(a, Trainer::kLoss, Trainer::kHead, Trainer::kGroup, kReads);
   if (!room) return fail(room.error());
   typename Trainer::Training training;
   training.seed = a.seed;
@@ -128,7 +139,11 @@ Result<std::string> train_pair(const PairArguments& a, const std::string& comman
   training.progress = show_progress;
   training.stop = (*room)->stop.token();
   training.why_not = (*room)->why_not;
-  if (training.why_not.empty()) Trainer::make_with((*room)->maker, training);
+  if constexpr (requires { Trainer::configure(training, a); }) Trainer::configure(training, a);
+  if constexpr (kReads) training.reader = (*room)->reader ? &*(*room)->reader : nullptr;
+  if constexpr (Trainer::kGroup != nullptr) {
+    if (training.why_not.empty() && !(*room)->reader) Trainer::make_with((*room)->maker, training);
+  }
   typename Trainer::Facts facts;
   facts.command = command;
   facts.data_file = a.data;
@@ -179,7 +194,7 @@ std::string same_answers(double share);  ///< a line for people
 /// understudy.specialist/1 as JSON or text. @param before  another folder on the same rows; empty: none. @return the exit status
 template <typename Evaluator>
 int evaluate_pair(const std::string& folder, const std::string& data, const std::optional<std::string>& split, const std::string& before, bool json, const char* name) {
-  const auto rows = read_rows_file(data, split, "test", Evaluator::parse_rows);
+  const auto rows = read_rows_file<typename Evaluator::Rows>(data, split, "test", Evaluator::parse_rows);
   if (!rows) return report_error(name, rows.error(), json);
   using Evaluation = typename Evaluator::Evaluation;
   const auto measured = [&](const std::string& of) -> Result<Evaluation> {

@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <array>
 #include <unordered_map>
 
 #include "app/command_line.h"
 #include "app/human.h"
+#include "app/pair_teacher.h"
 
 namespace understudy::app {
 namespace {
@@ -26,17 +28,30 @@ struct RerankTrainer : RerankInput {
   using Facts = specialists::RerankFacts;
   static constexpr const char* kGroup = "queries";
   static constexpr trainer::Loss kLoss = trainer::Loss::kListwise;
+  static constexpr neural::PairHeadKind kHead = neural::PairHeadKind::kHybrid;
 
   static void make_with(const CrossEncoderMaker& maker, Training& training) {
     training.make_cross_encoder = [&maker](const RerankRows& train, const RerankRows& held) { return maker(pair_rows(train), pair_rows(held)); };
   }
   static constexpr auto train = specialists::train_rerank;
+  static void configure(Training& training, const PairArguments& a) {
+    training.ordered = a.ordered;
+    training.tolerance = a.tolerance;
+  }
   static std::string told(const RerankSpecialist& made, const std::string& out, std::int64_t us) {
     const auto& c = made.calibration();
-    return fmt::format("{}: {} of {} queries, first rung {}, {}, trained in {}\nrows held back: nDCG@10 {:.4f} (first rung alone {:.4f}), ECE-15 {:.4f}, Brier {:.4f} ({} of {} queries)\n{}\n"
-                       "next: understudy evaluate {} --data FILE --split test\n",
-                       out, counted(static_cast<std::int64_t>(made.facts().rows), "row"), made.facts().queries, made.facts().rung, made.cross_encoder() ? "cross-encoder" : "no cross-encoder",
-                       human_duration(us), c.ndcg10, c.first_ndcg10, c.ece15, c.brier, counted(static_cast<std::int64_t>(c.rows), "row"), c.queries, made.facts().trainer, out);
+    std::string text = fmt::format("{}: {} of {} queries, trained in {}\n{}\n", out, counted(static_cast<std::int64_t>(made.facts().rows), "row"), made.facts().queries, human_duration(us),
+                                   made.facts().trainer);
+    text += fmt::format("rows held back ({} of {} queries): nDCG@10 {:.4f}, ECE-15 {:.4f}, Brier {:.4f}\n", counted(static_cast<std::int64_t>(c.rows), "row"), c.queries, c.ndcg10, c.ece15, c.brier);
+    const std::array<double, 3> alone = {c.words_ndcg10, c.vectors_ndcg10, c.cross_ndcg10};
+    const std::array<bool, 3> there = {true, c.vectors.has_value(), c.cross_encoder.has_value()};
+    for (std::size_t s = 0; s < alone.size(); ++s)
+      if (alone[s] > 0)
+        text += fmt::format("  {:<14}reads {:5.1f} % of the documents{}; every document by it: nDCG@10 {:.4f}\n", specialists::kRerankSteps[s], 100 * c.shares[s], there[s] ? "" : ", left out", alone[s]);
+    const specialists::Band& band = made.band();
+    text += fmt::format("with at most {} wrong: relevant from {}, irrelevant up to {}; between, ask an LLM\n", band.alpha, band.yes_from ? fmt::format("{:.3f}", *band.yes_from) : "nowhere",
+                        band.no_to ? fmt::format("{:.3f}", *band.no_to) : "nowhere");
+    return text + fmt::format("next: understudy evaluate {} --data FILE --split test\n", out);
   }
 };
 
@@ -66,7 +81,9 @@ struct RerankPredictor : RerankInput {
         continue;
       }
       JsonWriter w(out);
-      w.begin_object().field("qid", rows[i]->qid).field("did", rows[i]->did).key("score").fixed(scores[i].score, 6).key("raw").fixed(scores[i].raw, 6).end_object();
+      w.begin_object().field("qid", rows[i]->qid).field("did", rows[i]->did).key("score").fixed(scores[i].score, 6).key("raw").fixed(scores[i].raw, 6);
+      w.field("rung", specialists::kRerankSteps[static_cast<std::size_t>(scores[i].step)]);
+      w.field("verdict", specialists::verdict_name(specialists::verdict(ready.specialist.band(), static_cast<double>(scores[i].score)))).end_object();
       out += '\n';
     }
     return {};
@@ -84,12 +101,20 @@ int run_train_rerank_command(int argc, char** argv) {
   cli.footer("Rows are JSON Lines (plain, gzip or zstd): {\"qid\": \"1\", \"query\": \"who wrote it\", \"did\": \"a\", \"doc\": \"...\", \"rel\": 1, \"split\": \"train\"}\n\n"
              "  understudy train rerank --data rows.jsonl --calibration rows.jsonl --out reranker\n  understudy evaluate reranker --data rows.jsonl --split test");
   PairArguments a;
+  TeacherArguments teacher;
   a.keep = 2000;
   a.epochs = 3;
   add_pair_options(cli, a, {"reranker", "Rows of other queries, to choose by and calibrate on (default: a fifth of the queries is held back)", "long documents"});
+  cli.add_flag("--ordered", a.ordered, "The rows of a query come in the order in which documents will be sent, which means something: a retriever's ranks, sentences of a text");
+  cli.add_option("--tolerance", a.tolerance, "nDCG@10 on the rows held back that may be lost by asking dear rungs about fewer documents")->check(CLI::Range(0.0, 0.5))->capture_default_str();
+  add_teacher_arguments(cli, labelling::Task::kRelevance, teacher);
   if (const auto status = parse_arguments(cli, argc, argv)) return *status;
-  const auto text = train_pair<RerankTrainer>(a, command_of(argc, argv, "understudy train rerank"));
-  return text ? print_output(*text) : report_error(argv[0], text.error(), a.json);
+  const auto labelled = label_before_training<RerankTrainer>(labelling::Task::kRelevance, teacher, a);
+  if (!labelled) return report_error(argv[0], labelled.error(), a.json);
+  if (*labelled) return print_output(**labelled);
+  const auto data = read_training_text(a);
+  const auto told = data ? train_pair<RerankTrainer>(a, *data, command_of(argc, argv, "understudy train rerank")) : data;
+  return told ? print_output(*told) : report_error(argv[0], told.error(), a.json);
 }
 
 }  // namespace understudy::app

@@ -40,7 +40,8 @@ TEST_F(RerankCommands, TrainEvaluateAndPredictFollowOneAnother) {
   EXPECT_EQ(at(judged.out, "/ranked_queries"), "20");
   EXPECT_NEAR(std::stod(at(judged.out, "/metrics/map")), 1, 1e-9);
   for (const char* key : {"/metrics/ndcg10", "/metrics/mrr10", "/intervals/map/0", "/calibration/ece15", "/calibration/brier", "/served_at/0.01", "/served_at/0.02", "/served_at/0.05",
-                          "/served_at/0.10", "/latency_us/p50", "/latency_us/p99", "/size_bytes"}) {
+                          "/served_at/0.10", "/latency_us/p50", "/latency_us/p99", "/size_bytes", "/rungs/words/share", "/rungs/words/ms_a_document", "/rungs/llm/estimated_dollars_per_1000_queries",
+                          "/band/ask", "/band/wrong", "/surest/0.7", "/surest/1.0"}) {
     EXPECT_NE(at(judged.out, key), "") << key;
   }
 
@@ -51,6 +52,8 @@ TEST_F(RerankCommands, TrainEvaluateAndPredictFollowOneAnother) {
   EXPECT_EQ(at(first, "/qid"), "\"40\"");
   EXPECT_EQ(at(first, "/did"), "\"d0\"");
   EXPECT_GT(std::stod(at(first, "/score")), 0.5);
+  EXPECT_EQ(at(first, "/rung"), "\"words\"");
+  EXPECT_NE(at(first, "/verdict"), "");
 }
 
 TEST_F(RerankCommands, WhatIsMissingIsSaid) {

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cmath>
 
@@ -12,6 +13,7 @@
 #include "calibration/metrics.h"
 #include "calibration/ranking.h"
 #include "calibration/risk_control.h"
+#include "chat/price_book.h"
 
 namespace understudy::app {
 namespace {
@@ -39,6 +41,8 @@ Measured over_queries(const std::vector<double>& values) {
   return out;
 }
 
+constexpr double kBytesPerToken = 4, kTokensOfAPrompt = 60;  // of an LLM that is asked about one document: an estimate, and said so
+
 struct RerankEvaluation {
   std::size_t rows = 0, queries = 0, ranked_queries = 0;
   Measured ndcg10, mrr10, map;
@@ -47,6 +51,10 @@ struct RerankEvaluation {
   double p50_us = 0, p99_us = 0, mean_us = 0;
   std::uint64_t bytes = 0;
   std::vector<float> scores;  ///< by row
+  specialists::RerankTally tally;
+  std::array<std::pair<const char*, double>, 4> surest{};  ///< share of the documents it is surest of, and how many of those it tells right
+  std::size_t relevant = 0, irrelevant = 0, wrong = 0;     ///< that the folder's band answers, and how many of those wrongly
+  double asked_tokens = 0;                                 ///< of the documents between with their queries, about
 };
 
 Result<RerankEvaluation> evaluate(const ReadyReranker& ready, const specialists::RerankRows& rows, const std::string& folder) {
@@ -62,7 +70,7 @@ Result<RerankEvaluation> evaluate(const ReadyReranker& ready, const specialists:
       gain.push_back(rows.rows[i].relevant ? rows.rows[i].gain : 0);
     }
     const auto start = std::chrono::steady_clock::now();
-    const auto said = ready.specialist.score(rows.rows[places[0]].query, documents, ready.engines());
+    const auto said = ready.specialist.score(rows.rows[places[0]].query, documents, ready.engines(), &e.tally);
     if (!said) return fail(said.error());
     micros.push_back(std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count());
     for (std::size_t i = 0; i < places.size(); ++i) {
@@ -81,6 +89,23 @@ Result<RerankEvaluation> evaluate(const ReadyReranker& ready, const specialists:
     relevant.push_back(rows.rows[i].relevant);
     bad.push_back((probability[i] >= 0.5) != rows.rows[i].relevant);
     sureness.push_back(std::max(probability[i], 1 - probability[i]));
+  }
+  const auto order = calibration::ranked(sureness);
+  for (std::size_t s = 0; const auto& [name, percent] : {std::pair<const char*, std::size_t>{"0.7", 70}, {"0.8", 80}, {"0.9", 90}, {"1.0", 100}}) {
+    const std::size_t n = std::max<std::size_t>(order.size() * percent / 100, 1);
+    double right = 0;
+    for (std::size_t i = 0; i < n; ++i) right += !bad[order[i]];
+    e.surest[s++] = {name, right / static_cast<double>(n)};
+  }
+  for (std::size_t i = 0; i < rows.rows.size(); ++i) {
+    const auto verdict = specialists::verdict(ready.specialist.band(), probability[i]);
+    if (verdict == specialists::Verdict::kAsk) {
+      e.asked_tokens += static_cast<double>(rows.rows[i].query.size() + rows.rows[i].doc.size()) / kBytesPerToken;
+      continue;
+    }
+    const bool yes = verdict == specialists::Verdict::kYes;
+    ++(yes ? e.relevant : e.irrelevant);
+    e.wrong += yes != rows.rows[i].relevant;
   }
   e.rows = rows.rows.size();
   e.queries = rows.queries.size();
@@ -106,6 +131,42 @@ Result<RerankEvaluation> evaluate(const ReadyReranker& ready, const specialists:
   return e;
 }
 
+double share(std::size_t part, std::size_t of) { return static_cast<double>(part) / static_cast<double>(of); }
+
+/// What asking an LLM about the documents between would cost for 1,000 queries: the embedded price list's cheapest small model, one call a document, one token out.
+struct AskedLlm {
+  std::string model;
+  double dollars = 0;
+};
+AskedLlm price_of_asking(const RerankEvaluation& e) {
+  const auto* const model = PriceBook::embedded().representative(ModelTier::kMini);
+  if (model == nullptr) return {};
+  Usage usage;
+  const std::size_t asked = e.rows - e.relevant - e.irrelevant;
+  usage.input = std::llround(e.asked_tokens + kTokensOfAPrompt * static_cast<double>(asked));
+  usage.output = static_cast<std::int64_t>(asked);
+  PriceQuery query;
+  query.model = model->id;
+  query.calls = static_cast<std::int64_t>(asked);
+  const auto cost = PriceBook::embedded().cost(usage, query);
+  return {model->id, cost ? static_cast<double>(cost->value) / kPicousdPerUsd * 1000 / static_cast<double>(e.queries) : 0};
+}
+
+void append_ladder(JsonWriter& w, const RerankEvaluation& e) {
+  w.key("rungs").begin_object();
+  for (std::size_t s = 0; s < specialists::kRerankSteps.size(); ++s) {
+    const double ms = e.tally.micros[s] / 1000;
+    w.key(specialists::kRerankSteps[s]).begin_object().field("share", share(e.tally.documents[s], e.rows)).key("ms_a_query").fixed(ms / static_cast<double>(e.queries), 3);
+    w.key("ms_a_document").fixed(e.tally.documents[s] > 0 ? ms / static_cast<double>(e.tally.documents[s]) : 0, 4).end_object();
+  }
+  const AskedLlm llm = price_of_asking(e);
+  w.key("llm").begin_object().field("share", share(e.rows - e.relevant - e.irrelevant, e.rows)).field("model", llm.model).field("estimated_dollars_per_1000_queries", llm.dollars).end_object();
+  w.end_object().key("band").begin_object().field("alpha", specialists::kUsualBand).field("relevant", share(e.relevant, e.rows)).field("irrelevant", share(e.irrelevant, e.rows));
+  w.field("ask", share(e.rows - e.relevant - e.irrelevant, e.rows)).field("wrong", e.wrong).end_object().key("surest").begin_object();
+  for (const auto& [name, right] : e.surest) w.field(name, right);
+  w.end_object();
+}
+
 void append_fields(JsonWriter& w, const RerankEvaluation& e) {
   const std::pair<const char*, const Measured*> metrics[] = {{"ndcg10", &e.ndcg10}, {"mrr10", &e.mrr10}, {"map", &e.map}};
   w.field("queries", e.queries).field("ranked_queries", e.ranked_queries).key("metrics").begin_object();
@@ -115,7 +176,9 @@ void append_fields(JsonWriter& w, const RerankEvaluation& e) {
   w.end_object().key("calibration").begin_object().field("ece15", e.ece15).field("brier", e.brier).end_object();
   w.key("served_at").begin_object();
   for (const auto& [alpha, share] : e.served) w.field(alpha, share);
-  w.end_object().key("latency_us").begin_object().key("p50").fixed(e.p50_us, 1).key("p99").fixed(e.p99_us, 1).key("mean").fixed(e.mean_us, 1).end_object();
+  w.end_object();
+  append_ladder(w, e);
+  w.key("latency_us").begin_object().key("p50").fixed(e.p50_us, 1).key("p99").fixed(e.p99_us, 1).key("mean").fixed(e.mean_us, 1).end_object();
   w.field("size_bytes", e.bytes);
 }
 
@@ -133,6 +196,16 @@ std::string text_of(const RerankEvaluation& e) {
   out += fmt::format("{:<14}{:.4f}\n{:<14}{:.4f}\n", "ECE-15", e.ece15, "Brier", e.brier);
   out += fmt::format("{:<14}p50 {}, p99 {}, mean {} a query\n", "latency", human_duration(std::llround(e.p50_us)), human_duration(std::llround(e.p99_us)), human_duration(std::llround(e.mean_us)));
   out += fmt::format("{:<14}{}\n", "size", human_bytes(e.bytes));
+  for (std::size_t s = 0; s < specialists::kRerankSteps.size(); ++s) {
+    if (e.tally.documents[s] == 0) continue;
+    out += fmt::format("{:<14}{:.1f} % of the documents, {:.2f} ms a query, {:.3f} ms a document\n", specialists::kRerankSteps[s], 100 * share(e.tally.documents[s], e.rows),
+                       e.tally.micros[s] / 1000 / static_cast<double>(e.queries), e.tally.micros[s] / 1000 / static_cast<double>(e.tally.documents[s]));
+  }
+  const AskedLlm llm = price_of_asking(e);
+  out += fmt::format("{:<14}{:.1f} % of the documents by the band of {}, about ${:.4f} for 1,000 queries ({}); relevant {:.1f} %, irrelevant {:.1f} %, {} of those wrong\n", "LLM",
+                     100 * share(e.rows - e.relevant - e.irrelevant, e.rows), specialists::kUsualBand, llm.dollars, llm.model, 100 * share(e.relevant, e.rows),
+                     100 * share(e.irrelevant, e.rows), e.wrong);
+  for (const auto& [name, right] : e.surest) out += fmt::format("relevant or not is right on {:.2f} % of the surest {} of the documents\n", 100 * right, name);
   for (const auto& [alpha, share] : e.served) out += fmt::format("relevant or not, with at most {} wrong, 90 % sure: {:.1f} % of the rows\n", alpha, 100 * share);
   return out;
 }

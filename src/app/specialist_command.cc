@@ -17,6 +17,7 @@
 #include "app/specialist_input.h"
 #include "app/specialist_kinds.h"
 #include "app/stop_on_signal.h"
+#include "app/teacher_training.h"
 #include "app/train_support.h"
 #include "audit/input.h"
 #include "base/json_writer.h"
@@ -191,6 +192,7 @@ int run_train_intent_command(int argc, char** argv) {
   cli.footer("Rows are JSON Lines (plain, gzip or zstd): {\"id\": \"1\", \"text\": \"where is my card\", \"label\": \"card_arrival\", \"split\": \"train\"}\n\n"
              "  understudy train intent --data rows.jsonl --out cards\n  understudy evaluate cards --data rows.jsonl --split test");
   TrainArguments a;
+  TeacherArguments teacher;
   cli.add_option("--data", a.data, "Labelled rows; \"-\" is standard input")->required();
   cli.add_option("--split", a.split, "Rows of this split (default: train where the file has splits)");
   cli.add_option("--only", a.only, "Only rows on which this key is true");
@@ -203,7 +205,20 @@ int run_train_intent_command(int argc, char** argv) {
   cli.add_flag("--similar-labels", a.similar_labels, "Labels that differ by case only are meant so");
   cli.add_option("--out", a.out, "Folder to make")->required();
   cli.add_flag("--json", a.json, "Print specialist.json");
+  add_teacher_arguments(cli, labelling::Task::kIntent, teacher);
   if (const auto status = parse_arguments(cli, argc, argv)) return *status;
+  TrainPlaces places{a.data, a.calibration, a.out, a.split || a.calibration_split, a.seed};
+  const auto labelled = teacher_before_training(labelling::Task::kIntent, teacher, places, [&a](const std::string& data, const std::string& out) -> Result<void> {
+    TrainArguments first = a;
+    first.data = data;
+    first.out = out;
+    const auto trained = train(first, "");
+    return trained ? Result<void>() : Result<void>(fail(trained.error()));
+  });
+  if (!labelled) return report_error(argv[0], labelled.error(), a.json);
+  if (*labelled) return print_output(**labelled);
+  a.data = places.data;
+  a.calibration = places.calibration;
   const auto text = train(a, command_of(argc, argv, "understudy train intent"));
   return text ? print_output(*text) : report_error(argv[0], text.error(), a.json);
 }

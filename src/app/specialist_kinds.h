@@ -10,6 +10,7 @@ namespace understudy::app {
 /// What the commands do with a kind's folder. Each function returns the exit status.
 struct SpecialistKind {
   std::string_view name;  ///< "kind" of specialist.json
+  std::string_view task;  ///< "task" there; empty: any other, or none
   int (*predict)(const std::string& folder, const std::string& data, const std::optional<std::string>& split, const char* program);
   int (*evaluate)(const std::string& folder, const std::string& data, const std::optional<std::string>& split, const std::string& before, bool json, const char* program);
   const char* nothing_to_quantise;  ///< why `quantize` refuses it

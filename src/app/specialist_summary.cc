@@ -41,7 +41,6 @@ SpecialistSummary summary_of_pairs(const Model& model) {
   SpecialistSummary s;
   add_facts(s, model.facts());
   add_calibration(s, model.calibration());
-  s.rung = model.facts().rung;
   s.cross_encoder = model.cross_encoder().has_value();
   s.trainer = model.facts().trainer;
   return s;
@@ -49,16 +48,18 @@ SpecialistSummary summary_of_pairs(const Model& model) {
 
 SpecialistSummary summary(const specialists::RerankSpecialist& reranker) {
   SpecialistSummary s = summary_of_pairs(reranker);
+  s.rung = reranker.facts().words.kind;
   const auto& c = reranker.calibration();
   s.quality_name = "ndcg10";
   s.quality = c.ndcg10;
-  s.others = {{"first_ndcg10", c.first_ndcg10}};
+  s.others = {{"words_ndcg10", c.words_ndcg10}};
   s.source = reranker.facts().calibration_file.empty() ? "held_back" : "file";
   return s;
 }
 
 SpecialistSummary summary(const specialists::JudgeSpecialist& judge) {
   SpecialistSummary s = summary_of_pairs(judge);
+  s.rung = judge.facts().rung;
   const auto& c = judge.calibration();
   s.quality_name = "balanced_accuracy";
   s.quality = c.balanced_accuracy;

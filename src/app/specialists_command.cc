@@ -13,6 +13,7 @@
 #include "app/config_specialists.h"
 #include "app/labelled_rows.h"
 #include "app/output.h"
+#include "app/recheck_command.h"
 #include "app/specialist_input.h"
 #include "app/specialists_report.h"
 #include "base/json_writer.h"
@@ -234,6 +235,26 @@ int run_specialists_remove_command(int argc, char** argv) {
   if (const auto status = parse_arguments(cli, argc, argv)) return *status;
   const auto from = places_of(cli, a);
   return finish(argv[0], from ? remove(a.name, *from, a.store.json) : Result<std::string>(fail(from.error())), a.store.json);
+}
+
+int run_specialists_recheck_command(int argc, char** argv) {
+  CLI::App cli("Asks the teacher again about a fresh sample, and compares. Exit status 1: an alarm.");
+  cli.footer("Examples:\n  understudy specialists recheck judge --teacher openai:gpt-4o --rows recent.jsonl --budget-usd 0.50\n"
+             "  understudy specialists recheck models/cards --teacher openai:gpt-4o --rows recent.jsonl --sample 400 --at-least 0.9 --yes --json\n"
+             "Weekly, by cron: 0 6 * * 1 understudy specialists recheck judge --data /srv/understudy --teacher openai:gpt-4o --rows recent.jsonl --budget-usd 0.50 || notify");
+  Arguments a;
+  RecheckArguments recheck_arguments;
+  cli.add_option("NAME", a.name, "Its name, or a folder")->required();
+  add_recheck_arguments(cli, recheck_arguments);
+  add_places(cli, a);
+  if (const auto status = parse_arguments(cli, argc, argv)) return *status;
+  const auto done = [&]() -> Result<Recheck> {
+    APP_TRY(from, places_of(cli, a));
+    APP_TRY(found, find(a.name, from));
+    return recheck(found.first, found.second, recheck_arguments);
+  }();
+  if (!done) return report_error(argv[0], done.error(), a.store.json);
+  return print_output(a.store.json ? recheck_json(*done) : recheck_text(*done), done->alarm.empty() ? kExitDone : kExitGateFailed);
 }
 
 }  // namespace understudy::app

@@ -54,7 +54,8 @@ std::string state_sentence(const TaskView& task, WallTime now) {
   if (task.pinned) return "Pinned to the teacher: it answers every request until the pin is taken off.";
   if (task.by_hand) {
     const auto agreement = measured_agreement(task);
-    return fmt::format("The student serves at confidence {} and above: set by hand, outside the promise. {}", *task.by_hand,
+    const std::string who = *task.by_hand > 1 ? "The task's specialist serves where its score is outside the band" : fmt::format("The student serves at confidence {} and above", *task.by_hand);
+    return fmt::format("{}: set by hand, outside the promise. {}", who,
                        agreement ? fmt::format("Measured agreement with the teacher: {}.", interval_text(*agreement)) : std::string("Nothing has measured its agreement with the teacher yet."));
   }
   if (!task.report) return "No label has been collected for it yet: the teacher answers.";
@@ -114,7 +115,7 @@ std::vector<std::string> bill_advice(const TaskView& task) {
                     human_usd(task.label_spent_today), human_usd(task.label_budget)));
   }
   if (task.by_hand) {
-    add("Without escalate_below the promise chooses the thresholds, and cheap stages serve as much as can be proven.");
+    add("Without escalate_below or escalate_between the promise chooses the thresholds, and cheap stages serve as much as can be proven.");
     const auto agreement = measured_agreement(task);
     if (agreement) add(fmt::format("A lower threshold serves more; agreement now is {}.", interval_text(*agreement)));
     return out;

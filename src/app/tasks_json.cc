@@ -83,7 +83,8 @@ void write_rungs(JsonWriter& w, const TaskView& task) {
   w.key("thresholds").begin_object();
   const calibration::LadderPolicy* policy = task.policy();
   if (task.by_hand) {
-    w.field("student", *task.by_hand);
+    w.key("student");
+    *task.by_hand > 1 ? w.string("never") : w.number(*task.by_hand);   // a band says nothing of students
   } else if (task.report) {
     for (std::size_t i = 0; i < task.report->rungs.size(); ++i) {
       w.key(task.report->rungs[i].name);

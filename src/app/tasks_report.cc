@@ -184,7 +184,7 @@ Result<const TaskView*> find_task(const TasksReport& report, std::string_view na
 std::string task_label(const TaskView& task) { return task.task.empty() ? "(none)" : task.task; }
 
 std::string threshold_list(const TaskView& task, std::string_view separator) {
-  if (task.by_hand) return fmt::format("student {}", *task.by_hand);
+  if (task.by_hand) return *task.by_hand > 1 ? std::string("by a band") : fmt::format("student {}", *task.by_hand);
   if (!task.report) return "-";
   std::string out;
   const calibration::LadderPolicy* policy = task.policy();

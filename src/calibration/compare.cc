@@ -9,6 +9,7 @@
 
 #include "calibration/internal/compare_json.h"
 #include "calibration/internal/compare_ranking.h"
+#include "calibration/internal/compare_score.h"
 
 namespace understudy::calibration {
 
@@ -135,9 +136,7 @@ bool numbers_agree(const ComparatorSpec& spec, std::string_view a, std::string_v
   const auto y = read_number(b);
   if (!x || !y) return normalise_text(a) == normalise_text(b);
   if (x->percent != y->percent) return false;
-  if (spec.comparator == Comparator::kScore && spec.side_of) return (x->value >= *spec.side_of) == (y->value >= *spec.side_of);
-  const double relative = spec.comparator == Comparator::kScore ? 0.0 : spec.relative_tolerance;
-  return near(x->value, y->value, spec.tolerance, relative);
+  return near(x->value, y->value, spec.tolerance, spec.relative_tolerance);
 }
 
 /// True where `label` occurs in `text` as whole words (both in lower case).
@@ -296,8 +295,11 @@ bool agrees(const ComparatorSpec& spec, const AnswerView& a, const AnswerView& b
     case Comparator::kText:
     case Comparator::kTools: return normalise_text(a.text) == normalise_text(b.text);
     case Comparator::kChoice: return normalise_label(a.text, spec.labels) == normalise_label(b.text, spec.labels);
-    case Comparator::kNumber:
-    case Comparator::kScore: return numbers_agree(spec, a.text, b.text);
+    case Comparator::kNumber: return numbers_agree(spec, a.text, b.text);
+    case Comparator::kScore: {
+      const auto same = internal::scores_agree(spec, a.text, b.text);
+      return same ? *same : normalise_text(a.text) == normalise_text(b.text);
+    }
     case Comparator::kEmbedding:
     case Comparator::kJudge: return models_agree(spec, a.text, b.text);
     case Comparator::kJson: {

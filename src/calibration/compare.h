@@ -16,8 +16,8 @@
 /// | number  | |a - b| <= max(tolerance, relative_tolerance * max(|a|, |b|)); percentages only agree with percentages. The number is the whole answer if it is one (currency sign, thousands separators and % allowed), else the one after the last "####", else that in the last \boxed{}, else the last number in the text |
 /// | json    | same structure: object keys in any order, arrays in order, numbers by value, strings byte for byte; a fence of ``` around it is dropped. `fields` gives a tolerance per path ("items.price": array positions are not named); an infinite tolerance ignores the field, also when one side lacks it. Duplicate keys are not JSON here |
 /// | tools   | the same calls in the same order: names equal and arguments equal as `json`; call ids are ignored |
-/// | ranking | share of the longer one's first `top_k` that both have in their first `top_k` >= level; or, with `top_k` = 0, the same items and Kendall's tau >= level. Items: a JSON array, or ids between brackets, commas, > or line breaks |
-/// | score   | numbers within tolerance; with `side_of` set, both on the same side of it (equal counts as above) |
+/// | ranking | share of the longer one's first `top_k` that both have in their first `top_k` >= level; or, with `top_k` = 0, the same items and Kendall's tau >= level. Items: "[3] > [1] > [2]", also amid words; a JSON array of ids, or of {index, score} objects, which are ordered by score, perhaps the only one in an object; or ids between commas, > or line breaks |
+/// | score   | within tolerance; with `side_of` set, both on the same side of it (equal counts as above). "0.8", {"score": 0.8}, "Score: 4/5" (4), yes (1) and no (0), also true and false; JSON arrays of numbers agree where each pair does |
 /// | embedding | cosine of the two texts' vectors >= level (`similarity` gives it); equal normalised texts agree without it |
 /// | judge   | a model's verdict >= level (`similarity` gives it), asked in both orders, the lower counts; equal normalised texts agree without it. A verdict is a label only with error correction from rows that the teacher judged too (weighting.h, prediction_powered_rate) |
 ///

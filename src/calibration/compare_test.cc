@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "calibration/internal/compare_ranking.h"
+#include "calibration/internal/compare_score.h"
 
 namespace understudy::calibration {
 namespace {
@@ -116,6 +117,46 @@ TEST(Compare, RankingsAgreeAtTheStatedLevel) {
   EXPECT_FALSE(agrees(*parse_comparator("ranking:tau=0.4"), "3 > 1 > 2", "1 > 3 > 2"));
   EXPECT_FALSE(agrees(*parse_comparator("ranking:tau=-1"), "3 > 1 > 2", "1 > 3 > 4"));
   EXPECT_DOUBLE_EQ(internal::kendall_tau({"a", "b", "c", "d"}, {"d", "c", "b", "a"}), -1.0);
+}
+
+TEST(Compare, RankingsAreReadInTheTeachersOwnForm) {
+  using Items = std::vector<std::string>;
+  const Items order{"3", "1", "2"};
+  for (const char* text : {"[3] > [1] > [2]", "[3]>[1]>[2]", "Ranking: [3] > [1] > [2]", "The order is\n[3] > [1] > [2]\nas [3] names the city.", "[3, 1, 2]", R"(["3", "1", "2"])", R"({"ranking": [3, 1, 2]})",
+                           "```json\n[3, 1, 2]\n```", R"([{"index": 1, "score": 0.5}, {"index": 2, "score": 0.1}, {"index": 3, "score": 0.9}])",
+                           R"({"model": "m", "results": [{"index": 3, "relevance_score": 0.9}, {"index": 1, "relevance_score": 0.5}, {"index": 2, "relevance_score": 0.1}]})",
+                           R"([{"id": "3"}, {"id": "1"}, {"id": "2"}])", "3\n1\n2", "1. 3\n2. 1\n3. 2", "3, 1, 2"}) {
+    EXPECT_EQ(internal::read_ranking(text), order) << text;
+  }
+  EXPECT_EQ(internal::read_ranking("[a-7] > [b 2]"), (Items{"a-7", "b 2"}));
+  EXPECT_TRUE(internal::read_ranking(R"({"a": [1], "b": [2]})").empty()) << "which of the two it is nobody knows";
+  EXPECT_TRUE(internal::read_ranking("{}").empty());
+  EXPECT_FALSE(agrees(*parse_comparator("ranking:top=1"), "[1] > [2] is what I thought first, but [2] > [1]", "[2] > [1]")) << "two rankings are none";
+  EXPECT_EQ(internal::read_ranking(R"([{"index": 1, "score": 0.5}, {"index": 2}])"), (Items{"1", "2"})) << "a score that is missing orders nothing";
+  EXPECT_TRUE(agrees(*parse_comparator("ranking:top=2"), "[3] > [1] > [2]", R"([{"index": 1, "score": 0.8}, {"index": 3, "score": 0.7}, {"index": 2, "score": 0}])"));
+}
+
+TEST(Compare, ScoresAreReadInTheTeachersOwnForm) {
+  for (const char* text : {"0.8", " 0.8\n", "**0.8**", R"({"score": 0.8})", R"({"score": "0.8"})", R"({"reason": "7 of 9", "score": 0.8})", R"({"relevance": 0.8, "n": 3})", "```json\n{\"rating\": 0.8}\n```",
+                           "Score: 0.8", "score = 0.8", "**Score:** 0.8", "The score is 0.8.", "Of 12 facts 9 hold. Score: 0.8/1", "0.8/1", "0.8 out of 1"}) {
+    const auto read = internal::read_score(text);
+    ASSERT_TRUE(read) << text;
+    EXPECT_DOUBLE_EQ(read->value, 0.8) << text;
+  }
+  for (const char* text : {"yes", "Yes.", "**Yes**", "Yes, it does.", "true", R"({"supported": true})", R"({"verdict": "yes"})", "1"}) EXPECT_DOUBLE_EQ(internal::read_score(text)->value, 1) << text;
+  for (const char* text : {"no", "No: 3 of them are wrong", "False", R"({"faithful": false})", "0"}) EXPECT_DOUBLE_EQ(internal::read_score(text)->value, 0) << text;
+  EXPECT_FALSE(internal::read_score("no evidence of that"));
+  EXPECT_FALSE(internal::read_score(R"({"a": 1, "b": 2})")) << "which of the two it is nobody knows";
+  EXPECT_FALSE(internal::read_score("{}"));
+  EXPECT_FALSE(internal::read_score(""));
+  EXPECT_FALSE(agrees(*parse_comparator("score:5"), "80%", "80"));
+  EXPECT_TRUE(agrees(*parse_comparator("score:side=0.5"), "Yes.", R"({"score": 0.7})"));
+  EXPECT_FALSE(agrees(*parse_comparator("score:side=0.5"), "No, it says otherwise.", "0.7"));
+  EXPECT_TRUE(agrees(*parse_comparator("score:1"), "Score: 4", "5/5"));
+  EXPECT_TRUE(agrees(*parse_comparator("score:0.1"), "[0.9, 0.2]", "[0.85, 0.25]"));
+  EXPECT_FALSE(agrees(*parse_comparator("score:0.1"), "[0.9, 0.2]", "[0.85, 0.35]"));
+  EXPECT_FALSE(agrees(*parse_comparator("score:0.1"), "[0.9, 0.2]", "[0.9]"));
+  EXPECT_FALSE(agrees(*parse_comparator("score:0.1"), "[0.9, 0.2]", "0.2"));
 }
 
 TEST(Compare, ScoresWithinToleranceOrOnTheSameSide) {

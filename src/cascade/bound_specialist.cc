@@ -69,6 +69,8 @@ std::string_view other_placeholder(std::string_view render, std::string_view pla
 
 }  // namespace
 
+std::string BoundSpecialist::written_as() const { return texts ? texts->extract.text() + "\n" + texts->form.text() : render; }
+
 Result<std::shared_ptr<const BoundSpecialist>> bind_specialist(specialists::SpecialistPtr specialist, std::string render) {
   const specialists::IntentSpecialist& intent = *specialist->intent;
   const std::string_view place = place_of(intent);

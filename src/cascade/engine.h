@@ -34,6 +34,10 @@
 #include "store/journal.h"
 #include "store/purse.h"
 
+namespace understudy::specialists {
+class ScorePool;
+}
+
 namespace understudy::cascade {
 
 namespace internal {
@@ -81,6 +85,7 @@ struct EngineDeps {
   const lessons::FewShots* few_shots = nullptr;   ///< null: no examples are shown
   neural::EncoderPool* encoder = nullptr;         ///< null: the rungs that learn see words only. Must outlive every request
   store::Purse* purse = nullptr;                  ///< of this reactor; null: no budgets (tests)
+  specialists::ScorePool* scores = nullptr;       ///< null: bound rerankers and judges are not asked (tests). Must outlive every request
 };
 
 class Engine {

@@ -30,7 +30,11 @@ std::vector<Rung> make_ladder(const Policy& policy, const CascadeConfig& cascade
   };
   if (cascade.cache) add({"cache", Stage::kCache, 0, {}, 0});
   const auto bound = task != nullptr ? task->bound : nullptr;
-  if (bound) add({fmt::format("specialist:{}", bound->specialist->name), Stage::kSpecialist, 0, {}, 0, {}, bound});
+  if (bound) {
+    Rung rung{fmt::format("specialist:{}", bound->specialist->name), Stage::kSpecialist, 0, {}, 0, {}, bound};
+    rung.band = Policy::band(cascade, task);
+    add(std::move(rung));
+  }
   if (cascade.knn) add({"knn", Stage::kKnn, 0, {}, 0});
   if (cascade.specialist && !bound) add({"specialist", Stage::kSpecialist, 0, {}, 0});
   if (!cascade.student) return ladder;
@@ -86,7 +90,8 @@ std::string ladder_id(const Policy& policy, const CascadeConfig& cascade, const 
   for (const Rung& rung : ladder) {
     if (rung.stage == Stage::kCache || rung.learns()) continue;
     if (rung.bound) {
-      context += fmt::format("{} {} {}\n", rung.name, rung.bound->specialist->id(), rung.bound->render);
+      context += fmt::format("{} {} {}\n", rung.name, rung.bound->specialist->id(), rung.bound->written_as());
+      if (rung.band) context += fmt::format("band {} {}\n", rung.band->no_to, rung.band->yes_from);
       continue;
     }
     context += fmt::format("{} {}\n", rung.name, model(rung.model));

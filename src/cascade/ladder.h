@@ -24,6 +24,7 @@ struct Rung {
   std::size_t of = 0;                 ///< itself where there is no signal
   std::optional<lessons::FewShotPolicy> examples = {};   ///< it is shown lessons with the request; unusable where none are like it
   std::shared_ptr<const BoundSpecialist> bound = {};   ///< trained before, named by the task
+  std::optional<ScoreBand> band = {};  ///< by hand: where the bound specialist's score leaves it in doubt
   bool early = false;                 ///< a student whose answer may be left before its end (internal/early_reject.h)
   bool trial = false;                 ///< how many are shown is still being found out: it is asked for labels, and never serves
 

@@ -76,6 +76,12 @@ struct FewShotConfig {
   std::uint32_t tokens = 1'500;  ///< of all of them together
 };
 
+/// The scores that leave a two-sided score in doubt: up to `no_to` it is no, from `yes_from` on yes, between the next stage is asked. By hand, outside the promise.
+struct ScoreBand {
+  double no_to = 0, yes_from = 1;   ///< 0 <= no_to < yes_from <= 1
+  double middle() const { return (no_to + yes_from) / 2; }
+};
+
 /// The ordered stages of requests that name this cascade. The ladder that they make is in cascade/ladder.h.
 struct CascadeConfig {
   std::string name;
@@ -88,6 +94,7 @@ struct CascadeConfig {
   FewShotConfig few_shots;              ///< of `student`
   std::size_t teacher = 0;
   std::optional<double> escalate_below; ///< by hand, outside the promise; nullopt: the promise decides
+  std::optional<ScoreBand> escalate_between;   ///< the same for bound specialists with two-sided scores; students know no band
   double alpha = 0.05;
   double delta = 0.10;
   bool forgive_harmless = false;        ///< `bad = "worse"`: a disagreement that feedback shows to do no harm is not bad
@@ -117,6 +124,8 @@ struct TaskConfig {
   std::optional<int> few_shots, few_shots_stable;
   std::optional<std::uint32_t> few_shot_tokens;
   std::shared_ptr<const BoundSpecialist> bound;   ///< asked before every other stage but the cache; null: none is bound
+  bool two_sided = false;                         ///< `bound` gives scores that a band can be set for
+  std::optional<ScoreBand> escalate_between;
   std::optional<double> alpha, delta;   ///< with one of them the promise decides, also where the cascade has a threshold by hand
   std::optional<OnTeacherFailure> on_teacher_failure;
 };
@@ -143,11 +152,21 @@ struct Policy {
   std::vector<Budget> budgets;           ///< hard limits; they change who may be asked, never what is right, so they are not in `version`
   std::string version;                   ///< hash of all of the above
 
-  /// The threshold by hand that a task's cheap stages serve at; nullopt: the promise decides.
+  /// The threshold by hand that a task's students serve at; nullopt: the promise decides.
   static std::optional<double> by_hand(const CascadeConfig& cascade, const TaskConfig* task) {
     if (task != nullptr && task->escalate_below) return task->escalate_below;
+    if (task != nullptr && task->escalate_between) return cascade.escalate_below.value_or(kNever);
     if (task != nullptr && (task->alpha || task->delta)) return std::nullopt;
+    if (!cascade.escalate_below && band(cascade, task)) return kNever;
     return cascade.escalate_below;
+  }
+  static constexpr double kNever = 2;   ///< a threshold that no confidence reaches: a band by hand says nothing of students
+
+  /// The band by hand of the task's bound specialist; nullopt: it has none, and one threshold decides.
+  static std::optional<ScoreBand> band(const CascadeConfig& cascade, const TaskConfig* task) {
+    if (task == nullptr || !task->bound || !task->two_sided) return std::nullopt;
+    if (task->escalate_between) return task->escalate_between;
+    return task->escalate_below || task->alpha || task->delta ? std::nullopt : cascade.escalate_between;
   }
 
   /// What `specialists` holds; an empty registry where it is null.

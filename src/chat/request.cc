@@ -399,21 +399,24 @@ void append_canonical(const ChatRequest& request, std::string_view body, std::st
   out.push_back('}');
 }
 
-std::string last_user_text(std::string_view body) {
-  std::string last;
+namespace {
+
+/// Calls `each` with the text of every message with role "user", in order, until one cannot be read.
+template <typename Each>
+void for_user_texts(std::string_view body, Each each) {
   Document document;
   auto root = document.open(body);
-  if (!root) return last;
+  if (!root) return;
   od::array messages;
-  if ((*root)["messages"].get_array().get(messages)) return last;
+  if ((*root)["messages"].get_array().get(messages)) return;
   for (auto entry : messages) {
     od::object message;
-    if (std::move(entry).get_object().get(message)) return last;
+    if (std::move(entry).get_object().get(message)) return;
     std::string text;
     bool is_user = false;
     for (auto member : message) {
       od::field field;
-      if (std::move(member).get(field)) return last;
+      if (std::move(member).get(field)) return;
       if (field.key() == "role") {
         std::string_view role;
         is_user = field.value().get_string().get(role) == simdjson::SUCCESS && role == "user";
@@ -434,9 +437,25 @@ std::string last_user_text(std::string_view body) {
         }
       }
     }
-    if (is_user) last = std::move(text);
+    if (is_user) each(std::move(text));
   }
+}
+
+}  // namespace
+
+std::string last_user_text(std::string_view body) {
+  std::string last;
+  for_user_texts(body, [&](std::string text) { last = std::move(text); });
   return last;
+}
+
+std::string user_texts(std::string_view body) {
+  std::string all;
+  for_user_texts(body, [&](std::string text) {
+    if (!all.empty()) all += '\n';
+    all += text;
+  });
+  return all;
 }
 
 }  // namespace understudy::chat

@@ -67,4 +67,7 @@ void append_canonical(const ChatRequest& request, std::string_view body, std::st
 /// Off the hot path (a second parse).
 std::string last_user_text(std::string_view body);
 
+/// Texts of all messages with role "user", joined by line breaks; "" where there is none. As `last_user_text`.
+std::string user_texts(std::string_view body);
+
 }  // namespace understudy::chat

@@ -56,13 +56,17 @@ class BudgetLearner final : public Learner {
  public:
   /// @param tuning  null: the encoder stays as it is
   BudgetLearner(std::size_t calls, std::size_t rows, std::uint64_t seed, FineTuning* tuning)
-      : seed_(seed), learner_(new_learner()), fit_(learner_->fit()), budget_(calls, rows), tuning_(tuning), next_tuning_(std::max<std::size_t>(budget_.warm_up(), 2)) {}
+      : seed_(seed), rows_(rows), learner_(new_learner()), fit_(learner_->fit()), budget_(calls, rows), tuning_(tuning), next_tuning_(std::max<std::size_t>(budget_.warm_up(), 2)) {}
 
   Step decide(std::size_t row, const std::string& prompt, const retrieval::PackedVector* vector) override {
     extractor_.extract(prompt, terms_);
     vector_ = tuned_.empty() ? vector : &tuned_[row];
     row_ = row;
-    if (tuning_ != nullptr) seen_.push_back(terms_);
+    if (tuning_ != nullptr) {
+      seen_.push_back(terms_);
+      wanted_.resize(rows_, true);
+      wanted_[row] = false;
+    }
     learner_->see(terms_);
     const Guess g = fit_->guess(terms_, scratch_, nullptr, vector_);
     Step step;
@@ -76,6 +80,7 @@ class BudgetLearner final : public Learner {
     learner_->learn(terms_, teacher, 1, vector_ != nullptr ? *vector_ : retrieval::PackedVector{});
     if (tuning_ != nullptr) {
       told_.push_back({row_, teacher});
+      wanted_[row_] = true;
       told_terms_.push_back(terms_);
       if (told_.size() >= next_tuning_) {
         if (auto done = tune(); !done) return done;
@@ -95,10 +100,10 @@ class BudgetLearner final : public Learner {
     options.fit.seed = seed_ + 1;
     return std::make_unique<specialists::OnlineTextLearner>(std::move(options));
   }
-  /// The rows so far with the vectors of an encoder that has learnt their labels; again when there are 1.4 times as many.
+  /// The rows so far with the vectors of an encoder that has learnt their labels; again when there are half as many more.
   Result<void> tune() {
-    next_tuning_ = told_.size() * 7 / 5;
-    auto vectors = tuning_->vectors(told_, seed_);
+    next_tuning_ = told_.size() * 3 / 2;
+    auto vectors = tuning_->vectors(told_, wanted_, seed_);
     if (!vectors) return fail(vectors.error());
     tuned_ = std::move(*vectors);
     learner_ = new_learner();
@@ -109,6 +114,7 @@ class BudgetLearner final : public Learner {
   }
 
   std::uint64_t seed_;
+  std::size_t rows_;
   std::unique_ptr<specialists::OnlineTextLearner> learner_;
   retrieval::TermExtractor extractor_;
   TextModel::Scratch scratch_;
@@ -122,7 +128,8 @@ class BudgetLearner final : public Learner {
   std::size_t next_tuning_;
   std::vector<ToldLabel> told_;
   std::vector<Terms> seen_, told_terms_;
-  std::vector<retrieval::PackedVector> tuned_;  // of all rows; empty: not tuned yet
+  std::vector<bool> wanted_;                    // of each row: still to come, or told
+  std::vector<retrieval::PackedVector> tuned_;  // of the rows wanted then; empty: not tuned yet
 };
 
 class PromiseLearner final : public Learner {

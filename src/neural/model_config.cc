@@ -109,7 +109,13 @@ void read_pooling(Object& file, ModelConfig& config) {
 /// Only what understudy-trainer wrote: another head would be computed wrongly.
 void read_pair_head(Object& file, ModelConfig& config) {
   if (const auto schema = file.text("schema", ""); schema != "understudy.pair-head/1") file.unsupported("schema", schema, "understudy.pair-head/1");
-  if (const auto head = file.text("head", ""); head != "hybrid") file.unsupported("head", head, "hybrid");
+  const auto head = file.text("head", "");
+  if (const auto kind = parse_pair_head(head)) config.pair_head = *kind;
+  else file.unsupported("head", head, "hybrid, interaction");
+  if (config.pair_head == PairHeadKind::kInteraction) {
+    config.pair_width = file.size("width");
+    if (config.pair_width > kMostPairWidth) file.problem("width", fmt::format("must be at most {}", kMostPairWidth));
+  }
   config.pair_tokens = file.size("max_tokens");
   if (!file.problem() && (config.pair_tokens < 5 || config.pair_tokens > config.max_positions))
     file.problem("max_tokens", fmt::format("must be 5 to {}, as many as config.json has positions", config.max_positions));

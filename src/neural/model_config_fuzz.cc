@@ -19,6 +19,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (config.error().message.empty()) std::abort();
     return 0;
   }
-  if (config->heads == 0 || config->hidden % config->heads != 0 || config->max_tokens < 4 || config->max_tokens > config->max_positions || config->types < 2 || config->pair_tokens > config->max_positions) std::abort();
+  if (config->heads == 0 || config->hidden % config->heads != 0 || config->max_tokens < 4 || config->max_tokens > config->max_positions || config->types < 2 || config->pair_tokens > config->max_positions || config->pair_width > kMostPairWidth) std::abort();
   return 0;
 }

@@ -94,9 +94,16 @@ std::optional<Error> wire(ModelFolder& folder) {
       return value.empty() ? 0 : value[0];
     };
     PairHead head;
-    head.weight = weights.take(PairHead::kWeight, {hidden});
+    head.kind = config.pair_head;
+    const bool hybrid = head.kind == PairHeadKind::kHybrid;
+    head.weight = weights.take(PairHead::kWeight, {hybrid ? hidden : config.pair_width});
     head.bias = one(PairHead::kBias);
-    head.cosine = one(PairHead::kCosine);
+    if (hybrid) {
+      head.cosine = one(PairHead::kCosine);
+    } else {
+      head.inner = weights.take(PairHead::kInner, {5 * hidden, config.pair_width});
+      head.inner_bias = weights.take(PairHead::kInnerBias, {config.pair_width});
+    }
     folder.pair_head = head;
   }
   if (!weights.problem() && folder.weights.find(fmt::format("encoder.layer.{}.output.dense.weight", config.layers)) != nullptr)

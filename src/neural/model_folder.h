@@ -19,6 +19,7 @@
 
 #include "base/error.h"
 #include "neural/internal/runtime.h"
+#include "neural/pair_head.h"
 #include "neural/safetensors.h"
 #include "neural/wordpiece.h"
 
@@ -32,6 +33,8 @@ struct ModelConfig {
   Pooling pooling = Pooling::kMean;
   std::size_t max_tokens = 0;   ///< of a text, [CLS] and [SEP] included
   std::size_t pair_tokens = 0;  ///< of a pair, likewise; 0: there is no head for pairs
+  PairHeadKind pair_head = PairHeadKind::kHybrid;
+  std::size_t pair_width = 0;   ///< of an interaction head: its inner numbers, 1 to kMostPairWidth
   WordPieceOptions tokenizer;
 };
 
@@ -44,15 +47,6 @@ Result<ModelConfig> parse_model_config(const ModelConfigFiles& files, std::strin
 
 /// The vocabulary of a tokenizer.json as the lines of a vocab.txt. kConfig: not JSON, or its ids are not 0, 1, 2, ...; kUnsupported: no WordPiece.
 Result<std::string> vocabulary_of(std::string_view tokenizer_json, std::string_view place);
-
-/// z = weight . mean(tokens) + bias + cosine * cos(mean of the first text's tokens, mean of the second's), tokens being vectors of one
-/// encoding of both. [CLS] and the [SEP] behind a text count as its tokens.
-struct PairHead {
-  static constexpr const char *kWeight = "pair_head.weight", *kBias = "pair_head.bias", *kCosine = "pair_head.cosine";  ///< tensors
-
-  std::span<const float> weight;  ///< hidden
-  float bias = 0, cosine = 0;
-};
 
 struct ModelFolder {
   std::string name;  ///< the folder's own name

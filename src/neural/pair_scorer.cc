@@ -1,7 +1,5 @@
 #include "neural/pair_scorer.h"
 
-#include <algorithm>
-#include <cmath>
 #include <vector>
 
 #include <fmt/format.h>
@@ -13,26 +11,6 @@
 
 namespace understudy::neural {
 namespace {
-
-/// @param vectors  of the tokens, as many as there are ids
-float score_of(const PairHead& head, const Tokens& tokens, std::span<const float> vectors) {
-  const std::size_t hidden = head.weight.size(), first = tokens.second, second = tokens.ids.size() - tokens.second;
-  std::vector<double> means(2 * hidden);
-  for (std::size_t t = 0; t < tokens.ids.size(); ++t) {
-    double* const sum = means.data() + (t < first ? 0 : hidden);
-    for (std::size_t i = 0; i < hidden; ++i) sum[i] += static_cast<double>(vectors[t * hidden + i]);
-  }
-  double all = 0, aa = 0, bb = 0, ab = 0;
-  for (std::size_t i = 0; i < hidden; ++i) {
-    const double a = means[i], b = means[hidden + i];
-    all += static_cast<double>(head.weight[i]) * (a + b);
-    aa += a * a;
-    bb += b * b;
-    ab += a * b;
-  }
-  const double cosine = ab / std::max(std::sqrt(aa * bb), 1e-12);
-  return static_cast<float>(all / static_cast<double>(first + second) + static_cast<double>(head.bias) + static_cast<double>(head.cosine) * cosine);
-}
 
 class BertPairScorer : public PairScorer {
  public:
@@ -61,7 +39,7 @@ class BertPairScorer : public PairScorer {
       if (auto done = open_.network->run(batch.view(), sentences, vectors); !done) return done;
       for (std::size_t row = 0; row < shape.rows.size(); ++row) {
         const Tokens& tokens = inputs[shape.rows[row]];
-        scores[shape.rows[row]] = score_of(*open_.folder->pair_head, tokens, std::span(vectors).subspan(row * shape.length * hidden, tokens.ids.size() * hidden));
+        scores[shape.rows[row]] = pair_score(*open_.folder->pair_head, tokens, std::span(vectors).subspan(row * shape.length * hidden, tokens.ids.size() * hidden));
       }
     }
     return {};

@@ -74,6 +74,43 @@ TEST(PairScorer, ComputesItsFormulaFromTheTokensOfBothTexts) {
   }
 }
 
+TEST(PairScorer, AnInteractionHeadComputesItsFormula) {
+  NEEDS_RUNTIME();
+  TinyModel tiny;
+  tiny.pair_tokens = 16;
+  tiny.pair_width = 6;
+  const auto folder = tiny.write("tiny_interaction");
+  const auto scorer = open_pair_scorer(options(folder));
+  ASSERT_TRUE(scorer) << scorer.error().message;
+  const auto said = scores(**scorer, kPairs);
+  const auto encoder = open_encoder(options(folder));
+  const auto file = Safetensors::open(folder / "model.safetensors");
+  ASSERT_TRUE(encoder && file);
+  const std::size_t hidden = (*encoder)->dimension();
+  for (std::size_t p = 0; p < kPairs.size(); ++p) {
+    const Tokens tokens = (*scorer)->tokenizer().encode_pair(kPairs[p].first, kPairs[p].second, 16);
+    const auto vectors = (*encoder)->token_vectors(tokens);
+    ASSERT_TRUE(vectors);
+    std::vector<double> x(5 * hidden);
+    const auto n = tokens.ids.size();
+    for (std::size_t i = 0; i < hidden; ++i) {
+      double u = 0, v = 0;
+      for (std::size_t t = 0; t < n; ++t) (t < tokens.second ? u : v) += static_cast<double>((*vectors)[t * hidden + i]);
+      u /= static_cast<double>(tokens.second), v /= static_cast<double>(n - tokens.second);
+      x[i] = static_cast<double>((*vectors)[i]), x[hidden + i] = u, x[2 * hidden + i] = v, x[3 * hidden + i] = std::fabs(u - v), x[4 * hidden + i] = u * v;
+    }
+    double z = number(*file, "pair_head.bias");
+    for (std::size_t j = 0; j < 6; ++j) {
+      double inner = number(*file, "pair_head.inner_bias", j);
+      for (std::size_t i = 0; i < x.size(); ++i) inner += x[i] * number(*file, "pair_head.inner", i * 6 + j);
+      z += number(*file, "pair_head.weight", j) * std::tanh(inner);
+    }
+    EXPECT_NEAR(said[p], z, 1e-5) << p;
+  }
+  std::ofstream(folder / "pair_head.json") << R"({"schema":"understudy.pair-head/1","head":"interaction","width":5000,"max_tokens":16})";
+  EXPECT_NE(open_pair_scorer(options(folder)).error().message.find("width must be at most 4096"), std::string::npos);
+}
+
 TEST(PairScorer, APairsScoreDoesNotDependOnTheOthers) {
   NEEDS_RUNTIME();
   for (const Precision precision : {Precision::kFloat32, Precision::kInt8, Precision::kInt8Weights}) {

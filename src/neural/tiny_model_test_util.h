@@ -23,6 +23,7 @@ struct TinyModel {
   std::string activation = "gelu", pooling = "mean", prefix, type = "F32", model_type = "bert";
   std::string tensor_left_out;
   std::size_t pair_tokens = 0;  // over 0: with a head for pairs
+  std::size_t pair_width = 0;   // over 0: which is an interaction head
 
   static constexpr const char* kVocabulary =
       "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nwhere\nis\nmy\ncard\n##s\npin\nthe\nlost\n?\n!\n.\na\n##a\nb\n##b\nmoney\ntransfer\nwhy\nnot\n";
@@ -39,7 +40,8 @@ struct TinyModel {
                                             model_type, hidden, heads, layers, intermediate, kPieces, positions, activation));
     put(folder / "1_Pooling" / "config.json",
         fmt::format(R"({{"pooling_mode_mean_tokens":{},"pooling_mode_cls_token":{}}})", pooling == "mean", pooling == "cls"));
-    if (pair_tokens > 0) put(folder / "pair_head.json", fmt::format(R"({{"schema":"understudy.pair-head/1","head":"hybrid","max_tokens":{}}})", pair_tokens));
+    const std::string head = pair_width > 0 ? fmt::format(R"("head":"interaction","width":{})", pair_width) : R"("head":"hybrid")";
+    if (pair_tokens > 0) put(folder / "pair_head.json", fmt::format(R"({{"schema":"understudy.pair-head/1",{},"max_tokens":{}}})", head, pair_tokens));
     put(folder / "model.safetensors", weights());
     return folder;
   }
@@ -62,9 +64,13 @@ struct TinyModel {
       linear(layer + "output.dense", hidden, intermediate);
       norm(layer + "output.LayerNorm");
     }
-    if (pair_tokens > 0) {
+    if (pair_tokens > 0 && pair_width == 0) {
       shapes["pair_head.weight"] = {hidden};
       shapes["pair_head.bias"] = shapes["pair_head.cosine"] = {1};
+    } else if (pair_tokens > 0) {
+      shapes["pair_head.weight"] = shapes["pair_head.inner_bias"] = {pair_width};
+      shapes["pair_head.bias"] = {1};
+      shapes["pair_head.inner"] = {5 * hidden, pair_width};
     }
     SeededRandom random(7);
     std::string header = "{", data;

@@ -4,20 +4,22 @@
 #include <cmath>
 #include <map>
 #include <numeric>
-#include <unordered_map>
-#include <unordered_set>
 
-#include "specialists/internal/judge_words.h"
+#include "specialists/internal/judge_compare.h"
 
 namespace understudy::specialists {
 namespace {
 
+using internal::Buckets;
+using internal::Comparer;
 using internal::JudgeWord;
 using internal::judge_words;
-using Words = std::vector<JudgeWord>;
-using Buckets = std::unordered_set<std::uint32_t>;
+using internal::Said;
+using internal::Support;
+using internal::Words;
+using RowMatrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
-constexpr std::size_t kMostSentences = 4000, kLongestSentence = 60, kMostEmbedded = 12, kMostParts = 32, kBest = 3;
+constexpr std::size_t kMostSentences = 4000, kLongestSentence = 60, kMostEmbedded = 16, kMostParts = 32, kMostReadParts = 8, kBest = 3;
 
 bool white(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
 
@@ -50,134 +52,6 @@ void add_piece(std::string_view text, std::vector<std::string_view>& out) {
   if (says && out.size() < kMostSentences) out.push_back(text);
 }
 
-Buckets buckets_of(const Words& words) {
-  Buckets out;
-  for (const JudgeWord& w : words) out.insert(w.bucket);
-  return out;
-}
-
-std::uint64_t pair_of(const JudgeWord& a, const JudgeWord& b) { return std::uint64_t{a.bucket} << 32 | b.bucket; }
-
-struct Evidence {
-  std::vector<std::string_view> texts;
-  std::vector<Words> words;
-  std::vector<Buckets> buckets;
-  Words all;  ///< sentence after sentence
-};
-
-/// What some sentences have.
-struct Said {
-  Buckets words, stumps;
-  std::unordered_set<std::uint64_t> pairs;
-
-  explicit Said(std::span<const Words* const> sentences) {
-    for (const Words* sentence : sentences) {
-      for (std::size_t i = 0; i < sentence->size(); ++i) {
-        words.insert((*sentence)[i].bucket);
-        stumps.insert((*sentence)[i].stump);
-        if (i > 0) pairs.insert(pair_of((*sentence)[i - 1], (*sentence)[i]));
-      }
-    }
-  }
-};
-
-/// How much of a claim, or of one of its sentences, they say.
-struct Support {
-  double rare = 0, plain = 0, pairs = 0, rarest_missing = 0, missing = 0, numbers_missing = 0, names_missing = 0, stumps = 0, opposites = 0, restrictions = 0;
-};
-
-class Comparer {
- public:
-  Comparer(const TermStatistics& statistics, const Words& claim) : statistics_(statistics), claim_(claim) {
-    for (const JudgeWord& w : claim)
-      if (w.content()) total_ += rarity(w);
-  }
-  double rarity(const JudgeWord& w) const { return statistics_.rarity(w.bucket); }
-
-  /// Of the claim's rare words, the share that are there: to choose sentences by.
-  double overlap(const Buckets& there) const {
-    double found = 0;
-    for (const JudgeWord& w : claim_)
-      if (w.content() && there.contains(w.bucket)) found += rarity(w);
-    return total_ > 0 ? found / total_ : 0;
-  }
-
-  Support support(const Said& said) const {
-    Support out;
-    double words = 0, plain = 0, found_pairs = 0, stump_mass = 0, found = 0;
-    for (std::size_t i = 0; i < claim_.size(); ++i) {
-      const JudgeWord& w = claim_[i];
-      if (i > 0) found_pairs += said.pairs.contains(pair_of(claim_[i - 1], w));
-      const bool here = said.words.contains(w.bucket);
-      if (w.restriction && !here) ++out.restrictions;
-      if (w.opposite != 0 && !here && said.words.contains(w.opposite)) ++out.opposites;
-      if (!w.content()) continue;
-      ++words;
-      if (said.stumps.contains(w.stump)) stump_mass += rarity(w);
-      if (here) {
-        found += rarity(w);
-        ++plain;
-        continue;
-      }
-      ++out.missing;
-      out.rarest_missing = std::max(out.rarest_missing, rarity(w));
-      out.numbers_missing += w.number;
-      out.names_missing += w.name;
-    }
-    out.rare = total_ > 0 ? found / total_ : 0;
-    out.stumps = total_ > 0 ? stump_mass / total_ : 0;
-    out.plain = words > 0 ? plain / words : 0;
-    out.pairs = claim_.size() > 1 ? found_pairs / static_cast<double>(claim_.size() - 1) : 0;
-    return out;
-  }
-
- private:
-  const TermStatistics& statistics_;
-  const Words& claim_;
-  double total_ = 0;
-};
-
-/// The claim as runs of words that stand in the evidence (Grusky et al. 2018): the longest run's share, and the mean length that a word stands in.
-std::pair<double, double> runs(const Words& claim, const Words& evidence) {
-  std::unordered_multimap<std::uint32_t, std::size_t> places;
-  for (std::size_t i = 0; i < evidence.size(); ++i) places.emplace(evidence[i].bucket, i);
-  double longest = 0, squares = 0;
-  for (std::size_t i = 0; i < claim.size();) {
-    std::size_t best = 0, tried = 0;
-    for (auto [at, end] = places.equal_range(claim[i].bucket); at != end && tried < 200; ++at, ++tried) {  // "the" may stand a thousand times
-      std::size_t run = 1;
-      while (i + run < claim.size() && at->second + run < evidence.size() && claim[i + run].bucket == evidence[at->second + run].bucket) ++run;
-      best = std::max(best, run);
-    }
-    longest = std::max(longest, static_cast<double>(best));
-    squares += static_cast<double>(best * best);
-    i += std::max<std::size_t>(best, 1);
-  }
-  const double n = std::max<double>(static_cast<double>(claim.size()), 1);
-  return {longest / n, squares / n};
-}
-
-/// Other numbers or names of the sentence, where one of the claim's is missing: a swap.
-template <typename Is>
-double swapped(const Words& claim, const Buckets& claim_buckets, const Words& sentence, const Buckets& there, Is&& is) {
-  double missing = 0, others = 0;
-  for (const JudgeWord& w : claim) missing += is(w) && !there.contains(w.bucket);
-  for (const JudgeWord& w : sentence) others += is(w) && !claim_buckets.contains(w.bucket);
-  return std::min(missing, others);
-}
-
-double share_claimed(const Comparer& compare, std::span<const Words* const> sentences, const Buckets& claim) {
-  double total = 0, found = 0;
-  for (const Words* words : sentences) {
-    for (const JudgeWord& w : *words) {
-      if (!w.content()) continue;
-      total += compare.rarity(w);
-      if (claim.contains(w.bucket)) found += compare.rarity(w);
-    }
-  }
-  return total > 0 ? found / total : 0;
-}
-
 }  // namespace
 
 std::vector<std::string_view> sentences_of(std::string_view text) {
@@ -200,7 +74,7 @@ TermStatistics word_statistics(std::span<const std::string_view> texts) {
   for (const std::string_view text : texts) {
     const Words all = judge_words(text);
     words += static_cast<double>(all.size());
-    for (const std::uint32_t bucket : buckets_of(all)) ++with[bucket];
+    for (const std::uint32_t bucket : internal::buckets_of(all)) ++with[bucket];
   }
   std::vector<std::uint32_t> buckets, counts;
   for (const auto& [bucket, count] : with) {
@@ -212,93 +86,231 @@ TermStatistics word_statistics(std::span<const std::string_view> texts) {
   return TermStatistics::restore(std::move(buckets), std::move(counts), static_cast<std::uint32_t>(texts.size()), mean);
 }
 
-Result<JudgeReading> read_judged(const TermStatistics& statistics, std::string_view claim, std::string_view evidence, const neural::TextEncoder* encoder) {
-  const Words claim_words = judge_words(claim);
-  const Buckets claim_buckets = buckets_of(claim_words);
-  const Comparer compare(statistics, claim_words);
-  Evidence e;
-  e.texts = sentences_of(evidence);
-  if (e.texts.empty()) e.texts.push_back(evidence);
+namespace {
+
+/// A claim beside its evidence, while its columns are made.
+struct Reading {
+  Words claim;
+  Buckets claim_buckets;
+  std::vector<std::string_view> parts, sentences;  ///< of the claim; of the evidence, one at least
+  std::vector<Words> part_words, words;            ///< theirs
+  std::vector<Buckets> buckets;                    ///< of the sentences
+  Words all;                                       ///< of the sentences, one after the other
+  std::vector<std::size_t> near;                   ///< at most kMostEmbedded sentences, the nearest by words first
+  std::vector<double> overlap, cosine;             ///< of those
+  Eigen::MatrixXd part_cosines;                    ///< parts by near sentences; no rows where there is one part
+  std::vector<std::size_t> ranked;                 ///< places in `near`, the best by words and cosine first
+  std::vector<std::size_t> chosen;                 ///< the best kBest sentences, in the evidence's order
+
+  bool several() const { return parts.size() > 1; }
+};
+
+Reading read_words(const TermStatistics& statistics, std::string_view claim, std::string_view evidence) {
+  Reading r;
+  r.claim = judge_words(claim);
+  r.claim_buckets = internal::buckets_of(r.claim);
+  r.parts = sentences_of(claim);
+  if (r.parts.empty()) r.parts.push_back(claim);
+  r.parts.resize(std::min(r.parts.size(), kMostParts));
+  for (const std::string_view part : r.parts) r.part_words.push_back(judge_words(part));
+  r.sentences = sentences_of(evidence);
+  if (r.sentences.empty()) r.sentences.push_back(evidence);
+  for (const std::string_view text : r.sentences) {
+    r.words.push_back(judge_words(text));
+    r.buckets.push_back(internal::buckets_of(r.words.back()));
+    r.all.insert(r.all.end(), r.words.back().begin(), r.words.back().end());
+  }
+  // By words first, since a vector costs a thousand times as much. Each part of the claim names its best ones in turn, the whole claim before them.
+  std::vector<std::vector<std::size_t>> wanted;
   std::vector<double> overlap;
-  std::vector<const Words*> everything;
-  for (const std::string_view text : e.texts) {
-    e.words.push_back(judge_words(text));
-    e.buckets.push_back(buckets_of(e.words.back()));
-    e.all.insert(e.all.end(), e.words.back().begin(), e.words.back().end());
-    overlap.push_back(compare.overlap(e.buckets.back()));
+  const auto want = [&](const Words& words) {
+    const Comparer compare(statistics, words);
+    overlap.clear();
+    for (const Buckets& there : r.buckets) overlap.push_back(compare.overlap(there));
+    auto& order = wanted.emplace_back(r.sentences.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::ranges::stable_sort(order, [&](std::size_t a, std::size_t b) { return overlap[a] > overlap[b]; });
+    order.resize(std::min(order.size(), kMostEmbedded));
+  };
+  want(r.claim);
+  const std::vector<double> whole = overlap;
+  for (std::size_t p = 0; r.several() && p < r.parts.size(); ++p) want(r.part_words[p]);
+  for (std::size_t k = 0; k < kMostEmbedded; ++k) {
+    for (const auto& order : wanted)
+      if (k < order.size() && r.near.size() < kMostEmbedded && std::ranges::find(r.near, order[k]) == r.near.end()) r.near.push_back(order[k]);
   }
-  for (const Words& words : e.words) everything.push_back(&words);
+  for (const std::size_t i : r.near) r.overlap.push_back(whole[i]);
+  return r;
+}
 
-  // By words first, since a vector costs a thousand times as much; then by both.
-  std::vector<std::size_t> order(e.texts.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::ranges::stable_sort(order, [&](std::size_t a, std::size_t b) { return overlap[a] > overlap[b]; });
-  order.resize(std::min(order.size(), kMostEmbedded));
-  auto parts = sentences_of(claim);
-  parts.resize(std::min(parts.size(), kMostParts));
-  const bool several = parts.size() > 1;
-  std::vector<double> cosine(order.size(), 0.0);
-  Eigen::MatrixXd part_cosines = Eigen::MatrixXd::Zero(static_cast<Eigen::Index>(several ? parts.size() : 0), static_cast<Eigen::Index>(order.size()));
-  if (encoder != nullptr) {
-    std::vector<std::string_view> texts{claim};
-    for (const std::size_t i : order) texts.push_back(e.texts[i]);
-    if (several) texts.insert(texts.end(), parts.begin(), parts.end());
-    const auto d = static_cast<Eigen::Index>(encoder->dimension());
-    std::vector<float> vectors(texts.size() * encoder->dimension());
-    if (auto done = encoder->embed(texts, vectors); !done) return fail(done.error());
-    const Eigen::Map<const Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>> v(vectors.data(), static_cast<Eigen::Index>(texts.size()), d);
-    const auto n = static_cast<Eigen::Index>(order.size());
-    for (Eigen::Index i = 0; i < n; ++i) cosine[static_cast<std::size_t>(i)] = static_cast<double>(v.row(0).dot(v.row(i + 1)));
-    if (several) part_cosines = (v.bottomRows(static_cast<Eigen::Index>(parts.size())) * v.middleRows(1, n).transpose()).cast<double>();
+/// Late interaction: of each of the claim's tokens the greatest cosine with a token of the near sentences.
+struct TokenSupport {
+  double mean = 0, least = 0, least3 = 0, tenth = 0, under_half = 0, least_part = 0;
+};
+
+Result<RowMatrix> token_vectors(const neural::TextEncoder& encoder, std::string_view text) {
+  const neural::Tokens tokens = encoder.tokenizer().encode(text, encoder.max_tokens());
+  const auto vectors = encoder.token_vectors(tokens);
+  if (!vectors) return fail(vectors.error());
+  const auto n = static_cast<Eigen::Index>(tokens.ids.size()), d = static_cast<Eigen::Index>(encoder.dimension());
+  RowMatrix out = Eigen::Map<const RowMatrix>(vectors->data(), n, d).middleRows(1, std::max<Eigen::Index>(n - 2, 0));  // without [CLS] and [SEP]
+  out.rowwise().normalize();
+  return out;
+}
+
+Result<TokenSupport> token_support(const Reading& r, std::string_view claim, const neural::TextEncoder& encoder) {
+  TokenSupport out;
+  const auto ours = token_vectors(encoder, claim);
+  if (!ours) return fail(ours.error());
+  if (ours->rows() == 0) return out;
+  Eigen::VectorXf best = Eigen::VectorXf::Constant(ours->rows(), -1);
+  for (const std::size_t i : r.near) {
+    const auto theirs = token_vectors(encoder, r.sentences[i]);
+    if (!theirs) return fail(theirs.error());
+    if (theirs->rows() > 0) best = best.cwiseMax((*ours * theirs->transpose()).rowwise().maxCoeff());
   }
-  std::vector<std::size_t> ranked(order.size());  // places in `order`
-  std::iota(ranked.begin(), ranked.end(), std::size_t{0});
-  std::ranges::stable_sort(ranked, [&](std::size_t a, std::size_t b) { return overlap[order[a]] + cosine[a] > overlap[order[b]] + cosine[b]; });
-  const std::size_t best = order[ranked[0]];
-  std::vector<std::size_t> chosen;
-  double mean_cosine = 0;
-  for (std::size_t i = 0; i < std::min(kBest, ranked.size()); ++i) {
-    chosen.push_back(order[ranked[i]]);
-    mean_cosine += cosine[ranked[i]];
+  std::vector<double> sorted(best.begin(), best.end());
+  out.least_part = out.mean = std::accumulate(sorted.begin(), sorted.end(), 0.0) / static_cast<double>(sorted.size());
+  if (r.several()) {  // the parts' tokens follow one another
+    std::size_t at = 0;
+    for (const std::string_view part : r.parts) {
+      std::vector<std::int32_t> ids;
+      encoder.tokenizer().append_pieces(part, encoder.max_tokens(), ids);
+      const std::size_t end = std::min(at + ids.size(), sorted.size());
+      if (end > at) out.least_part = std::min(out.least_part, std::accumulate(sorted.begin() + static_cast<std::ptrdiff_t>(at), sorted.begin() + static_cast<std::ptrdiff_t>(end), 0.0) / static_cast<double>(end - at));
+      at = end;
+    }
   }
-  mean_cosine /= static_cast<double>(chosen.size());
-  std::ranges::sort(chosen);
-  std::vector<const Words*> few;
+  std::ranges::sort(sorted);
+  const std::size_t n = sorted.size(), three = std::min<std::size_t>(3, n);
+  out.least = sorted[0];
+  out.least3 = std::accumulate(sorted.begin(), sorted.begin() + static_cast<std::ptrdiff_t>(three), 0.0) / static_cast<double>(three);
+  out.tenth = sorted[n / 10];
+  out.under_half = static_cast<double>(std::ranges::count_if(sorted, [](double c) { return c < 0.5; })) / static_cast<double>(n);
+  return out;
+}
+
+Result<void> read_cosines(Reading& r, std::string_view claim, const neural::TextEncoder& encoder) {
+  std::vector<std::string_view> texts{claim};
+  for (const std::size_t i : r.near) texts.push_back(r.sentences[i]);
+  if (r.several()) texts.insert(texts.end(), r.parts.begin(), r.parts.end());
+  std::vector<float> vectors(texts.size() * encoder.dimension());
+  if (auto done = encoder.embed(texts, vectors); !done) return done;
+  const Eigen::Map<const RowMatrix> v(vectors.data(), static_cast<Eigen::Index>(texts.size()), static_cast<Eigen::Index>(encoder.dimension()));
+  const auto n = static_cast<Eigen::Index>(r.near.size());
+  for (Eigen::Index i = 0; i < n; ++i) r.cosine[static_cast<std::size_t>(i)] = static_cast<double>(v.row(0).dot(v.row(i + 1)));
+  if (r.several()) r.part_cosines = (v.bottomRows(static_cast<Eigen::Index>(r.parts.size())) * v.middleRows(1, n).transpose()).cast<double>();
+  return {};
+}
+
+void choose(Reading& r) {
+  r.ranked.resize(r.near.size());
+  std::iota(r.ranked.begin(), r.ranked.end(), std::size_t{0});
+  std::ranges::stable_sort(r.ranked, [&](std::size_t a, std::size_t b) { return r.overlap[a] + r.cosine[a] > r.overlap[b] + r.cosine[b]; });
+  for (std::size_t i = 0; i < std::min(kBest, r.ranked.size()); ++i) r.chosen.push_back(r.near[r.ranked[i]]);
+  std::ranges::sort(r.chosen);
+}
+
+/// What a cross-encoder that has not seen these rows says: of the claim and the best sentences together, of the best one of them alone, and of the claim's
+/// sentences, each beside its own two best ones, the least and the mean.
+struct PairSupport {
+  double together = 0, best = 0, least_part = 0, mean_part = 0;
+};
+
+Result<PairSupport> pair_support(const TermStatistics& statistics, const Reading& r, std::string_view claim, std::string_view best, const neural::PairScorer& scorer) {
+  std::vector<neural::TextPair> pairs{{claim, best}};
+  for (const std::size_t i : r.chosen) pairs.push_back({claim, r.sentences[i]});
+  const std::size_t parts = r.several() ? std::min(r.parts.size(), kMostReadParts) : 0, each = std::min<std::size_t>(2, r.near.size());
+  for (std::size_t p = 0; p < parts; ++p) {
+    const Comparer compare(statistics, r.part_words[p]);
+    std::vector<double> nearness;
+    for (std::size_t k = 0; k < r.near.size(); ++k)
+      nearness.push_back(compare.overlap(r.buckets[r.near[k]]) + (r.part_cosines.size() > 0 ? r.part_cosines(static_cast<Eigen::Index>(p), static_cast<Eigen::Index>(k)) : 0));
+    std::vector<std::size_t> order(r.near.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::ranges::stable_sort(order, [&](std::size_t a, std::size_t b) { return nearness[a] > nearness[b]; });
+    for (std::size_t k = 0; k < each; ++k) pairs.push_back({r.parts[p], r.sentences[r.near[order[k]]]});
+  }
+  std::vector<float> z(pairs.size());
+  if (auto done = scorer.score(pairs, z); !done) return fail(done.error());
+  PairSupport out;
+  const auto most = [&](std::size_t begin, std::size_t count) { return static_cast<double>(*std::max_element(z.begin() + static_cast<std::ptrdiff_t>(begin), z.begin() + static_cast<std::ptrdiff_t>(begin + count))); };
+  out.together = static_cast<double>(z[0]);
+  out.best = out.least_part = out.mean_part = most(1, r.chosen.size());
+  for (std::size_t p = 0; p < parts; ++p) {
+    const double part = most(1 + r.chosen.size() + p * each, each);
+    out.least_part = p == 0 ? part : std::min(out.least_part, part);
+    out.mean_part = (p == 0 ? 0 : out.mean_part) + part / static_cast<double>(parts);
+  }
+  return out;
+}
+
+double count(const Words& words, bool JudgeWord::* is) {
+  return static_cast<double>(std::ranges::count_if(words, [&](const JudgeWord& w) { return w.*is; }));
+}
+
+}  // namespace
+
+Result<JudgeReading> read_judged(const TermStatistics& statistics, std::string_view claim, std::string_view evidence, const JudgeEngines& engines) {
+  Reading r = read_words(statistics, claim, evidence);
+  r.cosine.assign(r.near.size(), 0.0);
+  TokenSupport tokens;
+  if (engines.encoder != nullptr) {
+    if (auto done = read_cosines(r, claim, *engines.encoder); !done) return fail(done.error());
+    const auto read = token_support(r, claim, *engines.encoder);
+    if (!read) return fail(read.error());
+    tokens = *read;
+  }
+  choose(r);
   JudgeReading out;
-  for (const std::size_t i : chosen) {
-    few.push_back(&e.words[i]);
-    out.evidence += (out.evidence.empty() ? "" : " ") + std::string(e.texts[i]);
+  std::vector<const Words*> everything, few;
+  for (const Words& words : r.words) everything.push_back(&words);
+  for (const std::size_t i : r.chosen) {
+    few.push_back(&r.words[i]);
+    out.evidence += (out.evidence.empty() ? "" : " ") + std::string(r.sentences[i]);
+  }
+  PairSupport pairs;
+  if (engines.cross_encoder != nullptr) {
+    const auto read = pair_support(statistics, r, claim, out.evidence, *engines.cross_encoder);
+    if (!read) return fail(read.error());
+    pairs = *read;
   }
 
-  const Words* const best_words[] = {&e.words[best]};
+  const std::size_t best = r.near[r.ranked[0]];
+  const Words* const best_words[] = {&r.words[best]};
+  const Comparer compare(statistics, r.claim);
   const Said everywhere(everything);
   const Support all = compare.support(everywhere), top = compare.support(Said(few)), one = compare.support(Said(best_words));
-  const auto [longest, density] = runs(claim_words, e.all);
-  const auto count = [](const Words& words, auto&& is) { return static_cast<double>(std::ranges::count_if(words, is)); };
-  const auto negation = [](const JudgeWord& w) { return w.negation; };
+  const auto [longest, density] = internal::runs(r.claim, r.all);
   const auto number = [](const JudgeWord& w) { return w.number; };
   const auto name = [](const JudgeWord& w) { return w.name; };
-  const bool claim_denies = count(claim_words, negation) > 0, best_denies = count(e.words[best], negation) > 0;
+  const bool claim_denies = count(r.claim, &JudgeWord::negation) > 0, best_denies = count(r.words[best], &JudgeWord::negation) > 0;
+  double mean_cosine = 0;
+  for (std::size_t i = 0; i < r.chosen.size(); ++i) mean_cosine += r.cosine[r.ranked[i]] / static_cast<double>(r.chosen.size());
   // The least supported sentence: one wrong sentence makes a summary wrong.
-  double least_rare = all.rare, least_pairs = all.pairs, most_missing = all.numbers_missing + all.names_missing, least_cosine = cosine[ranked[0]];
-  for (std::size_t p = 0; several && p < parts.size(); ++p) {
-    const Words words = judge_words(parts[p]);
-    const Support s = Comparer(statistics, words).support(everywhere);
-    if (p == 0) least_rare = s.rare, least_pairs = s.pairs, most_missing = 0, least_cosine = 1;
+  double least_rare = all.rare, least_pairs = all.pairs, most_missing = all.numbers_missing + all.names_missing, least_cosine = r.cosine[r.ranked[0]];
+  for (std::size_t p = 0; r.several() && p < r.parts.size(); ++p) {
+    const Support s = Comparer(statistics, r.part_words[p]).support(everywhere);
+    if (p == 0) least_rare = s.rare, least_pairs = s.pairs, most_missing = 0, least_cosine = r.part_cosines.size() > 0 ? 1 : 0;
     least_rare = std::min(least_rare, s.rare);
     least_pairs = std::min(least_pairs, s.pairs);
     most_missing = std::max(most_missing, s.numbers_missing + s.names_missing);
-    least_cosine = std::min(least_cosine, part_cosines.row(static_cast<Eigen::Index>(p)).maxCoeff());
+    if (r.part_cosines.size() > 0) least_cosine = std::min(least_cosine, r.part_cosines.row(static_cast<Eigen::Index>(p)).maxCoeff());
   }
-  const auto n_claim = static_cast<double>(claim_words.size()), n_best = static_cast<double>(e.words[best].size());
+  const auto least = internal::least_supported(statistics, r.part_words, r.buckets);
+  const auto apart = internal::apart(statistics, r.part_words, r.all);
+  const auto n_claim = static_cast<double>(r.claim.size()), n_best = static_cast<double>(r.words[best].size());
   const double columns[] = {all.rare, top.rare, one.rare, top.plain, all.stumps, all.pairs, one.pairs, longest, density, std::log1p(all.rarest_missing), std::log1p(top.rarest_missing),
                             std::log1p(all.missing), std::log1p(top.missing), all.numbers_missing, top.numbers_missing, all.names_missing, top.names_missing,
-                            count(claim_words, number), count(claim_words, name), claim_denies ? 1.0 : 0.0, best_denies ? 1.0 : 0.0, claim_denies != best_denies ? 1.0 : 0.0,
-                            top.opposites, one.opposites, top.restrictions, swapped(claim_words, claim_buckets, e.words[best], e.buckets[best], number),
-                            swapped(claim_words, claim_buckets, e.words[best], e.buckets[best], name), cosine[ranked[0]], mean_cosine,
-                            ranked.size() > 1 ? cosine[ranked[1]] : cosine[ranked[0]], share_claimed(compare, best_words, claim_buckets), share_claimed(compare, few, claim_buckets),
-                            std::log1p(n_claim), std::log1p(static_cast<double>(e.all.size())), std::log1p(n_best) - std::log1p(n_claim), std::log1p(static_cast<double>(parts.size())),
-                            least_rare, least_pairs, most_missing, least_cosine};
+                            count(r.claim, &JudgeWord::number), count(r.claim, &JudgeWord::name), claim_denies ? 1.0 : 0.0, best_denies ? 1.0 : 0.0, claim_denies != best_denies ? 1.0 : 0.0,
+                            top.opposites, one.opposites, top.restrictions, internal::swapped(r.claim, r.claim_buckets, r.words[best], r.buckets[best], number),
+                            internal::swapped(r.claim, r.claim_buckets, r.words[best], r.buckets[best], name), r.cosine[r.ranked[0]], mean_cosine,
+                            r.ranked.size() > 1 ? r.cosine[r.ranked[1]] : r.cosine[r.ranked[0]], internal::share_claimed(compare, best_words, r.claim_buckets),
+                            internal::share_claimed(compare, few, r.claim_buckets), std::log1p(n_claim), std::log1p(static_cast<double>(r.all.size())), std::log1p(n_best) - std::log1p(n_claim),
+                            std::log1p(static_cast<double>(r.parts.size())), least_rare, least_pairs, most_missing, least_cosine,
+                            least.best, least.best3, least.mean_best, least.mean_best3, std::log1p(least.rarest_missing), std::log1p(least.rarest_missing3), std::log1p(least.missing3),
+                            least.numbers_missing3, least.names_missing3, apart.over8, apart.over20, apart.over60, std::log1p(apart.heaviest), apart.mean, apart.worst_part,
+                            tokens.mean, tokens.least, tokens.least3, tokens.tenth, tokens.under_half, tokens.least_part, pairs.together, pairs.best, pairs.least_part, pairs.mean_part};
   static_assert(std::size(columns) == std::size_t{kJudgeColumns});
   out.x = Eigen::Map<const Eigen::VectorXd>(columns, kJudgeColumns);
   return out;

@@ -3,8 +3,9 @@
 ///
 /// Evidence is cut into sentences; those that share the rarest words with the claim, and where there is an encoder are nearest to it, are the best
 /// ones. Columns: the claim's words, word pairs and longest runs found in the best sentence, the best three and all of the evidence; its numbers and
-/// names that are missing, and others in their place; a negation or an opposite on one side only (English); cosines; lengths; and of claims of
-/// several sentences the least supported one.
+/// names that are missing, and others in their place; a negation or an opposite on one side only (English); cosines, of sentences and of single
+/// tokens (late interaction); lengths; words that the claim puts together and the evidence nowhere; of claims of several sentences the least supported
+/// one, beside its own best places; and what a cross-encoder says of claim and best sentences, where there is one that has not seen the rows.
 
 #include <Eigen/Core>
 #include <span>
@@ -13,7 +14,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "neural/encoder.h"
+#include "specialists/pair_specialist.h"
 #include "specialists/rerank_features.h"
 
 namespace understudy::specialists {
@@ -25,15 +26,17 @@ std::vector<std::string_view> sentences_of(std::string_view text);
 /// In how many texts each word is, by the words of this file (their endings cut), for rarity.
 TermStatistics word_statistics(std::span<const std::string_view> texts);
 
-inline constexpr Eigen::Index kJudgeColumns = 40;
+inline constexpr Eigen::Index kJudgeColumns = 65;
+
+using JudgeEngines = PairEngines;
 
 struct JudgeReading {
   Eigen::VectorXd x;     ///< kJudgeColumns, finite
   std::string evidence;  ///< the best sentences, in their order: what a cross-encoder reads
 };
 
-/// Thread-safe. @param encoder  null: there is none, and the columns of cosines are 0
-/// At most 12 sentences a row go through the encoder, chosen by words. kInternal: the encoder failed.
-Result<JudgeReading> read_judged(const TermStatistics& statistics, std::string_view claim, std::string_view evidence, const neural::TextEncoder* encoder);
+/// Thread-safe. Columns of what is not there are 0. At most 16 sentences a row go through the encoder, chosen by words, and at most 20 pairs through the
+/// cross-encoder. kInternal: one of them failed.
+Result<JudgeReading> read_judged(const TermStatistics& statistics, std::string_view claim, std::string_view evidence, const JudgeEngines& engines);
 
 }  // namespace understudy::specialists

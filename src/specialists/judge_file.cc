@@ -16,8 +16,8 @@ using internal::read;
 
 namespace {
 
-constexpr std::string_view kClaimAlone = "claim_alone.model";
-constexpr internal::FolderKind kJudge{"judge", "train judge", "judge", "understudy.judge-folder/1", "faithfulness"};
+constexpr std::string_view kClaimAlone = "claim_alone.model", kBeside = "beside.";
+constexpr internal::FolderKind kJudge{"judge", "train judge", "judge", "understudy.judge-folder/2", "faithfulness"};
 
 Unexpected corrupt(std::string_view what) { return internal::corrupt(kJudge, what); }
 
@@ -31,36 +31,13 @@ bool read_facts(Element root, JudgeFacts& f) {
   return true;
 }
 
-/// null: there is none.
-bool read_threshold(Element e, const char* key, std::optional<double>& to) {
-  Element value;
-  if (e[key].get(value)) return false;
-  if (value.is_null()) return true;
-  double number = 0;
-  if (value.get(number) || !(number >= 0 && number <= 1)) return false;
-  to = number;
-  return true;
-}
-
 bool read_calibration(Element root, JudgeCalibration& c) {
   Element e;
-  simdjson::dom::array bands;
   if (root["calibration"].get(e) || !read(e, "id", c.id) || !read(e, "rows", c.rows) || !read(e, "intercept", c.intercept) || !read(e, "first", c.first) || !read(e, "cross", c.cross) ||
       !read(e, "ece15", c.ece15) || !read(e, "brier", c.brier) || !read(e, "auroc", c.auroc) || !read(e, "balanced_accuracy", c.balanced_accuracy) || !read(e, "log_loss", c.log_loss) ||
-      !read(e, "first_log_loss", c.first_log_loss) || !read(e, "threshold", c.threshold) || e["bands"].get(bands) || bands.size() != kBandAlphas.size())
+      !read(e, "first_log_loss", c.first_log_loss) || !read(e, "threshold", c.threshold))
     return false;
-  for (const auto item : bands) {
-    JudgeBand band;
-    if (!read(item, "alpha", band.alpha) || band.alpha != kBandAlphas[c.bands.size()] || !read_threshold(item, "yes_from", band.yes_from) || !read_threshold(item, "no_to", band.no_to)) return false;
-    c.bands.push_back(band);
-  }
-  return true;
-}
-
-void optional_number(JsonWriter& w, std::string_view key, const std::optional<double>& value) {
-  w.key(key);
-  if (value) w.number(*value);
-  else w.null();
+  return internal::read_bands(e, c.bands);
 }
 
 }  // namespace
@@ -68,7 +45,12 @@ void optional_number(JsonWriter& w, std::string_view key, const std::optional<do
 std::string JudgeSpecialist::weights() const {
   std::vector<neural::NewTensor> out;
   internal::append_statistics(out, statistics_);
-  for (std::size_t f = 0; f < rungs_.size(); ++f) internal::append_rung(out, fmt::format("{}.", f), rungs_[f].line, rungs_[f].trees);
+  for (std::size_t f = 0; f < rungs_.size(); ++f) {
+    const Rung& rung = rungs_[f];
+    const std::string prefix = fmt::format("{}.", f);
+    if (rung.line.beta.size() > 0) internal::append_rung(out, prefix, rung.line, {});
+    if (rung.trees) internal::append_rung(out, rung.line.beta.size() > 0 ? prefix + std::string(kBeside) : prefix, {}, *rung.trees);
+  }
   return neural::write_safetensors(out);
 }
 
@@ -84,15 +66,12 @@ std::string JudgeSpecialist::json() const {
   const JudgeCalibration& c = calibration_;
   w.key("calibration").begin_object().field("id", c.id).field("rows", c.rows).field("intercept", c.intercept).field("first", c.first).field("cross", c.cross);
   w.field("balanced_accuracy", c.balanced_accuracy).field("auroc", c.auroc).field("ece15", c.ece15).field("brier", c.brier).field("log_loss", c.log_loss);
-  w.field("first_log_loss", c.first_log_loss).field("threshold", c.threshold).key("bands").begin_array();
-  for (const JudgeBand& band : c.bands) {
-    w.begin_object().field("alpha", band.alpha);
-    optional_number(w, "yes_from", band.yes_from);
-    optional_number(w, "no_to", band.no_to);
-    w.end_object();
-  }
-  w.end_array().end_object();
-  internal::append_engines(w, encoder_, cross_encoder_, statistics_);
+  w.field("first_log_loss", c.first_log_loss).field("threshold", c.threshold);
+  internal::append_bands(w, c.bands);
+  w.end_object();
+  internal::append_engines(w, encoder_, cross_encoder_);
+  w.field("documents", statistics_.documents()).field("mean_words", statistics_.mean_words());
+  w.field("cross_encoder_is_read", cross_encoder_is_read());
   w.field("weights", internal::kWeightsFile).field("weights_xxh3_128", internal::hash_text(weights()));
   w.field("claim_alone", kClaimAlone).field("claim_alone_xxh3_128", internal::hash_text(claim_alone_.save())).end_object();
   return out + "\n";
@@ -111,6 +90,7 @@ Result<JudgeSpecialist> JudgeSpecialist::parse(std::string_view json, std::strin
   if (!cross) return fail(cross.error());
   out.encoder_ = std::move(*encoder);
   out.cross_encoder_ = std::move(*cross);
+  if (root["cross_encoder_is_read"].get(out.cross_is_read_)) return corrupt("\"cross_encoder_is_read\" is missing or neither true nor false");
   for (const auto& [key, name, bytes] : {std::tuple("weights_xxh3_128", internal::kWeightsFile, weights), {"claim_alone_xxh3_128", kClaimAlone, claim_alone}})
     if (auto same = internal::check_hash(root, key, name, bytes); !same) return fail(same.error());
   const auto file = neural::Safetensors::parse(weights, internal::kWeightsFile);
@@ -120,7 +100,15 @@ Result<JudgeSpecialist> JudgeSpecialist::parse(std::string_view json, std::strin
   out.statistics_ = std::move(*statistics);
   for (std::size_t f = 0; f < kJudgeFolds; ++f) {
     Rung& rung = out.rungs_.emplace_back();
-    if (auto taken = internal::take_rung(*file, fmt::format("{}.", f), kJudgeColumns, rung.line, rung.trees); !taken) return corrupt(taken.error().message);
+    const std::string prefix = fmt::format("{}.", f);
+    const bool mixed = out.facts_.rung == kJudgeRungs.back();
+    calibration::BoostedTrees trees;
+    calibration::LogisticModel line;
+    if (auto taken = internal::take_rung(*file, prefix, kJudgeColumns, rung.line, trees); !taken) return corrupt(taken.error().message);
+    if (mixed && rung.line.beta.size() > 0)
+      if (auto taken = internal::take_rung(*file, prefix + std::string(kBeside), kJudgeColumns, line, trees); !taken) return corrupt(taken.error().message);
+    if (mixed && (rung.line.beta.size() == 0 || line.beta.size() > 0)) return corrupt("model.safetensors has no line and trees for a mixed rung");
+    if (rung.line.beta.size() == 0 || mixed) rung.trees = std::move(trees);
   }
   auto alone = LinearModel::load(claim_alone);
   if (!alone) return fail(alone.error().kind, fmt::format("{}: {}", kClaimAlone, alone.error().message));

@@ -20,7 +20,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   };
   std::string_view rest = text;
   const std::string_view json = cut(rest), weights = cut(rest);
-  const auto reading = read_judged(word_statistics({}), json, text, nullptr);
+  const auto reading = read_judged(word_statistics({}), json, text, {});
   if (!reading || !reading->x.allFinite() || reading->x.size() != kJudgeColumns) std::abort();
   const auto parsed = JudgeSpecialist::parse(json, weights, rest);
   if (!parsed) {

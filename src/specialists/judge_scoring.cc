@@ -4,46 +4,16 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <unordered_map>
 
 #include "base/assert.h"
 #include "base/hash.h"
+#include "base/random.h"
 #include "calibration/metrics.h"
-#include "calibration/risk_control.h"
 #include "specialists/judge_specialist.h"
 
 namespace understudy::specialists {
-
-std::string_view verdict_name(Verdict verdict) { return verdict == Verdict::kYes ? "yes" : verdict == Verdict::kNo ? "no" : "ask"; }
-
-Verdict verdict(const JudgeBand& band, double probability) {
-  if (band.yes_from && probability >= *band.yes_from) return Verdict::kYes;
-  if (band.no_to && probability <= *band.no_to) return Verdict::kNo;
-  return Verdict::kAsk;
-}
-
-Result<JudgeBand> choose_band(std::span<const double> probability, std::span<const std::uint8_t> supported, double alpha) {
-  constexpr double kDelta = 0.05;
-  JudgeBand band{alpha, std::nullopt, std::nullopt};
-  const auto promise = calibration::Promise::create(alpha, kDelta);
-  if (!promise) return fail(promise.error());
-  for (const bool yes : {true, false}) {
-    std::vector<double> sure;
-    std::vector<std::uint8_t> bad;
-    for (std::size_t i = 0; i < probability.size(); ++i) {
-      if ((probability[i] >= 0.5) != yes) continue;
-      sure.push_back(yes ? probability[i] : 1 - probability[i]);
-      bad.push_back((supported[i] != 0) != yes);
-    }
-    if (sure.empty()) continue;
-    const auto choice = calibration::choose_threshold(sure, bad, *promise);
-    if (!choice) return fail(choice.error());
-    if (!choice->threshold) continue;
-    if (yes) band.yes_from = *choice->threshold;
-    else band.no_to = 1 - *choice->threshold;
-  }
-  return band;
-}
 
 double balanced_accuracy(std::span<const double> probability, std::span<const std::uint8_t> supported, double threshold) {
   double right[2] = {0, 0}, rows[2] = {0, 0};
@@ -56,10 +26,57 @@ double balanced_accuracy(std::span<const double> probability, std::span<const st
   return (right[0] / rows[0] + right[1] / rows[1]) / 2;
 }
 
+namespace {
+
+/// Of rows that are drawn `times` each.
+/// @param order  places of rows, their probabilities rising
+double best_threshold(std::span<const double> probability, std::span<const std::uint8_t> supported, std::span<const std::size_t> order, std::span<const std::uint32_t> times) {
+  double of_yes = 0, of_no = 0;
+  for (std::size_t i = 0; i < times.size(); ++i) (supported[i] != 0 ? of_yes : of_no) += times[i];
+  if (of_yes == 0 || of_no == 0) return 0.5;
+  double yes_below = 0, no_below = 0, most = -1, first = 0, last = 0;
+  for (std::size_t k = 0; k < order.size(); ++k) {
+    const std::size_t i = order[k];
+    const bool tied = k > 0 && probability[i] == probability[order[k - 1]];
+    if (const double value = no_below / of_no - yes_below / of_yes; !tied && value >= most) {
+      const double between = k == 0 ? probability[i] : (probability[i] + probability[order[k - 1]]) / 2;
+      if (value > most) first = between;
+      last = between;
+      most = value;
+    }
+    (supported[i] != 0 ? yes_below : no_below) += times[i];
+  }
+  return (first + last) / 2;
+}
+
+}  // namespace
+
+double balanced_threshold(std::span<const double> probability, std::span<const std::uint8_t> supported) {
+  constexpr std::size_t kDraws = 101;
+  const std::size_t n = probability.size();
+  std::vector<std::size_t> order(n);
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::ranges::stable_sort(order, {}, [&](std::size_t i) { return probability[i]; });
+  SeededRandom random(1);
+  std::vector<double> best;
+  for (std::size_t draw = 0; draw < kDraws; ++draw) {
+    std::vector<std::uint32_t> times(n, 0);
+    for (std::size_t i = 0; i < n; ++i) ++times[random.below(n)];
+    best.push_back(best_threshold(probability, supported, order, times));
+  }
+  std::ranges::nth_element(best, best.begin() + kDraws / 2);
+  return best[kDraws / 2];
+}
+
 const JudgeBand& JudgeSpecialist::band(double alpha) const {
   const auto found = std::ranges::find(calibration_.bands, alpha, &JudgeBand::alpha);
   UNDERSTUDY_ASSERT(found != calibration_.bands.end());
   return *found;
+}
+
+double JudgeSpecialist::Rung::log_odds(const Eigen::Ref<const Eigen::VectorXd>& x) const {
+  if (line.beta.size() == 0) return trees->log_odds(x);
+  return trees ? (line.log_odds(x) + trees->log_odds(x)) / 2 : line.log_odds(x);
 }
 
 double JudgeSpecialist::first_rung(const Eigen::Ref<const Eigen::VectorXd>& x, std::size_t fold) const {
@@ -69,11 +86,15 @@ double JudgeSpecialist::first_rung(const Eigen::Ref<const Eigen::VectorXd>& x, s
   return sum / static_cast<double>(rungs_.size());
 }
 
+JudgeEngines JudgeSpecialist::readers(const JudgeEngines& engines) const {
+  return {encoder_ ? engines.encoder : nullptr, cross_encoder_is_read() ? engines.cross_encoder : nullptr};
+}
+
 Result<Judgement> JudgeSpecialist::judge(std::string_view claim, std::string_view evidence, const JudgeEngines& engines) const {
-  const auto reading = read_judged(statistics_, claim, evidence, encoder_ ? engines.encoder : nullptr);
+  const auto reading = read_judged(statistics_, claim, evidence, readers(engines));
   if (!reading) return fail(reading.error());
   double raw = calibration_.intercept + calibration_.first * first_rung(reading->x, kJudgeFolds);
-  if (cross_encoder_ && engines.cross_encoder != nullptr) {
+  if (cross_encoder_ && !cross_is_read_ && engines.cross_encoder != nullptr) {
     const neural::TextPair pair{claim, reading->evidence};
     float z = 0;
     if (auto done = engines.cross_encoder->score(std::span(&pair, 1), std::span(&z, 1)); !done) return fail(done.error());
@@ -100,6 +121,24 @@ Result<JudgeSpecialist::Scored> JudgeSpecialist::score_rows(std::span<const Judg
   }
   return out;
 }
+
+namespace {
+
+/// Balanced accuracy of each fifth of the rows at the threshold of the others: a threshold looks better on the rows that chose it.
+double left_out_accuracy(std::span<const double> probability, std::span<const std::uint8_t> supported) {
+  std::vector<double> said(probability.size());
+  for (std::size_t part = 0; part < kJudgeFolds; ++part) {
+    std::vector<double> p;
+    std::vector<std::uint8_t> y;
+    for (std::size_t i = 0; i < said.size(); ++i)
+      if (i % kJudgeFolds != part) p.push_back(probability[i]), y.push_back(supported[i]);
+    const double threshold = balanced_threshold(p, y);
+    for (std::size_t i = part; i < said.size(); i += kJudgeFolds) said[i] = probability[i] >= threshold ? 1 : 0;
+  }
+  return balanced_accuracy(said, supported);
+}
+
+}  // namespace
 
 Result<void> JudgeSpecialist::calibrate(const Scored& scored) {
   const auto n = static_cast<Eigen::Index>(scored.first.size());
@@ -145,8 +184,8 @@ Result<void> JudgeSpecialist::calibrate(const Scored& scored) {
   c.ece15 = calibration::ece(sureness, right);
   c.brier = calibration::brier(p, scored.supported);
   c.auroc = calibration::auroc(p, scored.supported);
-  c.balanced_accuracy = balanced_accuracy(p, scored.supported);
-  c.threshold = y.dot(weight) / weight.sum();
+  c.threshold = balanced_threshold(p, scored.supported);
+  c.balanced_accuracy = left_out_accuracy(p, scored.supported);
   for (const double alpha : kBandAlphas) {
     auto band = choose_band(p, scored.supported, alpha);
     if (!band) return fail(band.error());
@@ -180,11 +219,11 @@ Result<JudgeSpecialist> JudgeSpecialist::fit_for(const JudgeEngines& engines) co
   take(out.cross_encoder_, engines.cross_encoder);
   std::vector<JudgeReading> readings;
   for (const JudgeRow& row : rows->rows) {
-    auto reading = read_judged(statistics_, row.claim, row.evidence, out.encoder_ ? engines.encoder : nullptr);
+    auto reading = read_judged(statistics_, row.claim, row.evidence, out.readers(engines));
     if (!reading) return fail(reading.error());
     readings.push_back(std::move(*reading));
   }
-  const auto scored = out.score_rows(rows->rows, readings, out.cross_encoder_ ? engines.cross_encoder : nullptr);
+  const auto scored = out.score_rows(rows->rows, readings, out.cross_encoder_ && !cross_is_read_ ? engines.cross_encoder : nullptr);
   if (!scored) return fail(scored.error());
   if (auto done = out.calibrate(*scored); !done) return fail(done.error());
   return out;

@@ -1,11 +1,12 @@
 #pragma once
 /// A judge of faithfulness (`understudy train judge`): does the evidence support the claim, as a calibrated probability.
 ///
-/// The first rung reads features (judge_features.h): a line or boosted trees, which has the lowest log loss on rows left out; five of them, each
+/// The first rung reads features (judge_features.h): a line, boosted trees or both, which has the lowest log loss on rows left out; five of them, each
 /// fitted without one fifth of the rows, whose mean log-odds count. So each training row has one that has not seen it, and the calibration, also
-/// a later one from the kept rows, is made on what those say. The second rung, where the trainer made one, is a cross-encoder of the claim
-/// and its best evidence, trained without the first fifth; both are weighed on that fifth, and it is kept only where their log loss is
-/// lower there. docs/formats/judge-specialist.md has the folder.
+/// a later one from the kept rows, is made on what those say. A cross-encoder joins in one of two ways. Fine-tuned on these rows, it is the second
+/// rung: it reads the claim with its best evidence, is trained without the first fifth, both rungs are weighed on that fifth, and it is kept only
+/// where their log loss is lower there. One of another judge, which has not seen these rows, is read as it is: what it says of claim and sentences
+/// are columns of the first rung. docs/formats/judge-specialist.md has the folder.
 
 #include <array>
 #include <cstdint>
@@ -22,6 +23,7 @@
 #include "base/error.h"
 #include "calibration/boosted_trees.h"
 #include "calibration/logistic.h"
+#include "specialists/band.h"
 #include "specialists/cross_encoder.h"
 #include "specialists/judge_features.h"
 #include "specialists/judge_rows.h"
@@ -31,10 +33,8 @@
 namespace understudy::specialists {
 
 inline constexpr std::size_t kFewestOfALabel = 10;
-inline constexpr std::array<std::string_view, 3> kJudgeRungs = {"linear", "trees", "deep_trees"};
-inline constexpr std::array<double, 4> kBandAlphas = {0.01, 0.02, 0.05, 0.10};
-
-using JudgeEngines = PairEngines;
+/// firm: ten times the penalty, for few rows; mixed: the mean of firm_linear and trees
+inline constexpr std::array<std::string_view, 5> kJudgeRungs = {"linear", "firm_linear", "trees", "deep_trees", "mixed"};
 
 struct Judgement {
   float probability = 0;  ///< that the evidence supports the claim, calibrated
@@ -42,28 +42,23 @@ struct Judgement {
   float claim_alone = 0;  ///< what a model that reads the claim alone says: what a judge owes to give-away wording
 };
 
-/// From which probability on "yes", and up to which "no", was wrong at most in a share alpha, each with confidence .95. Between: ask an LLM.
-struct JudgeBand {
-  double alpha = 0;
-  std::optional<double> yes_from, no_to;  ///< nullopt: no threshold could be shown to do
-};
-enum class Verdict : std::uint8_t { kNo, kAsk, kYes };
-std::string_view verdict_name(Verdict verdict);  ///< "no", "ask", "yes"
-Verdict verdict(const JudgeBand& band, double probability);
-
-/// Chosen on rows with known answers: fixed-sequence tests, yes and no apart (calibration/risk_control.h).
-Result<JudgeBand> choose_band(std::span<const double> probability, std::span<const std::uint8_t> supported, double alpha);
+using JudgeBand = Band;
 
 /// Mean of the shares of supported and of other rows that are told right at `threshold`; NaN where there are no rows of one kind.
 double balanced_accuracy(std::span<const double> probability, std::span<const std::uint8_t> supported, double threshold = 0.5);
+
+/// For a plain yes or no: the threshold of the greatest balanced accuracy, which where one label is rarer is not .5. The best one of few rows is mostly
+/// luck, so it is the median of the best ones of 101 bootstrap draws, the same for the same rows. @return .5 where there are no rows of one kind
+double balanced_threshold(std::span<const double> probability, std::span<const std::uint8_t> supported);
 
 /// From the rungs to a probability: sigmoid(intercept + first * mean log-odds + cross * z). All figures on rows that the rungs had not seen.
 struct JudgeCalibration {
   double intercept = 0, first = 1, cross = 0;
   std::size_t rows = 0;
-  double ece15 = 0, brier = 0, auroc = 0, balanced_accuracy = 0;
+  double ece15 = 0, brier = 0, auroc = 0;
+  double threshold = 0.5;          ///< balanced_threshold of these rows
+  double balanced_accuracy = 0;    ///< of each fifth of them at the threshold of the others
   double first_log_loss = 0, log_loss = 0;  ///< first: of the first rung alone
-  double threshold = 0.5;  ///< the share of supported rows: the threshold of the greatest balanced accuracy, where probabilities hold
   std::vector<JudgeBand> bands;  ///< as kBandAlphas
   std::string id;
 };
@@ -91,6 +86,7 @@ class JudgeSpecialist : public PairSpecialist {
   /// kept. kConflict: another model, or no rows were kept.
   Result<JudgeSpecialist> fit_for(const JudgeEngines& engines) const;
 
+  bool cross_encoder_is_read() const { return cross_encoder_ && cross_is_read_; }  ///< its scores are columns of the first rung
   const JudgeCalibration& calibration() const { return calibration_; }
   const JudgeBand& band(double alpha) const;  ///< alpha: one of kBandAlphas
   JudgeFacts& facts() { return facts_; }
@@ -100,9 +96,9 @@ class JudgeSpecialist : public PairSpecialist {
  private:
   friend struct JudgeTrainer;
   struct Rung {
-    calibration::LogisticModel line;  ///< empty beta: the trees are used
-    calibration::BoostedTrees trees;
-    double log_odds(const Eigen::Ref<const Eigen::VectorXd>& x) const { return line.beta.size() > 0 ? line.log_odds(x) : trees.log_odds(x); }
+    calibration::LogisticModel line;              ///< empty beta: there is none
+    std::optional<calibration::BoostedTrees> trees;
+    double log_odds(const Eigen::Ref<const Eigen::VectorXd>& x) const;
   };
   /// What the rungs say of rows that they have not seen.
   struct Scored {
@@ -115,12 +111,15 @@ class JudgeSpecialist : public PairSpecialist {
   /// @param scorer  null: no cross-encoder is asked
   Result<Scored> score_rows(std::span<const JudgeRow> rows, std::span<const JudgeReading> readings, const neural::PairScorer* scorer) const;
   Result<void> calibrate(const Scored& scored);
+  /// Of these engines, those that columns are made with.
+  JudgeEngines readers(const JudgeEngines& engines) const;
   std::string weights() const;
 
   std::vector<Rung> rungs_;  ///< kJudgeFolds
   LinearModel claim_alone_;
   JudgeCalibration calibration_;
   JudgeFacts facts_;
+  bool cross_is_read_ = false;
 };
 
 /// Trains one on claims with their best evidence, with `held` to stop by.
@@ -129,6 +128,7 @@ using MakeJudgeCrossEncoder = std::function<Result<CrossEncoder>(std::span<const
 struct JudgeTraining {
   std::uint64_t seed = 1;
   const neural::TextEncoder* encoder = nullptr;
+  const CrossEncoder* reader = nullptr;      ///< a cross-encoder that has not seen these rows, to read them with; then none is fine-tuned
   MakeJudgeCrossEncoder make_cross_encoder;  ///< empty: without one; `why_not` says why
   std::string why_not;
   std::size_t most_kept = 1000;              ///< rows for recalibration, in the folder

@@ -10,7 +10,7 @@
 
 #include "base/json_writer.h"
 #include "base/random.h"
-#include "specialists/internal/judge_words.h"
+#include "specialists/internal/judge_compare.h"
 #include "specialists/pair_specialist_test_util.h"
 
 namespace understudy::specialists {
@@ -115,13 +115,13 @@ TEST(JudgeFeatures, FindTheSentenceInLongEvidenceAndAreFiniteForAnyTexts) {
   for (int i = 0; i < 5000; ++i) evidence += fmt::format("Page {} is about other things. ", i);
   evidence += "The violin was made in Cremona. ";
   const auto statistics = word_statistics(sentences_of(evidence));
-  const auto found = read_judged(statistics, "A violin was made in Cremona.", evidence.substr(60 * 1024), nullptr);
+  const auto found = read_judged(statistics, "A violin was made in Cremona.", evidence.substr(60 * 1024), {});
   ASSERT_TRUE(found);
   EXPECT_NE(found->evidence.find("The violin was made in Cremona."), std::string::npos);
   EXPECT_LT(found->evidence.size(), 200u);
   for (const std::string_view text : {std::string_view(), std::string_view("??"), std::string_view("\xff\xfe"), std::string_view(evidence)}) {
     for (const std::string_view claim : {std::string_view("a"), std::string_view(), text.substr(0, 3000)}) {
-      const auto reading = read_judged(statistics, claim, text, nullptr);
+      const auto reading = read_judged(statistics, claim, text, {});
       ASSERT_TRUE(reading);
       EXPECT_TRUE(reading->x.allFinite());
     }
@@ -192,6 +192,25 @@ TEST(Judge, RowsThatAllShareTheirEvidenceCanStillBeLearnt) {
   EXPECT_TRUE(train_judge(train, nullptr, {}, {}));
 }
 
+TEST(Judge, ThresholdBalancesBothErrorsWhereOneLabelIsRare) {
+  std::vector<double> p;
+  std::vector<std::uint8_t> supported;
+  SeededRandom random(5);
+  for (int i = 0; i < 4000; ++i) {  // calibrated, and never .5: one row in ten is supported, or three
+    const bool likely = random.coin(0.5);
+    p.push_back((likely ? 0.3 : 0.1) + 0.001 * static_cast<double>(random.below(10)));
+    supported.push_back(random.coin(p.back()));
+  }
+  const double threshold = balanced_threshold(p, supported);
+  EXPECT_GT(threshold, 0.109);
+  EXPECT_LT(threshold, 0.301);
+  EXPECT_EQ(balanced_accuracy(p, supported), 0.5);
+  EXPECT_GT(balanced_accuracy(p, supported, threshold), 0.6);
+  EXPECT_EQ(threshold, balanced_threshold(p, supported));
+  EXPECT_EQ(balanced_threshold(p, std::vector<std::uint8_t>(p.size(), 1)), 0.5);
+  EXPECT_EQ(balanced_threshold({}, {}), 0.5);
+}
+
 TEST(JudgeBand, ServesBothSidesWhereTheyAreRightAndAsksBetween) {
   std::vector<double> p;
   std::vector<std::uint8_t> supported;
@@ -257,6 +276,61 @@ TEST(Judge, KeepsACrossEncoderOnlyWhereItHelps) {
     EXPECT_EQ(loaded->fit_for({nullptr, &other}).error().kind, ErrorKind::kConflict);
   }
   fs::remove_all(folder);
+}
+
+TEST(Judge, ReadsWithTheCrossEncoderOfAnotherJudge) {
+  const fs::path folder = fs::temp_directory_path() / fmt::format("understudy_judge_reader_{}", getpid());
+  fs::remove_all(folder);
+  fs::create_directories(folder / "trained");
+  std::ofstream(folder / "trained" / "model.safetensors") << "weights";
+  auto train = rows(1, 300);
+  for (JudgeRow& row : train.rows) row.supported = even(row.claim);
+  const CrossEncoder reader{std::make_unique<FakeScorer>(scorer_that(true)), folder / "trained", "reads with a test's"};
+  JudgeTraining training;
+  training.reader = &reader;
+  training.make_cross_encoder = [](std::span<const LabelledPair>, std::span<const LabelledPair>) -> Result<CrossEncoder> {
+    ADD_FAILURE() << "nothing is to be fine-tuned";
+    return fail(ErrorKind::kInternal, "");
+  };
+  const auto made = train_judge(train, nullptr, training, {});
+  ASSERT_TRUE(made) << made.error().message;
+  EXPECT_TRUE(made->cross_encoder_is_read());
+  EXPECT_EQ(made->calibration().rows, 300u) << "it has seen none of the rows, so all of them calibrate";
+  EXPECT_EQ(made->calibration().cross, 0);
+  EXPECT_GT(made->calibration().balanced_accuracy, 0.99);
+  EXPECT_EQ(made->facts().trainer, "reads with a test's");
+  ASSERT_TRUE(made->save(folder / "saved"));
+  const auto loaded = JudgeSpecialist::load(folder / "saved");
+  ASSERT_TRUE(loaded) << loaded.error().message;
+  EXPECT_EQ(loaded->json(), made->json());
+  EXPECT_TRUE(fs::exists(loaded->cross_encoder_folder() / "model.safetensors"));
+  const FakeScorer scorer = scorer_that(true);
+  EXPECT_LT(loaded->judge("Somebody made it in 1907.", "It was made.", {nullptr, &scorer})->probability, 0.2f);
+  EXPECT_GT(loaded->judge("Somebody made it in 1908.", "It was made.", {nullptr, &scorer})->probability, 0.8f);
+  const auto without = loaded->fit_for({});
+  ASSERT_TRUE(without) << without.error().message;
+  EXPECT_FALSE(without->cross_encoder_is_read());
+  EXPECT_LT(without->calibration().balanced_accuracy, 0.8);
+  fs::remove_all(folder);
+}
+
+TEST(JudgeFeatures, SeeWordsThatTheEvidencePutsElsewhere) {
+  const auto words = [](std::string_view text) { return internal::judge_words(text); };
+  const std::string_view evidence = "The mayor opened the bridge in spring. Snow fell for many days in that winter and people stayed at home with candles and old songs. In summer the baker sold the mill to a painter.";
+  std::vector<std::string_view> texts = sentences_of(evidence);
+  const auto statistics = word_statistics(texts);
+  const std::vector<internal::Words> right{words("The mayor opened the bridge.")}, wrong{words("The baker opened the bridge.")};
+  EXPECT_EQ(internal::apart(statistics, right, words(evidence)).over8, 0);
+  EXPECT_GT(internal::apart(statistics, wrong, words(evidence)).over20, 0.5);
+  std::vector<internal::Buckets> sentences;
+  for (const std::string_view text : texts) sentences.push_back(internal::buckets_of(words(text)));
+  const std::vector<internal::Words> two{words("The mayor opened the bridge."), words("The painter bought 2 mills in Rome.")};
+  const auto least = internal::least_supported(statistics, two, sentences);
+  EXPECT_LT(least.best, least.mean_best);
+  EXPECT_EQ(least.numbers_missing3, 1);
+  EXPECT_EQ(least.names_missing3, 1);
+  EXPECT_EQ(internal::least_supported(statistics, {}, sentences).missing3, 0);
+  EXPECT_EQ(internal::apart(statistics, {}, {}).mean, 0);
 }
 
 }  // namespace

@@ -61,6 +61,19 @@ std::vector<std::size_t> folds_of(const std::vector<JudgeRow>& rows, std::uint64
   return out;
 }
 
+/// Of rows that share their evidence and differ in their labels, both labels count the same, and all of them together what they did: what tells one
+/// document from another (its length, its style) must not be learnt as what tells good claims from bad ones.
+std::vector<double> balanced_weights(const std::vector<JudgeRow>& rows) {
+  std::unordered_map<std::string_view, std::array<double, 2>> of;
+  for (const JudgeRow& row : rows) of[row.evidence][row.supported ? 1 : 0] += row.weight;
+  std::vector<double> out;
+  for (const JudgeRow& row : rows) {
+    const auto& [no, yes] = of[row.evidence];
+    out.push_back(no > 0 && yes > 0 ? row.weight * (no + yes) / 2 / (row.supported ? yes : no) : row.weight);
+  }
+  return out;
+}
+
 calibration::BoostOptions tree_options(bool deep) {
   calibration::BoostOptions options;
   options.rounds = deep ? 150 : 80;
@@ -79,7 +92,7 @@ struct JudgeTrainer {
   const JudgeTraining& training;
   JudgeSpecialist made;
   Eigen::MatrixXd x;
-  Eigen::VectorXd y, weight;
+  Eigen::VectorXd y, weight;  ///< weight: of balanced_weights
   std::vector<std::size_t> fold;
 
   static Result<void> check_labels(const JudgeRows& rows) {
@@ -106,7 +119,7 @@ struct JudgeTrainer {
     for (const JudgeRow& row : rows) {
       if (training.stop.stop_requested()) return fail(ErrorKind::kCancelled, "stopped");
       if (training.progress) training.progress(training.encoder == nullptr ? "features" : "vectors", out.size(), rows.size());
-      auto reading = read_judged(made.statistics_, row.claim, row.evidence, training.encoder);
+      auto reading = read_judged(made.statistics_, row.claim, row.evidence, {training.encoder, training.reader == nullptr ? nullptr : training.reader->scorer.get()});
       if (!reading) return fail(reading.error());
       out.push_back(std::move(*reading));
     }
@@ -117,12 +130,14 @@ struct JudgeTrainer {
     const Eigen::MatrixXd some = x(which, Eigen::all);
     const Eigen::VectorXd outcomes = y(which), weights = weight(which);
     JudgeSpecialist::Rung out;
-    if (kind == 0) {
-      auto line = internal::fit_line(some, outcomes, weights);
+    const bool mixed = kind == 4;
+    if (kind <= 1 || mixed) {
+      auto line = internal::fit_line(some, outcomes, weights, kind == 0 ? 10 : 100);
       if (!line) return fail(line.error());
       out.line = std::move(*line);
-    } else {
-      auto trees = calibration::fit_boosted_trees(some, outcomes, tree_options(kind == 2), weights);
+    }
+    if (kind >= 2) {
+      auto trees = calibration::fit_boosted_trees(some, outcomes, tree_options(kind == 3), weights);
       if (!trees) return fail(trees.error());
       out.trees = std::move(*trees);
     }
@@ -232,11 +247,12 @@ struct JudgeTrainer {
     x.resize(n, kJudgeColumns);
     y.resize(n);
     weight.resize(n);
+    const auto weights = balanced_weights(rows.rows);
     for (Eigen::Index i = 0; i < n; ++i) {
       const JudgeRow& row = rows.rows[static_cast<std::size_t>(i)];
       x.row(i) = (*readings)[static_cast<std::size_t>(i)].x.transpose();
       y(i) = row.supported;
-      weight(i) = row.weight;
+      weight(i) = weights[static_cast<std::size_t>(i)];
     }
     if (auto done = first_rung(); !done) return fail(done.error());
     claim_alone_model(rows);
@@ -254,8 +270,8 @@ struct JudgeTrainer {
       for (std::size_t i = 0; i < fair.size(); ++i) fair[i].left_out_of = fold[i];
     }
     CrossEncoder cross;
-    made.facts_.trainer = training.why_not;
-    if (training.make_cross_encoder) {
+    made.facts_.trainer = training.reader != nullptr ? training.reader->told : training.why_not;
+    if (training.make_cross_encoder && training.reader == nullptr) {
       const auto all = [](std::size_t) { return true; };
       auto made_cross = held != nullptr ? training.make_cross_encoder(pairs_of(rows.rows, *readings, all), pairs_of(fair, fair_readings, all))
                                         : training.make_cross_encoder(pairs_of(rows.rows, *readings, [&](std::size_t i) { return fold[i] != 0; }),
@@ -290,6 +306,11 @@ struct JudgeTrainer {
       made.facts_.trainer += "; it judges the rows held back no better than the first rung, and was left out";
     }
     if (auto done = calibrate(nullptr); !done) return fail(done.error());
+    if (training.reader != nullptr) {
+      made.cross_encoder_ = training.reader->scorer->identity();
+      made.cross_folder_ = training.reader->folder;
+      made.cross_is_read_ = true;
+    }
     return std::move(made);
   }
 };

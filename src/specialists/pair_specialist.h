@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "neural/encoder.h"
 #include "neural/pair_scorer.h"
+#include "specialists/late_interaction.h"
 #include "specialists/rerank_features.h"
 
 namespace understudy::specialists {
@@ -18,7 +19,8 @@ namespace understudy::specialists {
 /// What computes vectors and pairs; null: not there.
 struct PairEngines {
   const neural::TextEncoder* encoder = nullptr;
-  const neural::PairScorer* cross_encoder = nullptr;
+  const neural::PairScorer* cross_encoder = nullptr;  ///< also one that keeps scores
+  TextMemory* memory = nullptr;                       ///< of texts that the encoder read token by token; null: each is read anew
 };
 
 /// Of a training, for the record.
@@ -36,6 +38,11 @@ class PairSpecialist {
   const std::filesystem::path& cross_encoder_folder() const { return cross_folder_; }
 
  protected:
+  /// Whether the calibration holds for these engines; false: it is to be made anew from the kept rows. kConflict: another model, or no rows were kept.
+  Result<bool> holds_for(const PairEngines& engines) const;
+  /// Names these engines instead, those that it asks.
+  void take_engines(const PairEngines& engines);
+
   using Files = std::vector<std::pair<std::string, std::string>>;  ///< name, bytes
   /// Writes them, the kept rows and a copy of the cross-encoder, whole or not at all. kConflict where the folder exists and is not empty; kIo.
   Result<void> write(const std::filesystem::path& folder, Files files) const;

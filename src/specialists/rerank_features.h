@@ -1,16 +1,18 @@
 #pragma once
-/// What the reranker's first rung reads of a query and its documents: words, word pairs and pieces of words, how rare they are, lengths, numbers and
-/// names, the kind of question, and, where there is an encoder, a cosine. Each of the main ones also against the best and the mean of the
-/// list: the same score means more where the others' is lower.
+/// What the reranker's rungs read of a query and its documents. Words: whole, by their stems, in pairs and in pieces, how rare they are, in the best sentence, lengths,
+/// numbers and names, the kind of question, the place in the list. Vectors: cosines of the texts and of their tokens. Each of the main ones also against the
+/// best and the mean of the list: the same score means more where the others' is lower.
 
 #include <Eigen/Core>
 #include <array>
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "retrieval/hashed_text.h"
+#include "specialists/late_interaction.h"
 
 namespace understudy::specialists {
 
@@ -38,19 +40,39 @@ class TermStatistics {
   double mean_words_ = 1;
 };
 
+/// The same of words by their stems, for a `stems` below.
+TermStatistics stem_statistics(std::span<const std::string_view> documents);
+
 /// Not thread-safe: owns scratch memory.
 class RerankFeatures {
  public:
-  static constexpr Eigen::Index kColumns = 30;
+  static constexpr Eigen::Index kWordColumns = 41, kColumns = kWordColumns + 12;
+  static constexpr Eigen::Index kPlaceColumns = 2;  ///< the last of the words': the document's place in the list
 
-  explicit RerankFeatures(const TermStatistics& statistics) : statistics_(statistics) {}
-  /// Documents x kColumns, finite. @param cosines  of the query's vector and each document's; empty: there is no encoder, and their columns are 0
-  Eigen::MatrixXd of(std::string_view query, std::span<const std::string_view> documents, std::span<const float> cosines);
+  RerankFeatures(const TermStatistics& terms, const TermStatistics& stems) : terms_statistics_(terms), stems_(stems) {}
+  /// Documents x kWordColumns, finite. Of each document the first retrieval::kReadBytes are read.
+  /// @param places  false: the place columns are 0, and the order of the documents does not matter
+  Eigen::MatrixXd words(std::string_view query, std::span<const std::string_view> documents, bool places);
+  /// Rows x kColumns: `words` of some documents of one query, with how like the query they are.
+  static Eigen::MatrixXd with_vectors(const Eigen::MatrixXd& words, std::span<const Likeness> likeness);
 
  private:
-  const TermStatistics& statistics_;
+  const TermStatistics& terms_statistics_;
+  const TermStatistics& stems_;
   retrieval::TermExtractor extractor_;
   retrieval::Terms query_terms_, terms_;
+};
+
+/// Of a document of more than kPassageWords words the run of sentences, up to so many words, that has most of the query's rare words: what the cross-encoder reads. Others
+/// as they are. Part of `document`. Thread-safe.
+class BestPassage {
+ public:
+  static constexpr std::size_t kPassageWords = 80;
+  BestPassage(const TermStatistics& stems, std::string_view query);
+  std::string_view of(std::string_view document) const;
+
+ private:
+  std::vector<std::pair<std::uint32_t, double>> query_;  ///< stems with their rarity, sorted
 };
 
 }  // namespace understudy::specialists

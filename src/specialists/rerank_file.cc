@@ -16,29 +16,59 @@ using internal::read;
 
 namespace {
 
-constexpr internal::FolderKind kReranker{"reranker", "train rerank", "rerank", "understudy.rerank-folder/1"};
+constexpr internal::FolderKind kReranker{"reranker", "train rerank", "rerank", "understudy.rerank-folder/2"};
 
 Unexpected corrupt(std::string_view what) { return internal::corrupt(kReranker, what); }
 
+bool read_rung(Element choice, const char* key, RerankFacts::Rung& rung) {
+  Element e;
+  return !choice[key].get(e) && read(e, "kind", rung.kind) && read(e, "cv_ndcg10_linear", rung.cv_ndcg10_linear) && read(e, "cv_ndcg10_trees", rung.cv_ndcg10_trees);
+}
+
 bool read_facts(Element root, RerankFacts& f) {
   Element choice;
-  return internal::read_facts(root, f) && read(root, "queries", f.queries) && !root["choice"].get(choice) && read(choice, "rung", f.rung) &&
-         read(choice, "cv_ndcg10_linear", f.cv_ndcg10_linear) && read(choice, "cv_ndcg10_trees", f.cv_ndcg10_trees);
+  return internal::read_facts(root, f) && read(root, "queries", f.queries) && !root["choice"].get(choice) && read_rung(choice, "words", f.words) && read_rung(choice, "vectors", f.vectors);
+}
+
+/// null: there is no such rung.
+bool read_gate(Element e, std::string_view key, std::optional<RerankGate>& gate) {
+  Element value;
+  if (e[key].get(value)) return false;
+  if (value.is_null()) return true;
+  gate.emplace();
+  return read(value, "margin", gate->margin) && gate->margin > 0 && read(value, "most", gate->most) && gate->most > 0;
 }
 
 bool read_calibration(Element root, RerankCalibration& c) {
   Element e;
-  simdjson::dom::array offsets;
-  if (root["calibration"].get(e) || !read(e, "id", c.id) || !read(e, "rows", c.rows) || !read(e, "queries", c.queries) || !read(e, "intercept", c.intercept) || !read(e, "first", c.first) ||
-      !read(e, "cross", c.cross) || !read(e, "ece15", c.ece15) || !read(e, "brier", c.brier) || !read(e, "ndcg10", c.ndcg10) || !read(e, "first_ndcg10", c.first_ndcg10) ||
-      e["offsets"].get(offsets) || offsets.size() != kQueryTypes.size())
+  simdjson::dom::array offsets, steps;
+  if (root["calibration"].get(e) || !read(e, "id", c.id) || !read(e, "rows", c.rows) || !read(e, "queries", c.queries) || !read_gate(e, kRerankSteps[1], c.vectors) ||
+      !read_gate(e, kRerankSteps[2], c.cross_encoder) || !read(e, "tolerance", c.tolerance) || !read(e, "words_ndcg10", c.words_ndcg10) || !read(e, "vectors_ndcg10", c.vectors_ndcg10) ||
+      !read(e, "cross_ndcg10", c.cross_ndcg10) || !read(e, "ndcg10", c.ndcg10) || !read(e, "ece15", c.ece15) || !read(e, "brier", c.brier) || e["offsets"].get(offsets) ||
+      offsets.size() != kQueryTypes.size() || e["steps"].get(steps) || steps.size() != kRerankSteps.size())
     return false;
   for (const auto item : offsets) {
     double value = 0;
     if (item.get(value) || !(std::fabs(value) < 100)) return false;
     c.offsets.push_back(value);
   }
-  return true;
+  std::size_t s = 0;
+  for (const auto item : steps) {
+    RerankCalibration::Step& step = c.steps[s];
+    if (!read(item, "intercept", step.intercept) || !read(item, "rung", step.rung) || !read(item, "cross", step.cross) || !read(item, "share", c.shares[s])) return false;
+    ++s;
+  }
+  return internal::read_bands(e, c.bands);
+}
+
+void append_gate(JsonWriter& w, std::string_view key, const std::optional<RerankGate>& gate) {
+  w.key(key);
+  if (gate) w.begin_object().field("margin", gate->margin).field("most", gate->most).end_object();
+  else w.null();
+}
+
+void append_rung_facts(JsonWriter& w, std::string_view key, const RerankFacts::Rung& rung) {
+  w.key(key).begin_object().field("kind", rung.kind).field("cv_ndcg10_linear", rung.cv_ndcg10_linear).field("cv_ndcg10_trees", rung.cv_ndcg10_trees).end_object();
 }
 
 }  // namespace
@@ -46,7 +76,9 @@ bool read_calibration(Element root, RerankCalibration& c) {
 std::string RerankSpecialist::weights() const {
   std::vector<neural::NewTensor> out;
   internal::append_statistics(out, statistics_);
-  internal::append_rung(out, "", linear_, trees_);
+  internal::append_statistics(out, stems_, "stems");
+  internal::append_rung(out, "words.", words_.line, words_.trees);
+  if (vectors_) internal::append_rung(out, "vectors.", vectors_->line, vectors_->trees);
   return neural::write_safetensors(out);
 }
 
@@ -56,14 +88,28 @@ std::string RerankSpecialist::json() const {
   internal::begin_json(w, kReranker);
   w.field("rows", facts_.rows).field("queries", facts_.queries);
   internal::append_facts(w, facts_);
-  w.key("choice").begin_object().field("rung", facts_.rung).field("cv_ndcg10_linear", facts_.cv_ndcg10_linear).field("cv_ndcg10_trees", facts_.cv_ndcg10_trees).end_object();
+  w.key("choice").begin_object();
+  append_rung_facts(w, "words", facts_.words);
+  append_rung_facts(w, "vectors", facts_.vectors);
+  w.end_object();
   const RerankCalibration& c = calibration_;
   w.key("calibration").begin_object().field("id", c.id).field("rows", c.rows).field("queries", c.queries);
-  w.field("intercept", c.intercept).field("first", c.first).field("cross", c.cross).field("ece15", c.ece15).field("brier", c.brier);
-  w.field("ndcg10", c.ndcg10).field("first_ndcg10", c.first_ndcg10).key("offsets").begin_array();
+  append_gate(w, kRerankSteps[1], c.vectors);
+  append_gate(w, kRerankSteps[2], c.cross_encoder);
+  w.field("tolerance", c.tolerance).field("words_ndcg10", c.words_ndcg10).field("vectors_ndcg10", c.vectors_ndcg10).field("cross_ndcg10", c.cross_ndcg10).field("ndcg10", c.ndcg10);
+  w.field("ece15", c.ece15).field("brier", c.brier).key("steps").begin_array();
+  for (std::size_t s = 0; s < c.steps.size(); ++s) {
+    const RerankCalibration::Step& step = c.steps[s];
+    w.begin_object().field("step", kRerankSteps[s]).field("intercept", step.intercept).field("rung", step.rung).field("cross", step.cross).field("share", c.shares[s]).end_object();
+  }
+  w.end_array().key("offsets").begin_array();
   for (const double offset : c.offsets) w.number(offset);
-  w.end_array().end_object();
-  internal::append_engines(w, encoder_, cross_encoder_, statistics_);
+  w.end_array();
+  internal::append_bands(w, c.bands);
+  w.end_object();
+  internal::append_engines(w, encoder_, cross_encoder_);
+  w.field("documents", statistics_.documents()).field("mean_words", statistics_.mean_words());
+  w.field("ordered", ordered_).field("mean_stems", stems_.mean_words());
   w.field("weights", internal::kWeightsFile).field("weights_xxh3_128", internal::hash_text(weights())).end_object();
   return out + "\n";
 }
@@ -84,10 +130,17 @@ Result<RerankSpecialist> RerankSpecialist::parse(std::string_view json, std::str
   if (auto same = internal::check_hash(root, "weights_xxh3_128", internal::kWeightsFile, weights); !same) return fail(same.error());
   const auto file = neural::Safetensors::parse(weights, internal::kWeightsFile);
   if (!file) return fail(file.error());
-  auto statistics = internal::take_statistics(*file, root);
-  if (!statistics) return corrupt("\"documents\", \"mean_words\" or the terms of model.safetensors cannot be");
+  auto statistics = internal::take_statistics(*file, root), stems = internal::take_statistics(*file, root, "stems", "mean_stems");
+  if (!statistics || !stems || root["ordered"].get(out.ordered_)) return corrupt("\"ordered\", \"documents\", \"mean_words\", \"mean_stems\" or the terms of model.safetensors cannot be");
   out.statistics_ = std::move(*statistics);
-  if (auto rung = internal::take_rung(*file, "", RerankFeatures::kColumns, out.linear_, out.trees_); !rung) return corrupt(rung.error().message);
+  out.stems_ = std::move(*stems);
+  if (auto rung = internal::take_rung(*file, "words.", RerankFeatures::kWordColumns, out.words_.line, out.words_.trees); !rung) return corrupt(rung.error().message);
+  if (out.calibration_.vectors.has_value() != out.encoder_.has_value() || out.calibration_.cross_encoder.has_value() != out.cross_encoder_.has_value())
+    return corrupt("a rung without what computes it, or the other way round");
+  if (out.encoder_) {
+    out.vectors_.emplace();
+    if (auto rung = internal::take_rung(*file, "vectors.", RerankFeatures::kColumns, out.vectors_->line, out.vectors_->trees); !rung) return corrupt(rung.error().message);
+  }
   return out;
 }
 

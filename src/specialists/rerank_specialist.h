@@ -1,11 +1,14 @@
 #pragma once
 /// A reranker (`understudy train rerank`): how relevant each document is to a query, as a calibrated probability.
 ///
-/// Two rungs. The first reads features of words, and a cosine where there is an encoder (rerank_features.h): a line or boosted trees, whichever
-/// orders better in cross-validation. The second, where the trainer made one, is a cross-encoder; its score alone, or
-/// weighed with the first rung's, is taken where that orders rows on which neither was trained better than the first rung alone.
+/// A ladder of rungs, each for the documents of which the one before is unsure. Words: features of words (rerank_features.h), microseconds a document. Vectors: the same
+/// and late interaction (late_interaction.h), where there is an encoder; a document's side is kept in memory. Cross-encoder: where the trainer made one, of the
+/// document's best passage. The first two are a line or boosted trees, whichever orders better in cross-validation. On rows that nothing was trained on
+/// are chosen: which rungs there are, which documents go on to the next (RerankGate), and for each rung at which documents may end, what its scores
+/// mean as probabilities. So those are comparable whichever rung they come from. What stays uncertain is for an LLM: band().
 /// docs/formats/rerank-specialist.md has the folder.
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -20,7 +23,9 @@
 #include "base/error.h"
 #include "calibration/boosted_trees.h"
 #include "calibration/logistic.h"
+#include "specialists/band.h"
 #include "specialists/cross_encoder.h"
+#include "specialists/late_interaction.h"
 #include "specialists/pair_specialist.h"
 #include "specialists/rerank_features.h"
 #include "specialists/rerank_rows.h"
@@ -31,24 +36,57 @@ inline constexpr std::size_t kFewestQueries = 10;
 
 using RerankEngines = PairEngines;
 
+/// Rungs, from cheap to dear.
+enum class RerankStep : std::uint8_t { kWords, kVectors, kCrossEncoder };
+inline constexpr std::array<std::string_view, 3> kRerankSteps = {"words", "vectors", "cross_encoder"};
+
 struct RerankScore {
   float score = 0;  ///< probability that the document is relevant, calibrated
-  float raw = 0;    ///< log-odds before the query's kind is taken into account
+  float raw = 0;    ///< log-odds before the query's kind is taken into account: orders the documents of a query
+  RerankStep step = RerankStep::kWords;  ///< the last rung that read it
 };
 
-/// From raw scores to a probability: sigmoid(intercept + slope * first + cross * z + offset of the query's kind).
+/// Which documents go on to a rung: of a query the `most` best by the log-odds of the rung before (its line or trees alone, before any calibration), as far as those are within
+/// `margin` of the best one's.
+struct RerankGate {
+  static constexpr double kAnyMargin = 1e5;
+  static constexpr std::size_t kEvery = 1'000'000'000;
+  double margin = kAnyMargin;
+  std::size_t most = kEvery;
+};
+
+/// What a ladder did: by RerankStep.
+struct RerankTally {
+  std::array<std::size_t, kRerankSteps.size()> documents{};  ///< that the rung read
+  std::array<double, kRerankSteps.size()> micros{};          ///< that it took
+};
+
+/// From a rung to a probability: raw = intercept + rung * (log-odds of its line or trees; for the cross-encoder of the rung before) + cross * z, score = sigmoid(raw + offset of
+/// the query's kind).
 struct RerankCalibration {
-  double intercept = 0, first = 1, cross = 0;
-  std::vector<double> offsets;  ///< by query type
-  std::size_t rows = 0, queries = 0;
-  double ece15 = 0, brier = 0, ndcg10 = 0, first_ndcg10 = 0;  ///< on the rows held back; first: of the first rung alone
+  struct Step {
+    double intercept = 0, rung = 1, cross = 0;
+  };
+  std::array<Step, kRerankSteps.size()> steps{};
+  std::vector<double> offsets;                      ///< by query type
+  std::optional<RerankGate> vectors, cross_encoder; ///< nullopt: there is no such rung
+  double tolerance = 0;                             ///< of ndcg10 that gates may lose
+  std::size_t rows = 0, queries = 0;                ///< held back; all that follows is of them
+  double words_ndcg10 = 0, vectors_ndcg10 = 0, cross_ndcg10 = 0;  ///< of each rung for all documents; 0: not there
+  double ndcg10 = 0;                                ///< of the ladder
+  std::array<double, kRerankSteps.size()> shares{}; ///< of the documents that each rung read
+  double ece15 = 0, brier = 0;                      ///< cross-validated over queries: of probabilities fitted to other ones
+  std::vector<Band> bands;                          ///< as kBandAlphas, chosen on those
   std::string id;
 };
 
 struct RerankFacts : PairFacts {
   std::size_t queries = 0;
-  std::string rung;                                  ///< "linear" or "trees"
-  double cv_ndcg10_linear = 0, cv_ndcg10_trees = 0;  ///< five folds of queries
+  struct Rung {
+    std::string kind;                        ///< "linear" or "trees"
+    double cv_ndcg10_linear = 0, cv_ndcg10_trees = 0;  ///< five folds of queries
+  };
+  Rung words, vectors;  ///< vectors: empty kind where there are none
 };
 
 /// Immutable, thread-safe.
@@ -62,12 +100,17 @@ class RerankSpecialist : public PairSpecialist {
 
   /// One a document, in their order; no documents: none. Documents may be empty; only the first 64 KB of each are read.
   /// What the engines lack is done without. kInternal: a runtime failed.
-  Result<std::vector<RerankScore>> score(std::string_view query, std::span<const std::string_view> documents, const RerankEngines& engines) const;
+  /// @param tally  grows by what was done; null: nobody asks
+  Result<std::vector<RerankScore>> score(std::string_view query, std::span<const std::string_view> documents, const RerankEngines& engines, RerankTally* tally = nullptr) const;
+
+  /// What an LLM is asked about: verdict(band(alpha), score) is kAsk. Yes: relevant. @param alpha  one of kBandAlphas
+  const Band& band(double alpha = kUsualBand) const;
 
   /// A copy whose probabilities hold for these engines: itself where they are those of its calibration, else calibrated anew from the rows that it
   /// kept. kConflict: another model, or no rows were kept.
   Result<RerankSpecialist> fit_for(const RerankEngines& engines) const;
 
+  bool ordered() const { return ordered_; }  ///< it reads the documents' places: their order matters
   const RerankCalibration& calibration() const { return calibration_; }
   RerankFacts& facts() { return facts_; }
   const RerankFacts& facts() const { return facts_; }
@@ -75,24 +118,25 @@ class RerankSpecialist : public PairSpecialist {
 
  private:
   friend struct RerankTrainer;
-  struct Scored {
-    std::vector<double> first, cross, gain;
-    std::vector<std::uint8_t> relevant;
-    std::vector<std::size_t> type;
-    std::vector<std::vector<std::uint32_t>> queries;
+  friend class RerankCalibrator;
+  struct Rung {
+    calibration::LogisticModel line;  ///< empty beta: the trees are used
+    calibration::BoostedTrees trees;
+    double log_odds(const Eigen::Ref<const Eigen::VectorXd>& x) const { return line.beta.size() > 0 ? line.log_odds(x) : trees.log_odds(x); }
   };
-  Result<Scored> score_rows(const RerankRows& rows, const RerankEngines& engines) const;
-  Result<void> calibrate(const RerankRows& held, const RerankEngines& engines);
-  double first_rung(const Eigen::Ref<const Eigen::VectorXd>& x) const;
+  double raw(RerankStep step, double log_odds, double z) const;
+  Result<void> calibrate(const RerankRows& held, const RerankEngines& engines, double tolerance);
   std::string weights() const;
 
-  calibration::LogisticModel linear_;  ///< empty beta: the trees are used
-  calibration::BoostedTrees trees_;
+  TermStatistics stems_;
+  bool ordered_ = false;
+  Rung words_;
+  std::optional<Rung> vectors_;
   RerankCalibration calibration_;
   RerankFacts facts_;
 };
 
-/// Trains one on `train`, with `held` to stop by.
+/// Trains one on `train`, with `held` to stop by; their documents are the passages that it will read.
 using MakeCrossEncoder = std::function<Result<CrossEncoder>(const RerankRows& train, const RerankRows& held)>;
 
 struct RerankTraining {
@@ -100,6 +144,9 @@ struct RerankTraining {
   const neural::TextEncoder* encoder = nullptr;
   MakeCrossEncoder make_cross_encoder;  ///< empty: without one; `why_not` says why
   std::string why_not;
+  bool ordered = false;                 ///< the rows of a query come in the order in which documents will be sent, and it means something: a retriever's ranks, sentences of a text
+  double tolerance = 0.005;             ///< of nDCG@10 on the rows held back that the ladder may lose against every rung for every document
+  TextMemory* memory = nullptr;         ///< null: one of its own
   std::size_t most_kept = 2000;         ///< rows for recalibration, in the folder
   std::function<void(std::string_view what, std::size_t done, std::size_t total)> progress;
   std::stop_token stop;

@@ -13,7 +13,9 @@
 #include "specialists/pair_specialist_test_util.h"
 #include "specialists/rerank_features.h"
 #include "specialists/rerank_rows.h"
+#include "specialists/internal/rerank_parts.h"
 #include "specialists/rerank_specialist.h"
+#include "specialists/word_encoder_test_util.h"
 
 namespace understudy::specialists {
 namespace {
@@ -90,15 +92,42 @@ TEST(RerankRows, SayWhatIsWrongWhere) {
 
 TEST(RerankFeatures, AreFiniteForAnyTexts) {
   const std::vector<std::string_view> documents = {"a b c", "", "??", "The 3 Lanterns of 1999", std::string_view("\xff\xfe", 2)};
-  const auto statistics = TermStatistics::learn(documents);
-  RerankFeatures features(statistics);
+  const auto statistics = TermStatistics::learn(documents), stems = stem_statistics(documents);
+  RerankFeatures features(statistics, stems);
   for (const std::string_view query : {"a", "", "which lantern?", "\xff"}) {
-    const auto x = features.of(query, documents, {});
+    const auto x = features.words(query, documents, true);
     EXPECT_EQ(x.rows(), 5);
     EXPECT_TRUE(x.allFinite()) << query;
+    const std::vector<Likeness> likeness(5, Likeness{0.5f, 0.4f, 0.1f, 0.3f});
+    EXPECT_TRUE(RerankFeatures::with_vectors(x, likeness).allFinite());
   }
-  EXPECT_EQ(features.of("a", {}, {}).rows(), 0);
-  EXPECT_EQ(features.of("a", std::span(documents).first(1), {}).rows(), 1);
+  EXPECT_EQ(features.words("a", {}, true).rows(), 0);
+  EXPECT_EQ(features.words("a", std::span(documents).first(1), true).rows(), 1);
+}
+
+TEST(RerankFeatures, PlacesCountOnlyWhereTheyAreAskedFor) {
+  const std::vector<std::string_view> documents(3, "a violin");
+  const auto statistics = TermStatistics::learn(documents), stems = stem_statistics(documents);
+  RerankFeatures features(statistics, stems);
+  const auto without = features.words("violin", documents, false), with = features.words("violin", documents, true);
+  EXPECT_EQ(without.row(0), without.row(2));
+  EXPECT_NE(with.row(0), with.row(2));
+}
+
+TEST(BestPassage, IsTheRunOfSentencesThatSaysMostOfTheQuery) {
+  std::string text;
+  for (int i = 0; i < 40; ++i) text += i == 25 ? "The lantern hung over the old harbour. " : "Nothing of note was ever said about it here. ";
+  const std::vector<std::string_view> documents = {text, "a lantern", "the harbour"};
+  const auto stems = stem_statistics(documents);
+  const BestPassage passage(stems, "lanterns of the harbour");
+  const std::string_view best = passage.of(text);
+  EXPECT_NE(best.find("The lantern hung"), std::string_view::npos);
+  EXPECT_LT(best.size(), text.size() / 3);
+  EXPECT_EQ(passage.of("a short text. of two sentences"), "a short text. of two sentences");
+  EXPECT_EQ(passage.of(""), "");
+  EXPECT_FALSE(BestPassage(stems, "").of(text).empty());
+  const std::string unbroken(10'000, 'x');
+  EXPECT_EQ(passage.of(unbroken), unbroken);
 }
 
 TEST(RerankFeatures, TellKindsOfQueries) {
@@ -218,8 +247,9 @@ TEST(Rerank, KeepsACrossEncoderOnlyWhereItHelps) {
       EXPECT_NE(made->facts().trainer.find("was left out"), std::string::npos);
       continue;
     }
-    EXPECT_GT(made->calibration().ndcg10, 0.99);
-    EXPECT_LT(made->calibration().first_ndcg10, 0.9);
+    EXPECT_GT(made->calibration().cross_ndcg10, 0.99);
+    EXPECT_GE(made->calibration().ndcg10, made->calibration().cross_ndcg10 - 0.005);
+    EXPECT_LT(made->calibration().words_ndcg10, 0.9);
     ASSERT_TRUE(made->save(folder / "saved"));
     EXPECT_TRUE(fs::exists(folder / "saved" / "cross_encoder" / "model.safetensors"));
     const auto loaded = RerankSpecialist::load(folder / "saved");
@@ -237,6 +267,99 @@ TEST(Rerank, KeepsACrossEncoderOnlyWhereItHelps) {
     EXPECT_EQ(loaded->fit_for({nullptr, &other}).error().kind, ErrorKind::kConflict);
   }
   fs::remove_all(folder);
+}
+
+/// Documents that the words put far behind are not shown to it; what it says of the others is still comparable.
+TEST(Rerank, AsksTheCrossEncoderOnlyWhereTheWordsAreUnsure) {
+  // Two of five documents name the thing; of those the one that ends in an even place is relevant, and only the cross-encoder knows.
+  const auto text = [](std::uint64_t seed, std::string_view split) {
+    SeededRandom random(seed);
+    std::string out;
+    for (std::size_t q = 0; q < 150; ++q) {
+      for (std::size_t d = 0; d < 8; ++d) {
+        const bool names = d < 2, good = d == q % 2 && names;
+        JsonWriter w(out);
+        w.begin_object().field("qid", fmt::format("{}{}", split, q)).field("query", fmt::format("who made the lantern number {}{}", split, q)).field("did", d);
+        w.field("doc", fmt::format("Somebody made the {} at place {}{}.", names ? "lantern" : "meadow", random.below(50), names ? (good ? 2 : 1) : 1 + random.below(2))).field("rel", good ? 1 : 0).end_object();
+        out += '\n';
+      }
+    }
+    return out;
+  };
+  const auto rows = parse_rerank_rows(text(1, "a"), "rows.jsonl", {}), test = parse_rerank_rows(text(2, "b"), "rows.jsonl", {});
+  ASSERT_TRUE(rows && test);
+  RerankTraining training;
+  training.make_cross_encoder = [](const RerankRows&, const RerankRows&) -> Result<CrossEncoder> { return CrossEncoder{std::make_unique<FakeScorer>(scorer_that(true)), "nowhere", "a test"}; };
+  const auto made = train_rerank(*rows, nullptr, training, {});
+  ASSERT_TRUE(made) << made.error().message;
+  ASSERT_TRUE(made->calibration().cross_encoder);
+  EXPECT_FALSE(made->calibration().vectors) << "there is no encoder";
+  EXPECT_LE(made->calibration().shares[2], 0.5) << "two of eight documents, and what a gate of four lets on";
+  const FakeScorer scorer = scorer_that(true);
+  RerankTally tally;
+  std::size_t right = 0, yes = 0, no = 0, wrong = 0;
+  double expected = 0;
+  for (const auto& places : test->queries) {
+    std::vector<std::string_view> documents;
+    for (const std::uint32_t i : places) documents.push_back(test->rows[i].doc);
+    const auto said = made->score(test->rows[places[0]].query, documents, {nullptr, &scorer}, &tally);
+    ASSERT_TRUE(said);
+    std::size_t best = 0;
+    for (std::size_t i = 0; i < said->size(); ++i) {
+      expected += static_cast<double>((*said)[i].score);
+      if ((*said)[i].raw > (*said)[best].raw) best = i;
+      const Verdict v = verdict(made->band(0.10), static_cast<double>((*said)[i].score));
+      const bool relevant = test->rows[places[i]].relevant;
+      if (v == Verdict::kAsk) continue;
+      ++(v == Verdict::kYes ? yes : no);
+      wrong += (v == Verdict::kYes) != relevant;
+    }
+    right += test->rows[places[best]].relevant;
+  }
+  // What serves is the ladder that was chosen: on the rows held back the same share goes on.
+  const auto again = train_rerank(*rows, &*test, training, {});
+  ASSERT_TRUE(again) << again.error().message;
+  RerankTally on_held;
+  for (const auto& places : test->queries) ASSERT_TRUE(again->score(test->rows[places[0]].query, internal::documents_of(*test, places), {nullptr, &scorer}, &on_held));
+  EXPECT_NEAR(static_cast<double>(on_held.documents[2]) / static_cast<double>(on_held.documents[0]), again->calibration().shares[2], 1e-9);
+  EXPECT_EQ(right, 150u);
+  EXPECT_EQ(tally.documents[0], 1200u);
+  EXPECT_EQ(tally.documents[1], 0u);
+  EXPECT_LE(tally.documents[2], 600u);
+  EXPECT_GE(tally.documents[2], 300u);
+  EXPECT_NEAR(expected, 150, 30) << "calibrated, whichever rung a score comes from";
+  EXPECT_GT(no, 600u);
+  EXPECT_LE(wrong * 10, yes + no);
+}
+
+TEST(Rerank, LateInteractionIsARungWhereItPays) {
+  const testing::WordEncoder encoder;
+  RerankTraining training;
+  training.encoder = &encoder;
+  training.why_not = "a test";
+  // The query asks with a word that no document has; the documents' vectors do not help, the words do: the dearer rung is left out.
+  const auto made = train_rerank(rows(1, 60), nullptr, training, {});
+  ASSERT_TRUE(made) << made.error().message;
+  EXPECT_GT(made->facts().vectors.cv_ndcg10_linear, 0);
+  EXPECT_EQ(made->calibration().vectors.has_value(), made->encoder().has_value());
+  const auto read = RerankSpecialist::parse(made->json(), "");
+  EXPECT_FALSE(read) << "the weights are missing";
+  // Rows whose words say nothing: the relevant document names what the query names, in vectors.
+  auto unworded = rows(3, 80);
+  for (RerankRow& row : unworded.rows) row.query = "violin " + row.qid, row.doc = row.relevant ? "lantern maker" : "harbour glacier of the " + row.did;
+  for (RerankRow& row : unworded.rows) row.doc += " " + row.did;
+  EXPECT_TRUE(train_rerank(unworded, nullptr, training, {}));
+}
+
+TEST(RerankGate, LetsOnTheBestWithinItsMargin) {
+  const std::vector<double> raw = {0.5, 3, 2.9, -1, 3};
+  const std::vector<std::uint32_t> all = {0, 1, 2, 3, 4};
+  using internal::let_on;
+  EXPECT_EQ(let_on(RerankGate{}, raw, all), all);
+  EXPECT_EQ(let_on({1, RerankGate::kEvery}, raw, all), (std::vector<std::uint32_t>{1, 2, 4}));
+  EXPECT_EQ(let_on({RerankGate::kAnyMargin, 1}, raw, all), (std::vector<std::uint32_t>{1})) << "the earlier of equals";
+  EXPECT_EQ(let_on({1, 2}, raw, std::vector<std::uint32_t>{0, 3}), (std::vector<std::uint32_t>{0}));
+  EXPECT_TRUE(let_on(RerankGate{}, raw, {}).empty());
 }
 
 }  // namespace

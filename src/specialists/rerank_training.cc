@@ -1,7 +1,8 @@
-// Fits a reranker: features, the first rung by cross-validation over queries, the cross-encoder where there is a trainer, the calibration.
+// Fits a reranker: features, the rungs of words and vectors by cross-validation over queries, the cross-encoder where there is a trainer, the calibration.
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <numeric>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -18,6 +19,7 @@ using internal::shuffled;
 namespace {
 
 constexpr std::size_t kFolds = 5, kHeldBackShare = 5;  // one of five queries
+constexpr std::size_t kTrainingMemory = std::size_t{1} << 30;
 
 /// Queries with relevant and other documents: only they say what is better than what.
 std::size_t telling_queries(const RerankRows& rows) {
@@ -78,40 +80,21 @@ struct RerankTrainer {
     return {};
   }
 
-  Result<void> first_rung(const RerankRows& rows) {
-    std::vector<std::string_view> documents;
-    for (const RerankRow& row : rows.rows) documents.push_back(row.doc);
-    made.statistics_ = TermStatistics::learn(documents);
+  /// A line or trees, whichever orders better on queries left out; fitted to all.
+  Result<RerankSpecialist::Rung> fit_rung(const RerankRows& rows, const Eigen::MatrixXd& x, std::string_view what, RerankFacts::Rung& facts) const {
     const auto n = static_cast<Eigen::Index>(rows.rows.size());
-    Eigen::MatrixXd x(n, RerankFeatures::kColumns);
     Eigen::VectorXd y(n), weight(n);
     std::vector<double> gain;
-    for (const RerankRow& row : rows.rows) gain.push_back(row.gain);
+    for (const RerankRow& row : rows.rows) gain.push_back(row.relevant ? row.gain : 0);
     for (Eigen::Index i = 0; i < n; ++i) {
       y(i) = rows.rows[static_cast<std::size_t>(i)].relevant;
       weight(i) = rows.rows[static_cast<std::size_t>(i)].weight;
-    }
-    RerankFeatures features(made.statistics_);
-    std::size_t done = 0;
-    for (const auto& places : rows.queries) {
-      if (training.stop.stop_requested()) return fail(ErrorKind::kCancelled, "stopped");
-      if (training.progress) training.progress(training.encoder == nullptr ? "features" : "vectors", done++, rows.queries.size());
-      std::vector<std::string_view> some;
-      for (const std::uint32_t i : places) some.push_back(rows.rows[i].doc);
-      std::vector<float> cosines;
-      if (training.encoder != nullptr) {
-        auto computed = internal::cosines(*training.encoder, rows.rows[places[0]].query, some);
-        if (!computed) return fail(computed.error());
-        cosines = std::move(*computed);
-      }
-      const Eigen::MatrixXd part = features.of(rows.rows[places[0]].query, some, cosines);
-      for (std::size_t i = 0; i < places.size(); ++i) x.row(places[i]) = part.row(static_cast<Eigen::Index>(i));
     }
     const auto order = shuffled(rows.queries.size(), training.seed);
     std::vector<double> line_says(rows.rows.size()), trees_say(rows.rows.size());
     for (std::size_t fold = 0; fold < kFolds; ++fold) {
       if (training.stop.stop_requested()) return fail(ErrorKind::kCancelled, "stopped");
-      if (training.progress) training.progress("choosing", fold, kFolds);
+      if (training.progress) training.progress(what, fold, kFolds);
       std::vector<Eigen::Index> fit, test;
       for (std::size_t q = 0; q < order.size(); ++q) {
         auto& to = q % kFolds == fold ? test : fit;
@@ -126,20 +109,65 @@ struct RerankTrainer {
         trees_say[static_cast<std::size_t>(i)] = trees->log_odds(x.row(i).transpose());
       }
     }
-    made.facts_.cv_ndcg10_linear = internal::mean_ndcg10(line_says, gain, rows.queries);
-    made.facts_.cv_ndcg10_trees = internal::mean_ndcg10(trees_say, gain, rows.queries);
-    if (made.facts_.cv_ndcg10_trees > made.facts_.cv_ndcg10_linear) {
+    facts.cv_ndcg10_linear = internal::mean_ndcg10(line_says, gain, rows.queries);
+    facts.cv_ndcg10_trees = internal::mean_ndcg10(trees_say, gain, rows.queries);
+    RerankSpecialist::Rung out;
+    if (facts.cv_ndcg10_trees > facts.cv_ndcg10_linear) {
       auto trees = calibration::fit_boosted_trees(x, y, tree_options(), weight);
       if (!trees) return fail(trees.error());
-      made.trees_ = std::move(*trees);
-      made.facts_.rung = "trees";
+      out.trees = std::move(*trees);
+      facts.kind = "trees";
     } else {
       auto line = fit_line(x, y, weight);
       if (!line) return fail(line.error());
-      made.linear_ = std::move(*line);
-      made.facts_.rung = "linear";
+      out.line = std::move(*line);
+      facts.kind = "linear";
     }
+    return out;
+  }
+
+  Result<void> first_rungs(const RerankRows& rows, TextMemory& memory) {
+    std::vector<std::string_view> documents;
+    for (const RerankRow& row : rows.rows) documents.push_back(row.doc);
+    made.statistics_ = TermStatistics::learn(documents);
+    made.stems_ = stem_statistics(documents);
+    const auto n = static_cast<Eigen::Index>(rows.rows.size());
+    Eigen::MatrixXd words(n, RerankFeatures::kWordColumns), all(training.encoder != nullptr ? n : 0, RerankFeatures::kColumns);
+    RerankFeatures features(made.statistics_, made.stems_);
+    std::size_t done = 0;
+    for (const auto& places : rows.queries) {
+      if (training.stop.stop_requested()) return fail(ErrorKind::kCancelled, "stopped");
+      if (training.progress) training.progress(training.encoder == nullptr ? "features" : "vectors", done++, rows.queries.size());
+      const auto some = internal::documents_of(rows, places);
+      const std::string_view query = rows.rows[places[0]].query;
+      const Eigen::MatrixXd part = features.words(query, some, made.ordered_);
+      for (std::size_t k = 0; k < places.size(); ++k) words.row(places[k]) = part.row(static_cast<Eigen::Index>(k));
+      if (training.encoder == nullptr) continue;
+      std::vector<std::uint32_t> every(places.size());
+      std::iota(every.begin(), every.end(), 0u);
+      const auto likeness = internal::likeness_of(*training.encoder, &memory, query, some, every);
+      if (!likeness) return fail(likeness.error());
+      const Eigen::MatrixXd more = RerankFeatures::with_vectors(part, *likeness);
+      for (std::size_t k = 0; k < places.size(); ++k) all.row(places[k]) = more.row(static_cast<Eigen::Index>(k));
+    }
+    auto rung = fit_rung(rows, words, "choosing, words", made.facts_.words);
+    if (!rung) return fail(rung.error());
+    made.words_ = std::move(*rung);
+    if (training.encoder == nullptr) return {};
+    auto second = fit_rung(rows, all, "choosing, vectors", made.facts_.vectors);
+    if (!second) return fail(second.error());
+    made.vectors_ = std::move(*second);
     return {};
+  }
+
+  /// The same rows with what the cross-encoder will read of each document.
+  RerankRows passages(const RerankRows& rows) const {
+    RerankRows out = rows;
+    for (const auto& places : rows.queries) {
+      const BestPassage passage(made.stems_, rows.rows[places[0]].query);
+      for (const std::uint32_t i : places) out.rows[i].doc = passage.of(rows.rows[i].doc);
+    }
+    return out;
   }
 
   Result<RerankSpecialist> train(const RerankRows& rows, const RerankRows& held) {
@@ -147,23 +175,24 @@ struct RerankTrainer {
     made.facts_.seed = training.seed;
     made.facts_.rows = rows.rows.size();
     made.facts_.queries = rows.queries.size();
-    made.encoder_ = training.encoder == nullptr ? std::nullopt : std::optional(training.encoder->identity());
-    if (auto done = first_rung(rows); !done) return fail(done.error());
+    made.ordered_ = training.ordered;
+    TextMemory own(kTrainingMemory);
+    TextMemory& memory = training.memory != nullptr ? *training.memory : own;
+    if (auto done = first_rungs(rows, memory); !done) return fail(done.error());
     CrossEncoder cross;
     made.facts_.trainer = training.why_not;
     if (training.make_cross_encoder) {
-      auto made_cross = training.make_cross_encoder(rows, held);
+      auto made_cross = training.make_cross_encoder(passages(rows), passages(held));
       if (!made_cross) return fail(made_cross.error());
       cross = std::move(*made_cross);
       made.cross_folder_ = cross.folder;
       made.facts_.trainer = cross.told;
     }
-    RerankEngines engines{training.encoder, cross.scorer.get()};
+    RerankEngines engines{training.encoder, cross.scorer.get(), &memory};
     if (training.progress) training.progress("calibrating", 0, 1);
-    if (auto done = made.calibrate(held, engines); !done) return fail(done.error());
-    if (made.cross_encoder_ && made.calibration_.cross == 0) {
-      made.facts_.trainer += "; it orders the rows held back no better than the first rung, and was left out";
-      made.cross_encoder_.reset();
+    if (auto done = made.calibrate(held, engines, training.tolerance); !done) return fail(done.error());
+    if (training.make_cross_encoder && !made.cross_encoder_) {
+      made.facts_.trainer += "; the rows held back are ordered as well without it, and it was left out";
       made.cross_folder_.clear();
     }
     made.kept_ = kept_rows(held, training.most_kept);

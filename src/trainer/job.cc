@@ -101,7 +101,7 @@ std::string Job::to_json() const {
   std::string out;
   JsonWriter w(out);
   w.begin_object().field("schema", kSchema).field("encoder", encoder).field("rows", rows).field("held_back", held_back);
-  w.field("loss", loss_name(loss)).field("seed", seed).field("epochs", epochs).field("max_tokens", max_tokens);
+  w.field("loss", loss_name(loss)).field("head", neural::pair_head_name(head)).field("seed", seed).field("epochs", epochs).field("max_tokens", max_tokens);
   w.field("learning_rate", learning_rate).field("head_factor", head_factor).field("warm_up", warm_up).field("weight_decay", weight_decay);
   w.field("clip", clip).field("dropout", dropout).field("groups_per_step", groups_per_step).field("positives", positives);
   w.field("negatives", negatives).field("rows_per_step", rows_per_step).field("evaluations_per_epoch", evaluations_per_epoch);
@@ -116,7 +116,7 @@ Result<Job> parse_job(std::string_view json, std::string_view name) {
     return fail(ErrorKind::kConfig, fmt::format("{}: is no JSON object: {}", name, simdjson::error_message(error)));
   Job job;
   Reader read(object, name);
-  std::string schema, loss(loss_name(job.loss));
+  std::string schema, loss(loss_name(job.loss)), head(neural::pair_head_name(job.head));
   read.text("schema", schema);
   if (schema != kSchema) read.problem("schema", fmt::format("must be \"{}\"", kSchema));
   read.text("encoder", job.encoder);
@@ -126,6 +126,9 @@ Result<Job> parse_job(std::string_view json, std::string_view name) {
   const auto* const known = std::find(kLosses.begin(), kLosses.end(), loss);
   if (known == kLosses.end()) read.problem("loss", "must be pointwise, margin, listwise or labels");
   else job.loss = static_cast<Loss>(known - kLosses.begin());
+  read.text("head", head);
+  if (const auto kind = neural::parse_pair_head(head)) job.head = *kind;
+  else read.problem("head", "must be hybrid or interaction");
   std::size_t seed = job.seed, threads = 1;
   read.count("seed", seed, 0, std::size_t{1} << 62);
   read.count("epochs", job.epochs, 1, 1000);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "neural/pair_head.h"
 
 namespace understudy::trainer {
 
@@ -27,6 +28,7 @@ struct Job {
   std::string rows;       ///< JSON Lines, see PairRow
   std::string held_back;  ///< rows that decide when to stop and which step is kept; empty: all epochs run, and the last step is kept
   Loss loss = Loss::kListwise;
+  neural::PairHeadKind head = neural::PairHeadKind::kHybrid;  ///< of an encoder that has none; a pair scorer keeps its own
   std::uint64_t seed = 1;
   std::size_t epochs = 3;
   std::size_t max_tokens = 96;  ///< of a pair, or of a text with a label

@@ -28,6 +28,7 @@ std::vector<PairRow> rows_of_groups(std::size_t groups, std::size_t good, std::s
 TEST(Job, ReadsBackWhatItWrites) {
   Job job = small_job();
   job.loss = Loss::kMargin;
+  job.head = neural::PairHeadKind::kInteraction;
   job.seed = 7;
   job.learning_rate = 3e-5;
   job.max_tokens = 128;
@@ -46,6 +47,7 @@ TEST(Job, SaysWhatIsWrongWithIt) {
   EXPECT_EQ(message(R"(,"epochs":0)"), "job.json: epochs must be a whole number from 1 to 1000");
   EXPECT_EQ(message(R"(,"dropout":1)"), "job.json: dropout must be a number from 0 to 0.9");
   EXPECT_EQ(message(R"(,"loss":"best")"), "job.json: loss must be pointwise, margin, listwise or labels");
+  EXPECT_EQ(message(R"(,"head":"cls")"), "job.json: head must be hybrid or interaction");
   EXPECT_EQ(message(R"(,"epoch":3)"), "job.json: epoch is no setting of a training; docs/formats/trainer-job.md has them");
   EXPECT_EQ(parse_job("{}", "job.json").error().message, "job.json: schema must be \"understudy.trainer-job/1\"");
   EXPECT_EQ(parse_job("[]", "job.json").error().kind, ErrorKind::kConfig);

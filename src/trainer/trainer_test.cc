@@ -259,9 +259,9 @@ TEST(Trainer, StopsEarlyAndKeepsTheBestStep) {
   EXPECT_GE(done->kept, done->before);
 }
 
-TEST(Trainer, ServingComputesTheSameScoresAsTraining) {
-  NEEDS_TRAINER();
-  Workplace work("equal");
+void serving_computes_the_same(neural::PairHeadKind head) {
+  Workplace work(fmt::format("equal_{}", neural::pair_head_name(head)));
+  work.job().head = head;
   ASSERT_TRUE(work.train("out"));
   neural::EncoderOptions options;
   options.folder = work.path("out");
@@ -285,6 +285,21 @@ TEST(Trainer, ServingComputesTheSameScoresAsTraining) {
     float alone = 0;
     ASSERT_TRUE((*scorer)->score(std::span(pairs).subspan(i, 1), std::span(&alone, 1)));
     EXPECT_NEAR(alone, together[i], 1e-4);
+  }
+  // What goes on from it keeps its head, whatever the job says.
+  work.job().encoder = work.path("out").string();
+  work.job().head = neural::PairHeadKind::kHybrid;
+  work.job().epochs = 1;
+  const auto on = work.train("on");
+  ASSERT_TRUE(on) << on.error().message;
+  EXPECT_EQ(read(work.path("on") / "pair_head.json"), read(work.path("out") / "pair_head.json"));
+}
+
+TEST(Trainer, ServingComputesTheSameScoresAsTraining) {
+  NEEDS_TRAINER();
+  for (const neural::PairHeadKind head : {neural::PairHeadKind::kHybrid, neural::PairHeadKind::kInteraction}) {
+    SCOPED_TRACE(neural::pair_head_name(head));
+    serving_computes_the_same(head);
   }
 }
 

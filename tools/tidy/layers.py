@@ -10,7 +10,7 @@ LAYERS = [
     ["chat", "calibration", "templates"],
     ["net", "store", "neural"],
     ["providers", "retrieval", "trainer"],
-    ["lessons", "specialists", "audit"],
+    ["labelling", "lessons", "specialists", "audit"],
     ["cascade", "evaluation", "monitors"],
     ["gateway"],
     ["app"],

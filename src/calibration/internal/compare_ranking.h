@@ -8,8 +8,9 @@
 
 namespace understudy::calibration::internal {
 
-/// Items of a ranking, best first: a JSON array's elements, else what stands between '>', ',', line breaks, with brackets,
-/// list numbers ("1." at a line's start) and white space dropped. Empty where nothing is listed.
+/// Items of a ranking, best first: elements of a JSON array, also the only one in an object; where they are objects with an id and a score, the
+/// ids by score. Else the only run of bracketed ids joined by '>' ("Ranking: [3] > [1]"), else what stands between '>', ',', line breaks, with
+/// brackets, list numbers ("1." at a line's start) and white space dropped. Empty where nothing is listed.
 std::vector<std::string> read_ranking(std::string_view text);
 
 /// nullopt where either is not a ranking (empty, or names an item twice).

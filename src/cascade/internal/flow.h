@@ -77,9 +77,12 @@ class Flow {
   std::optional<double> confidence_of(const Attempt& attempt, std::size_t rung) const;
 
   // flow_bound.cc: a bound specialist among them
-  /// Asks the task's bound specialist, where there is one; once. The encoder is waited for only where the specialist is unsure without.
+  /// Asks the task's bound specialist, where there is one; once. The encoder is waited for only where a classifier is unsure without; rerankers and judges
+  /// work on threads of their own.
   net::Awaitable<void> read_bound();
   bool try_bound(std::size_t rung, double threshold);
+  /// The band by hand that decides about it in the place of a threshold.
+  std::optional<ScoreBand> task_band() const;
 
   // flow_serve.cc: how the answer goes out
   net::Awaitable<void> serve_attempt(Attempt& attempt);

@@ -16,7 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t kEpochs = 6, kMaxTokens = 64;
+constexpr std::size_t kEpochs = 4, kMaxTokens = 64;
 
 Result<void> write_file(const fs::path& path, const std::string& text) {
   std::ofstream out(path, std::ios::binary | std::ios::trunc);
@@ -58,7 +58,7 @@ FineTuning::~FineTuning() {
   if (!work_.empty()) fs::remove_all(work_, ignored);
 }
 
-Result<std::vector<retrieval::PackedVector>> FineTuning::vectors(std::span<const ToldLabel> told, std::uint64_t seed) {
+Result<std::vector<retrieval::PackedVector>> FineTuning::vectors(std::span<const ToldLabel> told, const std::vector<bool>& wanted, std::uint64_t seed) {
   trainer::Job job;
   job.encoder = encoder_.string();
   job.rows = (work_ / "rows.jsonl").string();
@@ -80,11 +80,15 @@ Result<std::vector<retrieval::PackedVector>> FineTuning::vectors(std::span<const
   how.threads = 2;
   const auto encoder = neural::open_encoder(how);
   if (!encoder) return fail(encoder.error());
-  const auto values = neural::embed_many(**encoder, prompts_, {});
+  std::vector<std::string_view> texts;
+  for (std::size_t i = 0; i < prompts_.size(); ++i)
+    if (wanted[i]) texts.push_back(prompts_[i]);
+  const auto values = neural::embed_many(**encoder, texts, {});
   if (!values) return fail(values.error());
-  std::vector<retrieval::PackedVector> packed;
+  std::vector<retrieval::PackedVector> packed(prompts_.size());
   const std::size_t d = (*encoder)->dimension();
-  for (std::size_t i = 0; i < prompts_.size(); ++i) packed.push_back(retrieval::pack_vector(std::span(*values).subspan(i * d, d)));
+  for (std::size_t i = 0, k = 0; i < prompts_.size(); ++i)
+    if (wanted[i]) packed[i] = retrieval::pack_vector(std::span(*values).subspan(d * k++, d));
   return packed;
 }
 

@@ -30,9 +30,10 @@ class FineTuning {
   FineTuning& operator=(FineTuning&&) = delete;
   ~FineTuning();  ///< removes its folder
 
-  /// Vectors of all prompts by the encoder that it began with, fine-tuned anew on these labels alone. Deterministic for labels, seed and machine.
-  /// About 15 ms of CPU for each label (25 words), and 2 for each prompt. kInvalidRequest: one label only. Errors of run_trainer.
-  Result<std::vector<retrieval::PackedVector>> vectors(std::span<const ToldLabel> told, std::uint64_t seed);
+  /// Vectors of prompts by the encoder that it began with, fine-tuned anew on these labels alone. Deterministic for labels, seed and machine.
+  /// @param wanted  of which prompts, by row; the others' vectors are empty
+  /// About 60 ms of CPU for each label (25 words), and 3 for each prompt. kInvalidRequest: one label only. Errors of run_trainer.
+  Result<std::vector<retrieval::PackedVector>> vectors(std::span<const ToldLabel> told, const std::vector<bool>& wanted, std::uint64_t seed);
   std::size_t trainings() const { return trainings_; }
 
  private:

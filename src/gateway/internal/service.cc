@@ -49,7 +49,7 @@ store::Journal* journal_of(net::Reactor& reactor, Shared& shared) { return share
 cascade::EngineDeps make_deps(net::Reactor& reactor, Shared& shared, Random& random, store::Purse& purse) {
   return {reactor, journal_of(reactor, shared), shared.cache, *shared.counters[reactor.index()],
           shared.label_budget, random, shared.promises.get(), shared.options.await_durability, shared.lessons.get(), cascade::EngineDeps::kMaxOffPath,
-          shared.few_shots.get(), shared.options.encoder.get(), &purse};
+          shared.few_shots.get(), shared.options.encoder.get(), &purse, &shared.scores};
 }
 
 void write_model(JsonWriter& w, std::string_view id, std::int64_t created) {

@@ -23,6 +23,17 @@ Result<void> write_file(const fs::path& path, std::string_view bytes) {
   return {};
 }
 
+/// null: there is none.
+bool read_threshold(Element e, const char* key, std::optional<double>& to) {
+  Element value;
+  if (e[key].get(value)) return false;
+  if (value.is_null()) return true;
+  double number = 0;
+  if (value.get(number) || !(number >= 0 && number <= 1)) return false;
+  to = number;
+  return true;
+}
+
 }  // namespace
 
 std::string hash_text(std::string_view bytes) {
@@ -148,26 +159,52 @@ bool read_facts(Element root, PairFacts& f) {
          read(data, "file", f.data_file) && read(data, "xxh3_128", f.data_hash);
 }
 
-void append_engines(JsonWriter& w, const std::optional<neural::EncoderIdentity>& encoder, const std::optional<neural::EncoderIdentity>& cross, const TermStatistics& statistics) {
+void append_engines(JsonWriter& w, const std::optional<neural::EncoderIdentity>& encoder, const std::optional<neural::EncoderIdentity>& cross) {
   for (const auto& [key, identity] : {std::pair("encoder", &encoder), {"cross_encoder", &cross}}) {
     w.key(key);
     if (*identity) w.raw((*identity)->to_json());
     else w.null();
   }
-  w.field("documents", statistics.documents()).field("mean_words", statistics.mean_words());
 }
 
-void append_statistics(std::vector<neural::NewTensor>& out, const TermStatistics& statistics) {
-  out.push_back(tensor("terms.bucket", "U32", statistics.buckets()));
-  out.push_back(tensor("terms.count", "U32", statistics.counts()));
+void append_bands(JsonWriter& w, std::span<const Band> bands) {
+  const auto optional_number = [&](std::string_view key, const std::optional<double>& value) {
+    w.key(key);
+    if (value) w.number(*value);
+    else w.null();
+  };
+  w.key("bands").begin_array();
+  for (const Band& band : bands) {
+    w.begin_object().field("alpha", band.alpha);
+    optional_number("yes_from", band.yes_from);
+    optional_number("no_to", band.no_to);
+    w.end_object();
+  }
+  w.end_array();
 }
 
-std::optional<TermStatistics> take_statistics(const neural::Safetensors& file, Element root) {
+bool read_bands(Element e, std::vector<Band>& bands) {
+  simdjson::dom::array items;
+  if (e["bands"].get(items) || items.size() != kBandAlphas.size()) return false;
+  for (const auto item : items) {
+    Band band;
+    if (!read(item, "alpha", band.alpha) || band.alpha != kBandAlphas[bands.size()] || !read_threshold(item, "yes_from", band.yes_from) || !read_threshold(item, "no_to", band.no_to)) return false;
+    bands.push_back(band);
+  }
+  return true;
+}
+
+void append_statistics(std::vector<neural::NewTensor>& out, const TermStatistics& statistics, const std::string& name) {
+  out.push_back(tensor(name + ".bucket", "U32", statistics.buckets()));
+  out.push_back(tensor(name + ".count", "U32", statistics.counts()));
+}
+
+std::optional<TermStatistics> take_statistics(const neural::Safetensors& file, Element root, const std::string& name, const char* length) {
   std::vector<std::uint32_t> buckets, counts;
   std::size_t documents = 0;
   double mean_words = 0;
-  if (!read(root, "documents", documents) || documents >= std::size_t{1} << 32 || !read(root, "mean_words", mean_words) || !(mean_words >= 1) || !take(file, "terms.bucket", "U32", buckets) ||
-      !take(file, "terms.count", "U32", counts) || buckets.size() != counts.size())
+  if (!read(root, "documents", documents) || documents >= std::size_t{1} << 32 || !read(root, length, mean_words) || !(mean_words >= 1) || !take(file, name + ".bucket", "U32", buckets) ||
+      !take(file, name + ".count", "U32", counts) || buckets.size() != counts.size())
     return std::nullopt;
   for (std::size_t i = 0; i < buckets.size(); ++i)
     if (buckets[i] >= retrieval::kBuckets || (i > 0 && buckets[i] <= buckets[i - 1]) || counts[i] > documents) return std::nullopt;
@@ -188,17 +225,21 @@ void append_rung(std::vector<neural::NewTensor>& out, const std::string& prefix,
   out.push_back(tensor<double>(prefix + "trees.value", "F64", parts.value));
 }
 
-Result<void> take_rung(const neural::Safetensors& file, const std::string& prefix, Eigen::Index columns, calibration::LogisticModel& line, calibration::BoostedTrees& trees) {
+Result<void> take_line(const neural::Safetensors& file, const std::string& prefix, Eigen::Index columns, calibration::LogisticModel& line) {
   std::vector<double> values, intercept;
-  if (take(file, prefix + "linear.weight", "F64", values) && take(file, prefix + "linear.intercept", "F64", intercept)) {
-    if (static_cast<Eigen::Index>(values.size()) != columns || intercept.size() != 1 || !(std::fabs(intercept[0]) < 1e6))
-      return fail(ErrorKind::kCorrupt, "the line of model.safetensors has other columns than this version's, or numbers that cannot be");
-    line.beta = Eigen::Map<const Eigen::VectorXd>(values.data(), columns);
-    line.intercept = intercept[0];
-    if (!(line.beta.cwiseAbs().maxCoeff() < 1e6)) return fail(ErrorKind::kCorrupt, "the line of model.safetensors has numbers that cannot be");
-    return {};
-  }
+  if (!take(file, prefix + "linear.weight", "F64", values) || !take(file, prefix + "linear.intercept", "F64", intercept))
+    return fail(ErrorKind::kCorrupt, "model.safetensors has no line where specialist.json names one");
+  if (static_cast<Eigen::Index>(values.size()) != columns || intercept.size() != 1 || !(std::fabs(intercept[0]) < 1e6))
+    return fail(ErrorKind::kCorrupt, "the line of model.safetensors has other columns than this version's, or numbers that cannot be");
+  line.beta = Eigen::Map<const Eigen::VectorXd>(values.data(), columns);
+  line.intercept = intercept[0];
+  if (!(line.beta.cwiseAbs().maxCoeff() < 1e6)) return fail(ErrorKind::kCorrupt, "the line of model.safetensors has numbers that cannot be");
+  return {};
+}
+
+Result<void> take_trees(const neural::Safetensors& file, const std::string& prefix, Eigen::Index columns, calibration::BoostedTrees& trees) {
   calibration::BoostedTrees::Parts parts;
+  std::vector<double> intercept;
   if (!take(file, prefix + "trees.intercept", "F64", intercept) || intercept.size() != 1 || !take(file, prefix + "trees.column", "I32", parts.column) ||
       !take(file, prefix + "trees.left", "I32", parts.left) || !take(file, prefix + "trees.root", "I32", parts.root) || !take(file, prefix + "trees.value", "F64", parts.value))
     return fail(ErrorKind::kCorrupt, "model.safetensors has neither a line nor trees");
@@ -209,15 +250,8 @@ Result<void> take_rung(const neural::Safetensors& file, const std::string& prefi
   return {};
 }
 
-}  // namespace understudy::specialists::internal
-
-namespace understudy::specialists {
-
-Result<void> PairSpecialist::write(const std::filesystem::path& folder, Files files) const {
-  if (!kept_.empty()) files.emplace_back(internal::kKeptFile, kept_);
-  internal::FolderCopies copies;
-  if (cross_encoder_) copies.emplace_back("cross_encoder", cross_folder_);
-  return internal::write_folder(folder, files, copies);
+Result<void> take_rung(const neural::Safetensors& file, const std::string& prefix, Eigen::Index columns, calibration::LogisticModel& line, calibration::BoostedTrees& trees) {
+  return file.find(prefix + "linear.weight") != nullptr ? take_line(file, prefix, columns, line) : take_trees(file, prefix, columns, trees);
 }
 
-}  // namespace understudy::specialists
+}  // namespace understudy::specialists::internal

@@ -18,6 +18,7 @@
 #include "calibration/logistic.h"
 #include "neural/encoder_identity.h"
 #include "neural/safetensors.h"
+#include "specialists/band.h"
 #include "specialists/pair_specialist.h"
 
 namespace understudy::specialists::internal {
@@ -72,8 +73,8 @@ void begin_json(JsonWriter& w, const FolderKind& kind);
 void append_facts(JsonWriter& w, const PairFacts& facts);
 /// False: something is missing or wrong. Reads the number of rows too.
 bool read_facts(Element root, PairFacts& facts);
-/// "encoder" and "cross_encoder", and of the words that were counted how many texts and their length.
-void append_engines(JsonWriter& w, const std::optional<neural::EncoderIdentity>& encoder, const std::optional<neural::EncoderIdentity>& cross, const TermStatistics& statistics);
+/// "encoder" and "cross_encoder".
+void append_engines(JsonWriter& w, const std::optional<neural::EncoderIdentity>& encoder, const std::optional<neural::EncoderIdentity>& cross);
 
 inline constexpr std::string_view kWeightsFile = "model.safetensors", kKeptFile = "calibration.jsonl";
 /// The files of a folder as they lie there.
@@ -85,14 +86,21 @@ struct FolderText {
 /// kNotFound, kIo, kCorrupt.
 Result<FolderText> read_folder(const std::filesystem::path& folder, const FolderKind& kind, std::span<const std::string_view> names);
 
-/// "terms.bucket" and "terms.count"; how many documents and their length lie in specialist.json.
-void append_statistics(std::vector<neural::NewTensor>& out, const TermStatistics& statistics);
+/// "bands", as kBandAlphas.
+void append_bands(JsonWriter& w, std::span<const Band> bands);
+bool read_bands(Element e, std::vector<Band>& bands);
+
+/// `name`.bucket and `name`.count; how many documents ("documents") and their length (`length`) lie in specialist.json.
+void append_statistics(std::vector<neural::NewTensor>& out, const TermStatistics& statistics, const std::string& name = "terms");
 /// nullopt: they are missing or cannot be.
-std::optional<TermStatistics> take_statistics(const neural::Safetensors& file, Element root);
+std::optional<TermStatistics> take_statistics(const neural::Safetensors& file, Element root, const std::string& name = "terms", const char* length = "mean_words");
 
 /// A line (where it has weights) or boosted trees, as tensors whose names begin with `prefix`.
 void append_rung(std::vector<neural::NewTensor>& out, const std::string& prefix, const calibration::LogisticModel& line, const calibration::BoostedTrees& trees);
 /// kCorrupt, without a place.
+Result<void> take_line(const neural::Safetensors& file, const std::string& prefix, Eigen::Index columns, calibration::LogisticModel& line);
+Result<void> take_trees(const neural::Safetensors& file, const std::string& prefix, Eigen::Index columns, calibration::BoostedTrees& trees);
+/// The line where there is one, else the trees.
 Result<void> take_rung(const neural::Safetensors& file, const std::string& prefix, Eigen::Index columns, calibration::LogisticModel& line, calibration::BoostedTrees& trees);
 
 }  // namespace understudy::specialists::internal

@@ -15,14 +15,17 @@ std::vector<std::size_t> shuffled(std::size_t count, std::uint64_t seed) {
   return order;
 }
 
-Result<calibration::LogisticModel> fit_line(const Eigen::MatrixXd& x, const Eigen::VectorXd& y, const Eigen::VectorXd& weight) {
-  constexpr double kRidge = 3;
+Result<calibration::LogisticModel> fit_line(const Eigen::MatrixXd& x, const Eigen::VectorXd& y, const Eigen::VectorXd& weight, const Eigen::VectorXd& ridge) {
   const auto standard = calibration::Standardiser::of(x);
-  auto model = calibration::fit_logistic(standard.apply(x), y, Eigen::VectorXd::Constant(x.cols(), kRidge), weight);
+  auto model = calibration::fit_logistic(standard.apply(x), y, ridge, weight);
   if (!model) return model;
   model->beta = model->beta.cwiseQuotient(standard.deviation).eval();
   model->intercept -= model->beta.dot(standard.mean);
   return model;
+}
+
+Result<calibration::LogisticModel> fit_line(const Eigen::MatrixXd& x, const Eigen::VectorXd& y, const Eigen::VectorXd& weight, double ridge) {
+  return fit_line(x, y, weight, Eigen::VectorXd::Constant(x.cols(), ridge));
 }
 
 }  // namespace understudy::specialists::internal

@@ -17,7 +17,9 @@ namespace {
 
 constexpr std::size_t kMostChunkTokens = 1024;
 constexpr float kFirstCosine = 20;
-constexpr double kVectorLength = 20;  ///< of what a head of labels reads: with 1 it would learn too slowly
+constexpr std::int64_t kWidth = 256;      // of a new interaction head
+constexpr double kFirstDeviation = 0.02;  // of its weights, as BERT's own began
+constexpr double kVectorLength = 20;      ///< of what a head of labels reads: with 1 it would learn too slowly
 
 struct Shape {
   std::string name;
@@ -57,6 +59,37 @@ at::Tensor tensor_of(std::span<const float> values, const std::vector<std::int64
   return tensor;
 }
 
+using neural::PairHead;
+using neural::PairHeadKind;
+
+std::vector<Parameter> head_of(const PairHead& head) {
+  const auto width = static_cast<std::int64_t>(head.weight.size());
+  std::vector<Parameter> all{{PairHead::kWeight, tensor_of(head.weight, {width}), true, true}, {PairHead::kBias, at::full({1}, head.bias), true, false}};
+  if (head.kind == PairHeadKind::kHybrid) {
+    all.push_back({PairHead::kCosine, at::full({1}, head.cosine), true, false});
+  } else {
+    all.push_back({PairHead::kInner, tensor_of(head.inner, {static_cast<std::int64_t>(head.inner.size()) / width, width}), true, true});
+    all.push_back({PairHead::kInnerBias, tensor_of(head.inner_bias, {width}), true, false});
+  }
+  return all;
+}
+
+std::vector<Parameter> new_head(const NewHead& head, std::int64_t hidden) {
+  if (head.labels > 0) {
+    const auto outputs = static_cast<std::int64_t>(head.labels);
+    return {{"label_head.weight", at::zeros({outputs, hidden}), true, true}, {"label_head.bias", at::zeros({outputs}), true, false}};
+  }
+  if (head.kind == PairHeadKind::kHybrid) {
+    const std::vector<float> none(static_cast<std::size_t>(hidden));
+    return head_of({head.kind, none, 0, kFirstCosine, {}, {}});
+  }
+  at::manual_seed(head.seed);
+  return {{PairHead::kWeight, at::randn({kWidth}) * kFirstDeviation, true, true},
+          {PairHead::kBias, at::zeros({1}), true, false},
+          {PairHead::kInner, at::randn({5 * hidden, kWidth}) * kFirstDeviation, true, true},
+          {PairHead::kInnerBias, at::zeros({kWidth}), true, false}};
+}
+
 Result<void> write_bytes(const std::filesystem::path& path, std::string_view bytes) {
   std::ofstream out(path, std::ios::binary);
   out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
@@ -73,7 +106,7 @@ struct PairNetwork::Batch {
   at::Tensor tokens, first, second;      // [n, length, 1]: 1 at tokens of all, of the first text, of the second
 };
 
-Result<PairNetwork> PairNetwork::open(const std::filesystem::path& folder, std::size_t pair_tokens, std::size_t labels) {
+Result<PairNetwork> PairNetwork::open(const std::filesystem::path& folder, std::size_t pair_tokens, const NewHead& head) {
   auto model = neural::open_model_folder(folder);
   if (!model) return fail(model.error());
   PairNetwork network;
@@ -90,19 +123,11 @@ Result<PairNetwork> PairNetwork::open(const std::filesystem::path& folder, std::
     if (!values) return fail(values.error());
     network.parameters_.push_back({std::move(shape.name), tensor_of(*values, shape.sizes), false, shape.sizes.size() == 2});
   }
-  const auto hidden = static_cast<std::int64_t>(from.config.hidden);
-  network.labels_ = labels;
-  if (labels > 0) {
-    const auto outputs = static_cast<std::int64_t>(labels);
-    network.parameters_.push_back({"label_head.weight", at::zeros({outputs, hidden}), true, true});
-    network.parameters_.push_back({"label_head.bias", at::zeros({outputs}), true, false});
-  } else {
-    const std::vector<float> none(from.config.hidden);
-    const neural::PairHead head = from.pair_head.value_or(neural::PairHead{none, 0, kFirstCosine});
-    network.parameters_.push_back({neural::PairHead::kWeight, tensor_of(head.weight, {hidden}), true, true});
-    network.parameters_.push_back({neural::PairHead::kBias, at::full({1}, head.bias), true, false});
-    network.parameters_.push_back({neural::PairHead::kCosine, at::full({1}, head.cosine), true, false});
-  }
+  network.labels_ = head.labels;
+  network.head_at_ = network.parameters_.size();
+  network.head_ = from.pair_head ? from.pair_head->kind : head.kind;
+  auto added = head.labels > 0 || !from.pair_head ? new_head(head, static_cast<std::int64_t>(from.config.hidden)) : head_of(*from.pair_head);
+  for (Parameter& parameter : added) network.parameters_.push_back(std::move(parameter));
   for (Parameter& parameter : network.trained()) parameter.value.requires_grad_();
   return network;
 }
@@ -167,19 +192,24 @@ at::Tensor PairNetwork::encode(const Batch& batch, double dropout) const {
 }
 
 at::Tensor PairNetwork::head(const Batch& batch, const at::Tensor& vectors, double dropout) const {
-  auto at = static_cast<std::size_t>(std::ranges::find(parameters_, true, &Parameter::is_head) - parameters_.begin());
+  std::size_t at = head_at_;
   const at::Tensor &weight = next(at), &bias = next(at);
-  at::Tensor mean = (vectors * batch.tokens).sum(1) / batch.tokens.sum(1);
+  const auto dropped = [&](const at::Tensor& x) { return dropout > 0 ? at::dropout(x, dropout, true) : x; };
+  const auto mean = [&] { return (vectors * batch.tokens).sum(1) / batch.tokens.sum(1); };
   if (labels_ > 0) {
-    mean = kVectorLength * mean / mean.norm(2, {1}, true).clamp_min(1e-12);
-    if (dropout > 0) mean = at::dropout(mean, dropout, true);
-    return at::linear(mean, weight, bias);
+    const at::Tensor m = mean();
+    return at::linear(dropped(kVectorLength * m / m.norm(2, {1}, true).clamp_min(1e-12)), weight, bias);
+  }
+  const at::Tensor a = (vectors * batch.first).sum(1), b = (vectors * batch.second).sum(1);
+  if (head_ == PairHeadKind::kInteraction) {
+    const at::Tensor &inner = next(at), &inner_bias = next(at);
+    const at::Tensor u = a / batch.first.sum(1), v = b / batch.second.sum(1);
+    const at::Tensor x = at::cat({vectors.select(1, 0), u, v, (u - v).abs(), u * v}, 1);
+    return at::mv(dropped(at::tanh(at::addmm(inner_bias, dropped(x), inner))), weight) + bias;
   }
   const at::Tensor& cosine = next(at);
-  if (dropout > 0) mean = at::dropout(mean, dropout, true);
-  const at::Tensor a = (vectors * batch.first).sum(1), b = (vectors * batch.second).sum(1);
   const at::Tensor lengths = ((a * a).sum(1) * (b * b).sum(1)).sqrt().clamp_min(1e-12);
-  return at::mv(mean, weight) + bias + cosine * ((a * b).sum(1) / lengths);
+  return at::mv(dropped(mean()), weight) + bias + cosine * ((a * b).sum(1) / lengths);
 }
 
 neural::Tokens PairNetwork::tokens(std::string_view first, std::string_view second) const {
@@ -223,7 +253,10 @@ Result<void> PairNetwork::save(const std::filesystem::path& folder) const {
   }
   if (labels_ == 0) {
     std::string json;
-    JsonWriter(json).begin_object().field("schema", "understudy.pair-head/1").field("head", "hybrid").field("max_tokens", pair_tokens_).end_object();
+    JsonWriter w(json);
+    w.begin_object().field("schema", "understudy.pair-head/1").field("head", neural::pair_head_name(head_));
+    if (head_ == PairHeadKind::kInteraction) w.field("width", parameters_[head_at_].value.size(0));
+    w.field("max_tokens", pair_tokens_).end_object();
     if (auto done = write_bytes(folder / "pair_head.json", json + "\n"); !done) return done;
   }
   std::vector<neural::NewTensor> tensors;

@@ -23,12 +23,19 @@ struct Parameter {
   bool decays = false;  ///< matrices shrink a little with each step; biases and norms do not
 };
 
+/// Of a model that has none.
+struct NewHead {
+  neural::PairHeadKind kind = neural::PairHeadKind::kHybrid;
+  std::uint64_t seed = 1;
+  std::size_t labels = 0;  ///< above 0: a head of so many labels instead, also of a model that has one of pairs
+};
+
 class PairNetwork {
  public:
-  /// From an encoder's folder, with a new head (its score is 20 times the cosine of both texts), or from a pair scorer's.
+  /// From an encoder's folder, with a new head, or from a pair scorer's. A new hybrid head's score is 20 times the cosine of both texts; a new
+  /// interaction head, 256 wide, says about 0.
   /// @param pair_tokens  0: as the folder says. Errors as open_model_folder's; kConfig: more tokens than the model has positions
-  /// @param labels  above 0: with a new head of so many labels instead
-  static Result<PairNetwork> open(const std::filesystem::path& folder, std::size_t pair_tokens, std::size_t labels = 0);
+  static Result<PairNetwork> open(const std::filesystem::path& folder, std::size_t pair_tokens, const NewHead& head = {});
 
   /// Scores of pairs, [n], or of texts, [n, labels], in their order. Above 0, `dropout` draws from at::manual_seed's generator.
   at::Tensor scores(std::span<const neural::Tokens* const> pairs, double dropout) const;
@@ -52,8 +59,9 @@ class PairNetwork {
 
   std::unique_ptr<const neural::ModelFolder> folder_;
   std::filesystem::path from_;
-  std::size_t pair_tokens_ = 0, labels_ = 0;
-  std::vector<Parameter> parameters_;  // in the order in which encode() takes them; the word table first, the head's last
+  std::size_t pair_tokens_ = 0, labels_ = 0, head_at_ = 0;
+  neural::PairHeadKind head_ = neural::PairHeadKind::kHybrid;
+  std::vector<Parameter> parameters_;  // in the order in which encode() takes them; the word table first, from head_at_ on the head's
 };
 
 }  // namespace understudy::trainer

@@ -240,7 +240,7 @@ Result<bool> train(const TrainCall& call) {
   auto plan = StepPlan::create(rows->rows, *job);
   if (!plan) return fail(plan.error().kind, fmt::format("{}: {}", job->rows, plan.error().message));
   const auto labels = job->loss == Loss::kLabels ? labels_of(rows->rows) : std::vector<std::string>();
-  auto network = PairNetwork::open(job->encoder, job->max_tokens, labels.size());
+  auto network = PairNetwork::open(job->encoder, job->max_tokens, {job->head, job->seed, labels.size()});
   if (!network) return fail(network.error());
   if (auto done = rows->tokenise(*network, labels, job->rows); !done) return fail(done.error());
   std::optional<TrainingRows> held_back;
