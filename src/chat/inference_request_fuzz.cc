@@ -21,7 +21,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   if (const auto rerank = chat::parse_rerank_request(body)) {
     if (rerank->query.empty() || rerank->documents.empty() || rerank->documents.size() > chat::kMostDocuments || rerank->most_results == 0 || rerank->most_results > rerank->documents.size()) std::abort();
-    if (rerank->tei != chat::tei_texts(body).has_value() || (!rerank->objects.empty() && rerank->objects.size() != rerank->documents.size())) std::abort();
+    if (rerank->tei != chat::is_tei_rerank(body) || (!rerank->objects.empty() && rerank->objects.size() != rerank->documents.size())) std::abort();
     for (std::size_t i = 0; i < rerank->documents.size(); ++i) {
       if (!rerank->documents[i].starts_with(rerank->read_part(i, 5)) || rerank->read_part(i, 5).size() > 5) std::abort();
     }

@@ -157,18 +157,16 @@ Result<RerankRequest> parse_rerank_request(std::string_view body) {
   return request;
 }
 
-std::optional<std::size_t> tei_texts(std::string_view body) {
+bool is_tei_rerank(std::string_view body) {
   dom::parser parser;
   dom::object object;
-  if (parser.parse(body.data(), body.size()).get_object().get(object)) return std::nullopt;
-  std::optional<std::size_t> texts;
+  if (parser.parse(body.data(), body.size()).get_object().get(object)) return false;
+  bool texts = false, documents = false;
   for (const auto [key, value] : object) {
-    if (value.is_null()) continue;
-    if (key == "documents") return std::nullopt;
-    dom::array list;
-    if (key == "texts") texts = value.get_array().get(list) ? 1 : list.size();
+    texts = texts || (key == "texts" && !value.is_null());
+    documents = documents || (key == "documents" && !value.is_null());
   }
-  return texts;
+  return texts && !documents;
 }
 
 }  // namespace understudy::chat

@@ -36,7 +36,7 @@ struct RerankRequest {
 /// of the services has some that mean nothing here.
 Result<RerankRequest> parse_rerank_request(std::string_view body);
 
-/// How many texts a body in TEI's form has, also where it cannot be read as a whole: for the form of its error. nullopt: it is in another form.
-std::optional<std::size_t> tei_texts(std::string_view body);
+/// Whether a body is in TEI's form, also where it cannot be read as a whole: for the form of its error.
+bool is_tei_rerank(std::string_view body);
 
 }  // namespace understudy::chat

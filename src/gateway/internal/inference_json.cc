@@ -203,19 +203,16 @@ std::string cohere_error_body(const Error& error) {
   return out;
 }
 
-std::pair<int, std::string> tei_error(const Error& error, std::size_t texts) {
+std::pair<int, std::string> tei_error(const Error& error) {
   int status = error.http_status();
   std::string_view type = "Backend";
   switch (error.kind) {
-    case ErrorKind::kInvalidRequest:
-      status = texts == 0 ? 400 : texts > chat::kMostDocuments ? 413 : 422;
-      type = texts == 0 ? "Empty" : "Validation";
-      break;
-    case ErrorKind::kTooLarge: type = "Validation"; break;
+    case ErrorKind::kInvalidRequest: status = 422, type = "Validation"; break;
     case ErrorKind::kOverloaded:
     case ErrorKind::kRateLimited: status = 429, type = "Overloaded"; break;
     case ErrorKind::kInternal: status = 424; break;
-    case ErrorKind::kUnsupported: status = 503, type = "Unhealthy"; break;
+    case ErrorKind::kModelNotFound:
+    case ErrorKind::kUnsupported: type = "Unhealthy"; break;
     default: break;
   }
   std::string out;

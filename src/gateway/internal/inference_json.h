@@ -44,7 +44,7 @@ std::string rerank_json(const specialists::NamedSpecialist* specialist, const ch
 bool is_cohere_path(std::string_view path);
 /// {"message": ...}
 std::string cohere_error_body(const Error& error);
-/// {"error": ..., "error_type": ...}, with the status that TEI gives. @param texts  in the request
-std::pair<int, std::string> tei_error(const Error& error, std::size_t texts);
+/// {"error": ..., "error_type": ...}, with the status that TEI gives.
+std::pair<int, std::string> tei_error(const Error& error);
 
 }  // namespace understudy::gateway::internal

@@ -30,7 +30,7 @@ Result<void> check_lengths(const chat::RerankRequest& request) {
   if (!request.tei || request.truncate) return {};
   for (std::size_t i = 0; i < request.documents.size(); ++i) {
     if (request.documents[i].size() > kLongestWhole) {
-      return fail(ErrorKind::kTooLarge, fmt::format("Text {} has {} bytes, of which {} are read: send \"truncate\": true to have it cut, or passages of it.", i, request.documents[i].size(), kLongestWhole), "texts");
+      return fail(ErrorKind::kInvalidRequest, fmt::format("Text {} has {} bytes, of which {} are read: send \"truncate\": true to have it cut, or passages of it.", i, request.documents[i].size(), kLongestWhole), "texts");
     }
   }
   return {};
@@ -92,11 +92,11 @@ net::Task<void> ReactorService::respond_pairs(net::Exchange& exchange, const Pai
 
 net::Task<void> ReactorService::rerank(net::Exchange& exchange, std::span<const net::Field> json_fields) {
   auto request = chat::parse_rerank_request(exchange.body());
-  const auto texts = request && !request->tei ? std::nullopt : chat::tei_texts(exchange.body());
+  const bool tei = request ? request->tei : chat::is_tei_rerank(exchange.body());
   const auto reply = co_await rank(exchange, request, json_fields.front().value);
   if (reply) co_return co_await respond_pairs(exchange, *reply, json_fields);
-  if (!texts) co_return co_await exchange.respond_error(reply.error(), json_fields.first(1));
-  const auto [status, body] = tei_error(reply.error(), *texts);
+  if (!tei) co_return co_await exchange.respond_error(reply.error(), json_fields.first(1));
+  const auto [status, body] = tei_error(reply.error());
   co_return co_await exchange.respond(status, json_fields, body);
 }
 
