@@ -326,7 +326,7 @@ TEST(Rerank, AsksTheCrossEncoderOnlyWhereTheWordsAreUnsure) {
   EXPECT_EQ(tally.documents[0], 1200u);
   EXPECT_EQ(tally.documents[1], 0u);
   EXPECT_LE(tally.documents[2], 600u);
-  EXPECT_GE(tally.documents[2], 300u);
+  EXPECT_GE(tally.documents[2], 150u) << "of the two that words cannot tell apart, at least one";
   EXPECT_NEAR(expected, 150, 30) << "calibrated, whichever rung a score comes from";
   EXPECT_GT(no, 600u);
   EXPECT_LE(wrong * 10, yes + no);

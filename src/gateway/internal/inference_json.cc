@@ -195,7 +195,7 @@ std::string rerank_json(const specialists::NamedSpecialist* specialist, const ch
   return out;
 }
 
-bool is_cohere_path(std::string_view path) { return path.starts_with("/v2/") || path.starts_with("/cohere/"); }
+bool is_cohere_path(std::string_view path) { return path == "/v2/rerank" || path.starts_with("/cohere/"); }
 
 std::string cohere_error_body(const Error& error) {
   std::string out;
