@@ -102,7 +102,7 @@ const toml::table* TableReader::table(std::string_view key) {
   const toml::node* found = node(key);
   if (found == nullptr) return nullptr;
   if (!found->is_table() && !misshapen_) {
-    misshapen_ = wrong(key, fmt::format("must be a table: [{}{}{}]", path_, path_.empty() ? "" : ".", key)).error();
+    misshapen_ = Result<void>(wrong(key, fmt::format("must be a table: [{}{}{}]", path_, path_.empty() ? "" : ".", key))).error();
   }
   return found->as_table();
 }
@@ -110,7 +110,7 @@ const toml::table* TableReader::table(std::string_view key) {
 const toml::array* TableReader::array(std::string_view key) {
   const toml::node* found = node(key);
   if (found == nullptr) return nullptr;
-  if (!found->is_array() && !misshapen_) misshapen_ = wrong(key, fmt::format("must be a list of tables: [[{}]]", key)).error();
+  if (!found->is_array() && !misshapen_) misshapen_ = Result<void>(wrong(key, fmt::format("must be a list of tables: [[{}]]", key))).error();
   return found->as_array();
 }
 

@@ -101,7 +101,7 @@ TermStatistics stem_statistics(std::span<const std::string_view> documents) {
     auto stems = retrieval::stem_words(document.substr(0, retrieval::kReadBytes));
     words += static_cast<double>(stems.size());
     std::ranges::sort(stems);
-    stems.erase(std::ranges::unique(stems).begin(), stems.end());
+    stems.erase(std::unique(stems.begin(), stems.end()), stems.end());
     for (const std::uint32_t stem : stems) ++with[stem];
   }
   std::vector<std::uint32_t> buckets, counts;
@@ -120,7 +120,7 @@ namespace {
 std::vector<std::pair<std::uint32_t, double>> rare_stems(const TermStatistics& statistics, std::string_view query) {
   auto stems = retrieval::stem_words(query.substr(0, retrieval::kReadBytes));
   std::ranges::sort(stems);
-  stems.erase(std::ranges::unique(stems).begin(), stems.end());
+  stems.erase(std::unique(stems.begin(), stems.end()), stems.end());
   std::vector<std::pair<std::uint32_t, double>> out;
   for (const std::uint32_t stem : stems) out.emplace_back(stem, statistics.rarity(stem));
   return out;

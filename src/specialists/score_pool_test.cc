@@ -10,16 +10,17 @@ namespace {
 
 TEST(ScorePool, RunsWhatComesSideBySideAndAnswersAllOfItAtItsEnd) {
   std::atomic<int> ran{0};
+  std::promise<void> first, second;   // outlive the pool's threads: set_value may still be at work when the waiter goes on
   {
     ScorePool pool(nullptr, {.threads = 2, .most_waiting = 100});
     EXPECT_EQ(pool.encoder(), nullptr);
-    std::promise<void> first, second;
-    ASSERT_TRUE(pool.run([&] {
+    const auto first_is_set = first.get_future().share(), second_is_set = second.get_future().share();
+    ASSERT_TRUE(pool.run([&first, second_is_set] {
       first.set_value();
-      second.get_future().wait();   // only where both run at the same time
+      second_is_set.wait();   // only where both run at the same time
     }));
-    ASSERT_TRUE(pool.run([&] {
-      first.get_future().wait();
+    ASSERT_TRUE(pool.run([&second, first_is_set] {
+      first_is_set.wait();
       second.set_value();
     }));
     for (int i = 0; i < 50; ++i) ASSERT_TRUE(pool.run([&] { ++ran; }));
@@ -28,14 +29,15 @@ TEST(ScorePool, RunsWhatComesSideBySideAndAnswersAllOfItAtItsEnd) {
 }
 
 TEST(ScorePool, BeyondItsQueueWorkIsTurnedAway) {
-  ScorePool pool(nullptr, {.threads = 1, .most_waiting = 2});
   std::promise<void> begun, go;
-  ASSERT_TRUE(pool.run([&] {
+  bool ran = false;
+  ScorePool pool(nullptr, {.threads = 1, .most_waiting = 2});
+  const auto may_go = go.get_future().share();
+  ASSERT_TRUE(pool.run([&begun, may_go] {
     begun.set_value();
-    go.get_future().wait();
+    may_go.wait();
   }));
   begun.get_future().wait();
-  bool ran = false;
   EXPECT_TRUE(pool.run([] {}));
   EXPECT_TRUE(pool.run([] {}));
   EXPECT_FALSE(pool.run([&] { ran = true; }));
