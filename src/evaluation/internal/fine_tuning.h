@@ -32,7 +32,7 @@ class FineTuning {
 
   /// Vectors of prompts by the encoder that it began with, fine-tuned anew on these labels alone. Deterministic for labels, seed and machine.
   /// @param wanted  of which prompts, by row; the others' vectors are empty
-  /// About 60 ms of CPU for each label (25 words), and 3 for each prompt. kInvalidRequest: one label only. Errors of run_trainer.
+  /// Minutes: each label goes through the trainer four times, each wanted prompt through the encoder once. kInvalidRequest: one label only. Errors of run_trainer.
   Result<std::vector<retrieval::PackedVector>> vectors(std::span<const ToldLabel> told, const std::vector<bool>& wanted, std::uint64_t seed);
   std::size_t trainings() const { return trainings_; }
 
