@@ -1,18 +1,13 @@
 #include "app/recheck_command.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <simdjson.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <fstream>
 
 #include "app/config_sections.h"
 #include "app/labelled_rows.h"
+#include "app/specialist_opinions.h"
 #include "app/stop_on_signal.h"
 #include "base/hash.h"
 #include "specialists/intent_specialist.h"
@@ -22,27 +17,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string file_text(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
-
 /// Id of the calibration that stands in the folder; "" where it cannot be read, which opening it tells.
 std::string version_of(const fs::path& folder) {
   simdjson::dom::parser parser;
   simdjson::dom::element root;
   std::string_view id;
-  const std::string json = file_text(folder / "specialist.json");
+  const std::string json = monitors::file_text(folder / "specialist.json");
   return parser.parse(json).get(root) || root["calibration"]["id"].get(id) ? std::string() : std::string(id);
-}
-
-Result<void> append_line(const fs::path& path, std::string_view line) {
-  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-  const bool good = fd >= 0 && ::write(fd, line.data(), line.size()) == static_cast<ssize_t>(line.size()) && ::fsync(fd) == 0;
-  const int why = errno;
-  if (fd >= 0) ::close(fd);
-  if (!good) return fail(ErrorKind::kIo, fmt::format("{} cannot be written: {}", path.string(), std::strerror(why)));
-  return {};
 }
 
 }  // namespace
@@ -52,18 +33,16 @@ void add_recheck_arguments(CLI::App& cli, RecheckArguments& a) {
   cli.get_option("--teacher")->required();
   cli.add_option("--rows", a.rows, "Rows to draw from, like those that it answers now; labels in them are not looked at")->required()->type_name("FILE");
   cli.add_option("--split", a.split, "Rows of this split (default: test where the file has splits: not those that it was trained on)");
-  cli.add_option("--sample", a.sample, "Rows to ask the teacher about")->check(CLI::Range(kFewestRechecked, std::size_t{1'000'000}))->capture_default_str();
+  cli.add_option("--sample", a.sample, "Rows to ask the teacher about")->check(CLI::Range(monitors::kFewestRechecked, std::size_t{1'000'000}))->capture_default_str();
   cli.add_option("--seed", a.seed, "Of the sample (default: another one each time)");
   cli.add_option("--at-least", a.at_least, "Alarm also unless the agreement is shown to be at least this (lower end of its 95 % interval)")->check(CLI::Range(0.0, 1.0));
 }
 
-Result<Recheck> recheck(const std::string& name, const fs::path& folder, const RecheckArguments& a) {
-  fs::path plain = folder;
-  if (!plain.has_filename()) plain = plain.parent_path();  // "judge/"
-  const fs::path history = plain.string() + ".rechecks.jsonl";
-  Recheck out;
+Result<monitors::Recheck> recheck(const std::string& name, const fs::path& folder, const RecheckArguments& a) {
+  const fs::path plain = folder.has_filename() ? folder : folder.parent_path();  // "judge/"
+  const fs::path history = monitors::history_of(plain);
+  monitors::Recheck out;
   out.specialist = name;
-  out.folder = plain.string();
   out.version = version_of(plain);
   out.at_least = a.at_least;
   APP_TRY(task, task_of_specialist(plain.string()));
@@ -82,8 +61,7 @@ Result<Recheck> recheck(const std::string& name, const fs::path& folder, const R
   out.data_hash = fmt::format("{:016x}{:016x}", hash.high, hash.low);
   out.rows = rows.rows.size();
   out.teacher = teacher.config.upstream_model;
-  const std::string before = file_text(history);
-  out.seed = a.seed.value_or(static_cast<std::uint64_t>(std::count(before.begin(), before.end(), '\n')) + 1);
+  out.seed = a.seed.value_or(monitors::next_seed(monitors::file_text(history)));
   // Kept until the recheck is written down, so that one that was killed goes on; then the teacher is asked anew.
   const std::string asked = fmt::format("{}.recheck-{}.asked", plain.string(), out.seed);
   APP_TRY(labels, TeacherLabels::open(std::move(rows), std::move(question), std::move(teacher), a.teacher, asked));
@@ -100,11 +78,11 @@ Result<Recheck> recheck(const std::string& name, const fs::path& folder, const R
     sampled.push_back(i);
     verdicts.push_back(std::move(*verdict));
   }
-  APP_CHECK(compare_with_teacher(out, task, opinions, sampled, verdicts));
+  APP_CHECK(monitors::compare_with_teacher(out, task, opinions, sampled, verdicts));
   out.at = system_clock().wall();
   const auto& stored = labels.file().stored();
   if (stored.unpriced == 0) out.cost = stored.spent;
-  APP_CHECK(append_line(history, recheck_json(out)));
+  APP_CHECK(monitors::append_recheck(history, out));
   std::error_code ignored;
   fs::remove(asked, ignored);
   return out;

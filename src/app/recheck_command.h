@@ -5,8 +5,8 @@
 #include <optional>
 #include <string>
 
-#include "app/recheck_report.h"
 #include "app/teacher_labels.h"
+#include "monitors/recheck.h"
 
 namespace understudy::app {
 
@@ -21,7 +21,7 @@ struct RecheckArguments {
 void add_recheck_arguments(CLI::App& cli, RecheckArguments& a);
 
 /// The whole of it: draws, asks, compares, and adds a line to the history beside the folder (FOLDER.rechecks.jsonl). The folder itself is not touched.
-/// Errors as TeacherLabels and compare_with_teacher give them; kIo: the history cannot be written.
-Result<Recheck> recheck(const std::string& name, const std::filesystem::path& folder, const RecheckArguments& a);
+/// Errors as TeacherLabels and monitors::compare_with_teacher give them; kIo: the history cannot be written.
+Result<monitors::Recheck> recheck(const std::string& name, const std::filesystem::path& folder, const RecheckArguments& a);
 
 }  // namespace understudy::app

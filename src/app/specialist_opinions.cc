@@ -2,10 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <string_view>
-#include <unordered_map>
-
 #include "app/judge_command.h"
 #include "app/output.h"
 #include "app/rerank_command.h"
@@ -17,59 +13,20 @@ namespace {
 
 using labelling::Task;
 
-Opinion of_yes(double p) {
-  Opinion out;
-  out.yes = p;
-  out.sure = std::max(p, 1 - p);
-  return out;
-}
-
 Result<std::vector<Opinion>> intent_opinions(const std::string& folder, const TeacherRows& rows) {
   const auto ready = open_specialist(folder);
   if (!ready) return fail(ready.error());
   if (!ready->note.empty()) print_error(fmt::format("{}: {}", folder, ready->note));
-  if (ready->specialist.several()) return fail(ErrorKind::kUnsupported, folder + " has texts with several labels each: a teacher is asked for one");
-  std::vector<std::string_view> texts;
-  for (const auto& row : rows.rows) texts.push_back(row.texts[0]);
-  const auto said = ready->specialist.predict_all(texts, ready->encoder.get());
-  if (!said) return fail(said.error());
-  std::vector<Opinion> out;
-  for (const auto& prediction : *said) {
-    Opinion one;
-    one.label = prediction.label;
-    one.sure = static_cast<double>(prediction.probability);
-    out.push_back(std::move(one));
-  }
-  return out;
+  auto said = monitors::opinions(ready->specialist, ready->encoder.get(), rows.rows);
+  if (!said) said.error().message = folder + ": " + said.error().message;
+  return said;
 }
 
-Result<std::vector<Opinion>> judge_opinions(const std::string& folder, const TeacherRows& rows) {
-  const auto ready = open_pair_aloud<specialists::JudgeSpecialist>(folder);
+template <typename Specialist>
+Result<std::vector<Opinion>> pair_opinions(const std::string& folder, const TeacherRows& rows) {
+  const auto ready = open_pair_aloud<Specialist>(folder);
   if (!ready) return fail(ready.error());
-  std::vector<Opinion> out;
-  for (const auto& row : rows.rows) {
-    const auto said = ready->specialist.judge(row.texts[0], row.texts[1], ready->engines());
-    if (!said) return fail(said.error());
-    out.push_back(of_yes(static_cast<double>(said->probability)));
-  }
-  return out;
-}
-
-/// The documents of a query are judged together.
-Result<std::vector<Opinion>> rerank_opinions(const std::string& folder, const TeacherRows& rows) {
-  const auto ready = open_pair_aloud<specialists::RerankSpecialist>(folder);
-  if (!ready) return fail(ready.error());
-  std::unordered_map<std::string_view, std::vector<std::size_t>> queries;
-  for (std::size_t i = 0; i < rows.rows.size(); ++i) queries[rows.rows[i].texts[0]].push_back(i);
-  std::vector<Opinion> out(rows.rows.size());
-  for (const auto& [query, places] : queries) {
-    std::vector<std::string_view> documents;
-    for (const std::size_t i : places) documents.push_back(rows.rows[i].texts[1]);
-    const auto said = ready->specialist.score(query, documents, ready->engines());
-    if (!said) return fail(said.error());
-    for (std::size_t i = 0; i < places.size(); ++i) out[places[i]] = of_yes(static_cast<double>((*said)[i].score));
-  }
-  return out;
+  return monitors::opinions(ready->specialist, ready->engines(), rows.rows);
 }
 
 }  // namespace
@@ -91,13 +48,9 @@ Result<std::vector<Opinion>> opinions_of(const std::string& folder, const Teache
   }
   switch (*task) {
     case Task::kIntent: return intent_opinions(folder, rows);
-    case Task::kFaithfulness: return judge_opinions(folder, rows);
-    default: return rerank_opinions(folder, rows);
+    case Task::kFaithfulness: return pair_opinions<specialists::JudgeSpecialist>(folder, rows);
+    default: return pair_opinions<specialists::RerankSpecialist>(folder, rows);
   }
-}
-
-bool agrees(Task task, const Opinion& opinion, const labelling::Verdict& verdict) {
-  return task == Task::kIntent ? opinion.label == verdict.label : (opinion.yes >= 0.5) == (verdict.score >= 0.5);
 }
 
 }  // namespace understudy::app

@@ -1,19 +1,16 @@
 #pragma once
-/// What a specialist says of rows that a teacher can be asked about too, in the teacher's terms.
+/// What the specialist in a folder says of rows that a teacher can be asked about too.
 
 #include <string>
 #include <vector>
 
 #include "app/teacher_rows.h"
 #include "base/error.h"
+#include "monitors/opinion.h"
 
 namespace understudy::app {
 
-struct Opinion {
-  std::string label;  ///< kIntent
-  double yes = 0;     ///< kRelevance, kFaithfulness: that the document is relevant, the claim supported
-  double sure = 0;    ///< that its answer is right, as it is calibrated: what it promises
-};
+using monitors::Opinion;
 
 /// The task that a teacher would do in its place. kUnsupported: of another kind.
 Result<labelling::Task> task_of_specialist(const std::string& folder);
@@ -21,8 +18,5 @@ Result<labelling::Task> task_of_specialist(const std::string& folder);
 /// One a row. What is not as it was trained (no encoder, calibrated anew) is told on standard error. kInvalidRequest: of another kind than the rows;
 /// and as opening and asking it says.
 Result<std::vector<Opinion>> opinions_of(const std::string& folder, const TeacherRows& rows);
-
-/// Whether both say the same.
-bool agrees(labelling::Task task, const Opinion& opinion, const labelling::Verdict& verdict);
 
 }  // namespace understudy::app

@@ -14,6 +14,7 @@
 #include "app/labelled_rows.h"
 #include "app/output.h"
 #include "app/recheck_command.h"
+#include "app/recheck_report.h"
 #include "app/specialist_input.h"
 #include "app/specialists_report.h"
 #include "base/json_writer.h"
@@ -61,6 +62,7 @@ ListedSpecialist listed(std::string name, const fs::path& folder, const Configur
   } else {
     one.error = loaded.error().message;
   }
+  one.recheck = monitors::last_recheck(monitors::file_text(monitors::history_of(folder)));
   return one;
 }
 
@@ -248,13 +250,13 @@ int run_specialists_recheck_command(int argc, char** argv) {
   add_recheck_arguments(cli, recheck_arguments);
   add_places(cli, a);
   if (const auto status = parse_arguments(cli, argc, argv)) return *status;
-  const auto done = [&]() -> Result<Recheck> {
+  const auto done = [&]() -> Result<monitors::Recheck> {
     APP_TRY(from, places_of(cli, a));
     APP_TRY(found, find(a.name, from));
     return recheck(found.first, found.second, recheck_arguments);
   }();
   if (!done) return report_error(argv[0], done.error(), a.store.json);
-  return print_output(a.store.json ? recheck_json(*done) : recheck_text(*done), done->alarm.empty() ? kExitDone : kExitGateFailed);
+  return print_output(a.store.json ? monitors::recheck_json(*done) : recheck_text(*done), done->alarm.empty() ? kExitDone : kExitGateFailed);
 }
 
 }  // namespace understudy::app

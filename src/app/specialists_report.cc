@@ -20,6 +20,11 @@ namespace {
 
 using specialists::ReliabilityBin;
 
+std::string trimmed_line(std::string line) {
+  if (line.ends_with('\n')) line.pop_back();
+  return line;
+}
+
 /// What only one kind has, for `show`.
 void write_particulars(JsonWriter& w, const specialists::NamedSpecialist& one) {
   if (one.intent) {
@@ -69,6 +74,9 @@ void write_one(JsonWriter& w, const ListedSpecialist& one, bool whole) {
   w.field("seed", s.seed).field("command", s.command).key("data").begin_object().field("file", s.data_file).field("xxh3_128", s.data_hash).end_object();
   if (!s.rung.empty()) w.field("trainer", s.trainer);
   write_particulars(w, *one.specialist);
+  w.key("recheck");
+  if (one.recheck) w.raw(trimmed_line(monitors::recheck_json(*one.recheck)));
+  else w.null();
 }
 
 }  // namespace
@@ -128,6 +136,12 @@ std::string specialist_text(const ListedSpecialist& one, const TextStyle& style)
   for (const auto& [name, value] : s.others) section.line("", fmt::format("{} {:.4f}", name, value));
   section.line("calibrated", fmt::format("ECE-15 {:.4f}, Brier {:.4f}, id {}", s.ece15, s.brier, one.specialist->id()));
   if (!one.tasks.empty()) section.line("tasks", printable(fmt::format("{}", fmt::join(one.tasks, ", "))));
+  if (one.recheck) {
+    const monitors::Recheck& r = *one.recheck;
+    section.line("rechecked", fmt::format("{}: {:.1f} % agreement with {} ({:.1f} to {:.1f}, {}), promised {:.1f} %{}", human_time(r.at), 100 * r.all.share(), printable(r.teacher), 100 * r.all.interval.low,
+                                          100 * r.all.interval.high, rows(r.all.rows), 100 * r.promised, r.version == one.specialist->id() ? "" : fmt::format(", calibration {}", printable(r.version))));
+    if (!r.alarm.empty()) section.line("ALARM", printable(r.alarm));
+  }
   std::string out = fmt::format("{}\n", paint(style, Ink::kBold, one.name)) + section.take();
   if (!one.specialist->intent) return out;
   Table bins({{"SAID", Table::Align::kRight}, {"RIGHT", Table::Align::kRight}, {"ROWS", Table::Align::kRight}});

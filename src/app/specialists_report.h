@@ -7,6 +7,7 @@
 
 #include "app/terminal.h"
 #include "base/error.h"
+#include "monitors/recheck.h"
 #include "specialists/registry.h"
 
 namespace understudy::app {
@@ -17,6 +18,7 @@ struct ListedSpecialist {
   specialists::SpecialistPtr specialist;   ///< null: `error` says why
   std::string error;
   std::vector<std::string> tasks;          ///< that it is bound to
+  std::optional<monitors::Recheck> recheck;   ///< the last one of its history
 };
 
 std::string specialists_json(const std::vector<ListedSpecialist>& all, const std::string& directory);

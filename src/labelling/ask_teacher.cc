@@ -39,7 +39,12 @@ class Asker {
   }
 
   net::Awaitable<void> run() {
-    const std::stop_callback interrupt(options_.stop, [this] { reactor_.post([this] { pauses_.cancel(); }); });
+    const std::stop_callback interrupt(options_.stop, [this] {
+      reactor_.post([this] {
+        pauses_.cancel();
+        if (options_.leave_calls) calls_.cancel();
+      });
+    });
     net::TaskGroup workers(reactor_);
     for (std::size_t i = 0; i < std::max<std::size_t>(options_.calls_at_once, 1); ++i) workers.spawn(work());
     co_await workers.wait();
@@ -103,24 +108,29 @@ class Asker {
         }
         continue;
       }
+      auto hold = reserve(most);
+      if (!hold) co_return;
       const auto call = file_.begin(rows.size(), most);
       if (!call) {
         error_ = call.error();
+        settle(*hold, Picousd{});
         co_return;
       }
       set_aside_ = set_aside_ + most.value_or(Picousd{});
       ++calls_under_way_;
       ++report_.calls;
-      const UpstreamReply reply = co_await internal::send(provider_, reactor_, body, fmt::format("label-{}", *call), options_.call_timeout_ms);
+      const UpstreamReply reply = co_await internal::send(provider_, reactor_, body, fmt::format("label-{}", *call), options_.call_timeout_ms, calls_.token());
       --calls_under_way_;
       set_aside_ = set_aside_ - most.value_or(Picousd{});
       changed_.set();
+      if (calls_.token().cancelled() && !reply.answered()) co_return;  // given up: it may have been paid for
       if (reply.answered()) {
-        take(batch, *call, reply, body);
+        settle(*hold, take(batch, *call, reply, body));
         co_return;
       }
       const bool reworded = dialect != dialect_ || internal::adapt(dialect_, reply);
       const bool of_these_rows = !reworded && !reply.hopeless() && !reply.worth_another_try();
+      if (!reply.maybe_paid()) settle(*hold, Picousd{});
       if (!settle_refusal(batch, *call, reply, most, of_these_rows) || of_these_rows) co_return;
       if (reworded) continue;
       if (reply.hopeless()) {
@@ -135,6 +145,19 @@ class Asker {
       const std::int64_t pause = pause_ms(tries, reply.retry_after_ms);
       co_await net::sleep_for(reactor_, pause, pauses_.token());
     }
+  }
+
+  /// False: the work is over. An empty hold where nobody else pays.
+  Result<BudgetHold> reserve(std::optional<Picousd> most) {
+    if (options_.payer == nullptr) return BudgetHold();
+    auto hold = options_.payer->reserve(most);
+    if (!hold && hold.error().kind == ErrorKind::kBudgetExceeded) out_of_money_ = true;
+    if (!hold && hold.error().kind != ErrorKind::kBudgetExceeded) error_ = hold.error();
+    return hold;
+  }
+
+  void settle(const BudgetHold& hold, std::optional<Picousd> cost) {
+    if (options_.payer != nullptr && cost) options_.payer->settle(hold, *cost);
   }
 
   std::int64_t pause_ms(int tries, std::optional<std::int64_t> asked) {
@@ -168,7 +191,8 @@ class Asker {
     return true;
   }
 
-  void take(const Batch& batch, std::uint64_t call, const UpstreamReply& reply, const std::string& body) {
+  /// What the call cost; nullopt: not known.
+  std::optional<Picousd> take(const Batch& batch, std::uint64_t call, const UpstreamReply& reply, const std::string& body) {
     Usage usage = reply.usage.value_or(Usage{});
     if (!reply.usage) {
       usage.input = chat::estimate_tokens(body);
@@ -193,9 +217,10 @@ class Asker {
         missing.push_back(place);
       }
     }
-    if (auto kept = file_.end(call, labels, usage, price_(usage)); !kept) {
+    const std::optional<Picousd> cost = price_(usage);
+    if (auto kept = file_.end(call, labels, usage, cost); !kept) {
       error_ = kept.error();
-      return;
+      return cost;
     }
     if (given == 0) {
       count_failure(Error(ErrorKind::kUpstreamProtocol, fmt::format("{}'s replies cannot be used: {}", teacher_.upstream_model, why)));
@@ -206,6 +231,7 @@ class Asker {
     report_.left -= given;
     if (last && given == 0) give_up(batch.places[0], why);
     for (const std::size_t place : missing) queue_.push_back({{place}, true});
+    return cost;
   }
 
   void give_up(std::size_t place, const std::string& why) {
@@ -243,7 +269,7 @@ class Asker {
   net::Reactor& reactor_;
   providers::Provider& provider_;
   net::Event changed_;
-  net::CancelSource pauses_;
+  net::CancelSource pauses_, calls_;
   SeededRandom random_;
   const MonoTime start_;
   std::deque<Batch> queue_;

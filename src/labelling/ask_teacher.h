@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "base/budget.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/money.h"
@@ -37,6 +38,15 @@ struct AskProgress {
 
 using ProviderMaker = std::function<Result<std::unique_ptr<providers::Provider>>(net::ClientPool&, const providers::ModelConfig&)>;
 
+/// Money that a call needs from budgets of others (base/budget.h), who may forbid it. On the thread that asks.
+class Payer {
+ public:
+  virtual ~Payer() = default;
+  /// @param most  that the call can cost; nullopt: not known. kBudgetExceeded: there is no money for it, and the work ends as kBudget; other errors end it as they are
+  virtual Result<BudgetHold> reserve(std::optional<Picousd> most) = 0;
+  virtual void settle(const BudgetHold& hold, Picousd cost) = 0;   ///< not called where nobody knows the cost
+};
+
 struct AskOptions {
   std::size_t rows_a_call = 10;
   std::size_t calls_at_once = 4;
@@ -51,12 +61,14 @@ struct AskOptions {
   std::uint64_t seed = 0;                ///< of pauses; 0: from the kernel
   std::function<void(const AskProgress&)> progress;
   std::stop_token stop;                  ///< no more calls; those under way are waited for, so that what is paid is kept
+  bool leave_calls = false;              ///< then they are given up instead, and what was set aside for them counts as spent
+  Payer* payer = nullptr;                ///< of further budgets, beside `budget`; null: none
   ProviderMaker make_provider;           ///< empty: providers::make_provider
 };
 
 enum class AskEnd : std::uint8_t {
   kDone,     ///< all rows have a verdict or none to be had
-  kBudget,   ///< the next call could pass the budget
+  kBudget,   ///< the next call could pass a budget
   kStopped,  ///< `stop` was asked for
 };
 

@@ -8,46 +8,19 @@
 #include <filesystem>
 #include <map>
 
-#include "base/json_writer.h"
-#include "providers/scripted.h"
+#include "labelling/teacher_test_util.h"
 
 namespace understudy::labelling {
 namespace {
 
 namespace fs = std::filesystem;
 
-std::string completion(std::string_view text, bool usage = true) {
-  std::string out;
-  JsonWriter w(out);
-  w.begin_object().field("id", "1").field("object", "chat.completion").field("created", 1).field("model", "m").key("choices").begin_array();
-  w.begin_object().field("index", 0).key("message").begin_object().field("role", "assistant").field("content", text).end_object().field("finish_reason", "stop").end_object().end_array();
-  if (usage) w.key("usage").begin_object().field("prompt_tokens", 100).field("completion_tokens", 10).end_object();
-  w.end_object();
-  return out;
-}
-
-/// Number and text of each item of a call.
-std::map<std::int64_t, std::string> items_of(const std::string& body) {
-  simdjson::dom::parser parser;
-  const std::string message(parser.parse(body)["messages"].at(1)["content"].get_string().value());
-  std::map<std::int64_t, std::string> out;
-  for (std::size_t at = 0; at < message.size();) {
-    const std::size_t end = message.find('\n', at);
-    const auto item = parser.parse(message.substr(at, end - at));
-    out[item["n"].get_int64().value()] = std::string(item["text"].get_string().value());
-    at = end + 1;
-  }
-  return out;
-}
+using testing::completion;
+using testing::items_of;
 
 /// Says "even" or "odd" by a text's length, as asked.
 std::string right_answers(const std::string& body) {
-  std::string out;
-  JsonWriter w(out);
-  w.begin_object().key("answers").begin_array();
-  for (const auto& [n, text] : items_of(body)) w.begin_object().field("n", n).field("label", text.size() % 2 == 0 ? "even" : "odd").field("confidence", 90).end_object();
-  w.end_array().end_object();
-  return out;
+  return testing::labels_for(body, [](const std::string& text) { return text.size() % 2 == 0 ? "even" : "odd"; });
 }
 
 providers::ScriptedAnswer saying(std::string text) {
@@ -305,6 +278,75 @@ TEST_F(AskTeacherTest, TellsHowFarItIs) {
   ASSERT_TRUE(ask());
   ASSERT_FALSE(done.empty());
   EXPECT_EQ(done.back(), 25u);
+}
+
+/// Lets a number of calls through.
+class Purse final : public Payer {
+ public:
+  Result<BudgetHold> reserve(std::optional<Picousd> most) override {
+    if (calls-- <= 0) return fail(error, "no");
+    BudgetHold hold;
+    hold.amount = most.value();
+    set_aside += hold.amount.value;
+    return hold;
+  }
+  void settle(const BudgetHold& hold, Picousd cost) override {
+    set_aside -= hold.amount.value;
+    paid += cost.value;
+  }
+  int calls = 100;
+  ErrorKind error = ErrorKind::kBudgetExceeded;
+  std::int64_t set_aside = 0, paid = 0;
+};
+
+TEST_F(AskTeacherTest, WhoElsePaysMayForbidACall) {
+  Purse purse;
+  options_.payer = &purse;
+  options_.calls_at_once = 1;
+  purse.calls = 2;
+  auto report = ask();
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_EQ(report->end, AskEnd::kBudget);
+  EXPECT_EQ(report->labelled, 20u);
+  EXPECT_EQ(purse.paid, 2 * 200);
+  EXPECT_EQ(purse.set_aside, 0);
+  purse.error = ErrorKind::kOverloaded;
+  report = ask();
+  ASSERT_FALSE(report);
+  EXPECT_EQ(report.error().kind, ErrorKind::kOverloaded);
+  purse.calls = 100;
+  script_ = [this](const std::string& body) { return bodies_.size() == 1 ? status(503) : saying(right_answers(body)); };
+  report = ask();
+  ASSERT_TRUE(report);
+  EXPECT_EQ(purse.paid, 3 * 200) << "a refusal costs nothing";
+  EXPECT_EQ(purse.set_aside, 0);
+}
+
+TEST_F(AskTeacherTest, CallsThatAreLeftCountAsSpent) {
+  std::stop_source stop;
+  options_.stop = stop.get_token();
+  options_.leave_calls = true;
+  options_.calls_at_once = 1;
+  Purse purse;
+  options_.payer = &purse;
+  script_ = [&](const std::string& body) {
+    auto answer = saying(right_answers(body));
+    if (bodies_.size() == 2) {
+      answer.delay_ms = 600'000;
+      stop.request_stop();
+    }
+    return answer;
+  };
+  const auto report = ask();
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_EQ(report->end, AskEnd::kStopped);
+  EXPECT_EQ(report->labelled, 10u);
+  EXPECT_EQ(purse.paid, 200);
+  EXPECT_GT(purse.set_aside, 0);
+  const auto file = LabelFile::open(folder_ / "asked");
+  ASSERT_TRUE(file);
+  EXPECT_EQ(file->stored().spent.value, 200 + purse.set_aside) << "at most, for nobody knows";
+  EXPECT_EQ(file->stored().unsettled, 1u);
 }
 
 }  // namespace

@@ -41,7 +41,7 @@ bool UpstreamReply::worth_another_try() const { return error || status == 408 ||
 Error UpstreamReply::as_error(const std::string& model) const {
   if (error) return *error;
   std::string advice;
-  if (status == 401 || status == 403) advice = "; is the key right? --teacher-key-env names the environment variable that holds it";
+  if (status == 401 || status == 403) advice = "; is the key right? --teacher-key-env, in a configuration key_env, names the environment variable that holds it";
   if (status == 404) advice = "; are URL and model right?";
   if (status == 402 || account_is_empty(text)) advice = "; the account has no money left";
   Error out(ErrorKind::kUpstreamStatus, fmt::format("{} answered with status {}{}{}{}", model, status, text.empty() ? "" : ": ", std::string_view(text).substr(0, 300), advice));
@@ -49,13 +49,14 @@ Error UpstreamReply::as_error(const std::string& model) const {
   return out;
 }
 
-net::Awaitable<UpstreamReply> send(providers::Provider& provider, net::Reactor& reactor, std::string body, std::string id, std::int64_t timeout_ms) {
+net::Awaitable<UpstreamReply> send(providers::Provider& provider, net::Reactor& reactor, std::string body, std::string id, std::int64_t timeout_ms, net::CancelToken cancel) {
   UpstreamReply out;
   const std::string_view piece = body;
   providers::ChatCall call;
   call.body = std::span<const std::string_view>(&piece, 1);
   call.request_id = id;
   call.deadline = net::Deadline::after_ms(reactor.clock().mono(), timeout_ms);
+  call.cancel = std::move(cancel);
   auto reply = co_await provider.chat(call);
   if (!reply) {
     out.error = std::move(reply.error());

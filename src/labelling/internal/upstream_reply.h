@@ -32,7 +32,7 @@ struct UpstreamReply {
 };
 
 /// Never fails: what went wrong is in the reply.
-net::Awaitable<UpstreamReply> send(providers::Provider& provider, net::Reactor& reactor, std::string body, std::string id, std::int64_t timeout_ms);
+net::Awaitable<UpstreamReply> send(providers::Provider& provider, net::Reactor& reactor, std::string body, std::string id, std::int64_t timeout_ms, net::CancelToken cancel);
 
 /// Where `reply` refuses a field that can be said otherwise, `dialect` does so from now on. False: nothing to change.
 bool adapt(Dialect& dialect, const UpstreamReply& reply);

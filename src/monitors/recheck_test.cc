@@ -1,12 +1,13 @@
-#include "app/recheck_report.h"
+#include "monitors/recheck.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 
 #include "base/random.h"
 
-namespace understudy::app {
+namespace understudy::monitors {
 namespace {
 
 using labelling::Task;
@@ -106,5 +107,56 @@ TEST(Recheck, LabelsThatNoneFitsAreNotComparedAndFewRowsSayNothing) {
   EXPECT_EQ(refused.error().kind, ErrorKind::kInvalidRequest);
 }
 
+TEST(Recheck, ALineReadsBack) {
+  const Simulated s = simulate(400, 100, 0.5, 1);
+  Recheck r;
+  r.at = WallTime{1'760'000'000'000'000};
+  r.specialist = "judge \"v1\"";
+  r.version = "j1";
+  r.teacher = "big";
+  r.data = "rows.jsonl";
+  r.data_hash = "00ff";
+  r.seed = 7;
+  r.rows = 400;
+  r.at_least = 0.875;
+  r.cost = Picousd{1'230'000'000};
+  ASSERT_TRUE(compare_with_teacher(r, Task::kFaithfulness, s.opinions, s.sampled, s.verdicts));
+  ASSERT_FALSE(r.alarm.empty());
+  const std::string line = recheck_json(r);
+  const auto read = parse_recheck(line);
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(recheck_json(*read), line);
+  for (const std::string bad : {"", "[]", R"({"schema":"understudy.recheck/2"})", R"({"schema":"understudy.recheck/1","at":"yesterday"})",
+                                R"({"schema":"understudy.recheck/1","at":"2026-05-11T00:00:00Z","agreement":{"rows":1}})"}) {
+    const auto refused = parse_recheck(bad);
+    ASSERT_FALSE(refused) << bad;
+    EXPECT_EQ(refused.error().kind, ErrorKind::kCorrupt);
+  }
+}
+
+TEST(Recheck, TheHistoryTellsTheLastOneAndTheNextSeed) {
+  EXPECT_EQ(history_of("a/judge/"), "a/judge.rechecks.jsonl");
+  EXPECT_EQ(next_seed(""), 1u);
+  EXPECT_FALSE(last_recheck(""));
+  Simulated s = simulate(100, 50, 0, 3);
+  Recheck first, second;
+  first.seed = 1;
+  second.seed = 2;
+  ASSERT_TRUE(compare_with_teacher(first, Task::kRelevance, s.opinions, s.sampled, s.verdicts));
+  ASSERT_TRUE(compare_with_teacher(second, Task::kRelevance, s.opinions, s.sampled, s.verdicts));
+  const std::filesystem::path file = std::filesystem::temp_directory_path() / ("rechecks-" + std::to_string(::getpid()) + ".jsonl");
+  std::filesystem::remove(file);
+  ASSERT_TRUE(append_recheck(file, first));
+  ASSERT_TRUE(append_recheck(file, second));
+  std::string text = file_text(file);
+  EXPECT_EQ(next_seed(text), 3u);
+  EXPECT_EQ(last_recheck(text)->seed, 2u);
+  EXPECT_EQ(last_recheck(text + "{\"schema\":\"understudy.rech")->seed, 2u) << "a line that was cut";
+  std::filesystem::remove(file);
+  const auto refused = append_recheck(std::filesystem::path("/nowhere") / "judge.rechecks.jsonl", first);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, ErrorKind::kIo);
+}
+
 }  // namespace
-}  // namespace understudy::app
+}  // namespace understudy::monitors
