@@ -9,6 +9,7 @@
 #include <sstream>
 #include <thread>
 
+#include "app/config_rechecks.h"
 #include "app/config_sections.h"
 #include "app/model_spec.h"
 #include "base/hash.h"
@@ -251,6 +252,8 @@ Result<Config> load_config(const ServeFlags& flags, const Environment& environme
     if (key.max_per_day || key.max_per_month) policy->budgets.push_back({BudgetScope::kKey, key.name, key.max_per_day, key.max_per_month});
   }
   APP_CHECK(check_budgets(*policy, file));
+  APP_CHECK(read_rechecks(TableReader(specialists, "specialists", file, config.origins), context));
+  if (!config.snapshot.rechecks.empty()) ++config.store.reactors;  // and one more the rechecks'
   policy->version = policy_version(*policy);
   config.snapshot.keys = std::make_shared<gateway::KeyRing>(std::move(keys));
   config.snapshot.policy = std::move(policy);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "app/config_rechecks.h"
 #include "app/config_sections.h"
 #include "cascade/bound_specialist.h"
 #include "specialists/registry.h"
@@ -14,15 +15,21 @@ Result<specialists::SpecialistPlaces> read_specialist_places(TableReader& table,
   if (directory && directory->empty()) return table.wrong("directory", "is empty: name a directory, or leave it out for specialists/ in the data directory");
   places.required = directory.has_value();
   places.directory = directory ? std::filesystem::path(*directory) : data / "specialists";
+  for (const std::string_view key : kRecheckKeys) table.allow(key);
   for (const std::string& name : table.names()) {
-    if (name == "directory") continue;
+    if (name == "directory" || std::ranges::find(kRecheckKeys, name) != kRecheckKeys.end()) continue;
     const toml::table* own = table.table(name);
     if (own == nullptr) return table.wrong(name, "must be a table with a folder: [specialists.NAME] folder = \"...\"");
     TableReader reader = table.below(own, name);
     APP_TRY(folder, reader.string("folder"));
-    if (!folder || folder->empty()) return reader.wrong("folder", "is missing: the folder that `understudy train ... --out` made");
+    bool rechecked = false;
+    for (const std::string_view key : kRecheckKeys) {
+      reader.allow(key);
+      rechecked = rechecked || reader.has(key);
+    }
+    if (folder ? folder->empty() : !rechecked) return reader.wrong("folder", "is missing: the folder that `understudy train ... --out` made");
     APP_CHECK(reader.finish());
-    places.folders.emplace_back(name, *folder);
+    if (folder) places.folders.emplace_back(name, *folder);   // else one of the directory
   }
   APP_CHECK(table.finish());
   return places;

@@ -11,7 +11,7 @@
 
 namespace understudy::app {
 
-/// Where the specialists of a section [specialists] lie, not read yet.
+/// Where the specialists of a section [specialists] lie, not read yet. What it says of rechecks is left to read_rechecks.
 Result<specialists::SpecialistPlaces> read_specialist_places(TableReader& table, const std::filesystem::path& data);
 /// The same of a whole file, whatever else is in it, and the tasks that it binds specialists to. `data`: "" takes the file's [store] path.
 struct ConfiguredSpecialists {

@@ -362,6 +362,59 @@ TEST_F(ConfigTest, ATaskBindsASpecialistAndSaysHowItsAnswersAreWritten) {
   EXPECT_NE(error(task("specialist = \"intent-v1\"\nrender = \"yes\"\n")).find("tasks.t.render has no {label}"), std::string::npos);
 }
 
+TEST_F(ConfigTest, SpecialistsAreRecheckedWhereTheFileSaysHowOften) {
+  specialists::testing::write_small_specialist(folder_ / "all" / "intent-v1");
+  specialists::testing::write_small_specialist(folder_ / "all" / "intent-v2");
+  const auto text = [&](const std::string& all, const std::string& own = "", const std::string& task = "[tasks.t]\nspecialist = \"intent-v1\"\n") {
+    return with_models(fmt::format("[specialists]\ndirectory = \"{}\"\n{}{}{}", (folder_ / "all").string(), all, own, task));
+  };
+  const auto off = load(text(""));
+  ASSERT_TRUE(off) << off.error().message;
+  EXPECT_TRUE(off->snapshot.rechecks.empty());
+  const auto usual = load(text("recheck = \"7d\"\n"));
+  ASSERT_TRUE(usual) << usual.error().message;
+  ASSERT_EQ(usual->snapshot.rechecks.size(), 1u);
+  const gateway::RecheckConfig& one = usual->snapshot.rechecks[0];
+  EXPECT_EQ(one.specialist, "intent-v1");
+  EXPECT_EQ(one.every_ms, 7 * 86'400'000LL);
+  EXPECT_EQ(one.sample, 200u);
+  EXPECT_EQ(one.budget.value, kPicousdPerUsd);
+  EXPECT_EQ(usual->snapshot.policy->models[one.teacher].config.name, "teacher");
+  EXPECT_EQ(usual->store.reactors, off->store.reactors + 1) << "a journal of their own";
+  EXPECT_EQ(usual->snapshot.policy->version, off->snapshot.policy->version) << "what is decided does not change";
+  ASSERT_EQ(usual->warnings.size(), 1u);
+  EXPECT_NE(usual->warnings[0].find("no task is bound to 'intent-v2'"), std::string::npos);
+  const auto own = load(text("recheck = \"7d\"\nrecheck_sample = 300\nrecheck_teacher = \"student\"\nrecheck_at_least = 0.9\n",
+                             "[specialists.intent-v1]\nrecheck = \"1d\"\nrecheck_budget_usd = 0.5\nrecheck_at_least = 0.8\n[specialists.intent-v2]\nrecheck = \"off\"\n"));
+  ASSERT_TRUE(own) << own.error().message;
+  ASSERT_EQ(own->snapshot.rechecks.size(), 1u);
+  const gateway::RecheckConfig& other = own->snapshot.rechecks[0];
+  EXPECT_EQ(other.every_ms, 86'400'000);
+  EXPECT_EQ(other.sample, 300u);
+  EXPECT_EQ(other.budget.value, kPicousdPerUsd / 2);
+  EXPECT_EQ(other.at_least, 0.8);
+  EXPECT_EQ(own->snapshot.policy->models[other.teacher].config.name, "student");
+  EXPECT_TRUE(own->warnings.empty());
+}
+
+TEST_F(ConfigTest, RechecksThatCannotBeAreErrors) {
+  specialists::testing::write_small_specialist(folder_ / "all" / "intent-v1");
+  const auto text = [&](const std::string& all, const std::string& more = "[tasks.t]\nspecialist = \"intent-v1\"\n") {
+    return with_models(fmt::format("[specialists]\ndirectory = \"{}\"\n{}{}", (folder_ / "all").string(), all, more));
+  };
+  EXPECT_NE(error(text("recheck = \"weekly\"\n")).find("specialists.recheck must be a duration"), std::string::npos);
+  EXPECT_NE(error(text("recheck = \"5s\"\n")).find("from \"1m\""), std::string::npos);
+  EXPECT_NE(error(text("recheck = \"7d\"\nrecheck_sample = 19\n")).find("from 20"), std::string::npos);
+  EXPECT_NE(error(text("recheck = \"7d\"\nrecheck_every = 1\n")).find("recheck_every"), std::string::npos);
+  EXPECT_NE(error(text("recheck = \"7d\"\nrecheck_teacher = \"nobody\"\n")).find("no [models.nobody]"), std::string::npos);
+  EXPECT_NE(error(text("", "[specialists.intent-v3]\nrecheck = \"7d\"\n")).find("did you mean \"intent-v1\"?"), std::string::npos);
+  EXPECT_NE(error(text("", "[specialists.intent-v1]\nrecheck = \"7d\"\n")).find("no task is bound"), std::string::npos);
+  EXPECT_NE(error(text("recheck = \"7d\"\n", "[tasks.t]\nspecialist = \"intent-v1\"\n[store]\nbodies = \"none\"\n")).find("keeps no texts"), std::string::npos);
+  const std::string models = "[models.free]\nurl = \"http://127.0.0.1:1/v1\"\nmodel = \"nobody-knows\"\n[models.theirs]\nurl = \"http://127.0.0.1:1/v1\"\nmodel = \"gpt-4o\"\nkey = \"client\"\n[tasks.t]\nspecialist = \"intent-v1\"\n";
+  EXPECT_NE(error(text("recheck = \"7d\"\nrecheck_teacher = \"free\"\n", models)).find("needs the price of model 'free'"), std::string::npos);
+  EXPECT_NE(error(text("recheck = \"7d\"\nrecheck_teacher = \"theirs\"\n", models)).find("caller's own key"), std::string::npos);
+}
+
 TEST_F(ConfigTest, SpecialistsThatCannotBeLoadedAreErrors) {
   const std::string folder = (folder_ / "all" / "intent-v1").string();
   specialists::testing::write_small_specialist(folder);

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "gateway/internal/inference_json.h"
 #include "gateway/internal/lesson_plan.h"
+#include "gateway/internal/recheck_plan.h"
 #include "gateway/internal/service.h"
 #include "gateway/internal/shared.h"
 #include "store/queries.h"
@@ -80,6 +81,23 @@ Result<void> start_lessons(Shared& shared, const Snapshot& snapshot, unsigned wo
   return {};
 }
 
+/// Specialists against their teachers. Where none is rechecked there is neither a thread nor a journal for it.
+void start_rechecks(Shared& shared, const Snapshot& snapshot, unsigned workers) {
+  if (shared.store == nullptr || shared.options.data.empty() || snapshot.rechecks.empty()) return;
+  monitors::RecheckerOptions options;
+  options.data = shared.options.data;
+  options.clock = shared.options.server.clock;
+  options.journal = &shared.store->journal(workers + 2);
+  options.budgets = &shared.budgets;
+  options.encoder = [&shared] { return shared.scores.encoder(); };
+  const auto in_force = [&shared] {
+    const std::lock_guard lock(shared.mutex);
+    return shared.snapshot.policy;
+  };
+  options.requests = internal::stored_requests(shared.options.data, in_force, *options.clock);
+  shared.rechecks = std::make_unique<monitors::RecheckService>(std::move(options), internal::recheck_plans(snapshot));
+}
+
 }  // namespace
 
 Gateway::Gateway(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -99,6 +117,7 @@ Result<std::unique_ptr<Gateway>> Gateway::start(GatewayOptions options, Snapshot
   if (auto budgets = configure_budgets(shared, *shared.snapshot.policy); !budgets) return fail(std::move(budgets.error()));
   if (auto learning = start_lessons(shared, shared.snapshot, workers); !learning) return fail(std::move(learning.error()));
   start_promises(shared, shared.snapshot, workers);
+  start_rechecks(shared, shared.snapshot, workers);
   Impl* raw = impl.get();
   shared.options.server.tls = shared.snapshot.tls;
   shared.options.server.format_error = [](const Error& error, std::string_view path) { return internal::is_cohere_path(path) ? internal::cohere_error_body(error) : net::openai_error_body(error); };
@@ -175,6 +194,11 @@ Result<void> Gateway::reload(Snapshot snapshot) {
     const std::lock_guard lock(impl_->shared->mutex);
     impl_->shared->snapshot = snapshot;
   }
+  if (impl_->shared->rechecks) {
+    impl_->shared->rechecks->configure(internal::recheck_plans(snapshot));
+  } else if (!snapshot.rechecks.empty()) {
+    log::warn("[specialists] recheck: the first rechecks need a restart");
+  }
   impl_->shared->cache.clear();  // answers of the old policy's models must not outlive it
   probe();
   return {};
@@ -190,6 +214,7 @@ unsigned Gateway::workers() const { return impl_->server->workers(); }
 
 void Gateway::drain(std::int64_t deadline_ms) {
   const bool first = !impl_->shared->draining.exchange(true, std::memory_order_relaxed);
+  if (impl_->shared->rechecks) impl_->shared->rechecks->stop();
   if (impl_->server) {
     impl_->shared->server.store(nullptr, std::memory_order_release);
     for (unsigned i = 0; first && i < impl_->server->workers(); ++i) {

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,11 +26,22 @@
 
 namespace understudy::gateway {
 
+/// A specialist that is compared with its teacher again and again (docs/guide/teacher.md).
+struct RecheckConfig {
+  std::string specialist;          ///< that a task is bound to
+  std::int64_t every_ms = 0;
+  std::size_t sample = 200;
+  Picousd budget;                  ///< of each
+  std::size_t teacher = 0;         ///< index in Policy::models
+  std::optional<double> at_least;  ///< agreement that must be shown, else an alarm
+};
+
 /// What a reload replaces as one. Immutable.
 struct Snapshot {
   std::shared_ptr<const cascade::Policy> policy;
   std::shared_ptr<const KeyRing> keys;
   std::shared_ptr<const net::TlsServerContext> tls{};   ///< what new connections are shown; null: plain HTTP
+  std::vector<RecheckConfig> rechecks{};                ///< they change nothing of who answers
 };
 
 struct GatewayOptions {
@@ -55,7 +67,7 @@ struct GatewayOptions {
 class Gateway {
  public:
   /// Starts the reactors and returns once all accept. `store` may be null (nothing recorded) and must outlive the gateway; it has
-  /// a journal for each worker and two more, for the promises and the lessons.
+  /// a journal for each worker and two more, for the promises and the lessons; a third where the snapshot has rechecks.
   /// Errors: the listener's (kConfig), a model's URL (kConfig).
   static Result<std::unique_ptr<Gateway>> start(GatewayOptions options, Snapshot snapshot, store::Store* store);
   ~Gateway();

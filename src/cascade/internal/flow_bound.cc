@@ -1,26 +1,16 @@
 // A bound specialist on a request's way.
+#include "cascade/bound_request.h"
 #include "cascade/internal/ask_bound.h"
 #include "cascade/internal/flow.h"
 #include "specialists/intent_specialist.h"
 
 namespace understudy::cascade {
-namespace {
-
-/// Whether the client asked for JSON: other answers are then none.
-bool wants_json(const chat::ChatRequest& request, std::string_view body) {
-  for (const auto& field : request.fields) {
-    if (field.key == "response_format") return field.value.in(body).find("\"json_") != std::string_view::npos;
-  }
-  return false;
-}
-
-}  // namespace
 
 net::Awaitable<void> Flow::read_bound() {
   if (bound_read_ || task_ == nullptr || !task_->bound) co_return;
   bound_read_ = true;
   const BoundSpecialist& bound = *task_->bound;
-  if (!internal::may_answer_closed(request_) || (!bound.json && wants_json(request_, context_.body))) co_return;
+  if (!may_answer(bound, request_, context_.body)) co_return;
   if (bound.texts) {
     if (deps_.scores == nullptr) co_return;
     auto slots = bound.texts->extract.match(chat::user_texts(context_.body));

@@ -1,39 +1,13 @@
 #include <fmt/format.h>
 
-#include <iterator>
-
 #include "base/money.h"
+#include "gateway/internal/exposition.h"
 #include "gateway/internal/shared.h"
 
 namespace understudy::gateway::internal {
 namespace {
 
 using cascade::Counters;
-
-class Exposition {
- public:
-  void head(std::string_view name, std::string_view type, std::string_view help) {
-    fmt::format_to(std::back_inserter(out_), "# HELP understudy_{0} {2}\n# TYPE understudy_{0} {1}\n", name, type, help);
-  }
-  template <typename V>
-  void value(std::string_view name, std::string_view labels, V v) {
-    fmt::format_to(std::back_inserter(out_), "understudy_{}{} {}\n", name, labels.empty() ? "" : fmt::format("{{{}}}", labels), v);
-  }
-  template <typename V>
-  void counter(std::string_view name, std::string_view help, V v) {
-    head(name, "counter", help);
-    value(name, "", v);
-  }
-  template <typename V>
-  void gauge(std::string_view name, std::string_view help, V v) {
-    head(name, "gauge", help);
-    value(name, "", v);
-  }
-  std::string take() { return std::move(out_); }
-
- private:
-  std::string out_;
-};
 
 template <typename Member>
 auto sum(const Shared& shared, Member member) {
@@ -101,20 +75,6 @@ void breakers(Exposition& out, const Shared& shared) {
   each("circuit_refused_total", [](const providers::Breaker& breaker) { return breaker.refused(); });
 }
 
-/// A label's value, as the text format wants it.
-std::string label(std::string_view name, std::string_view value) {
-  std::string out = fmt::format("{}=\"", name);
-  for (const char c : value) {
-    if (c == '\\' || c == '"') out.push_back('\\');
-    if (c == '\n') {
-      out += "\\n";
-    } else {
-      out.push_back(c);
-    }
-  }
-  return out + '"';
-}
-
 /// What the promises say of each task. A figure that is not known has no sample.
 void promises(Exposition& out, const Shared& shared) {
   if (!shared.promise_figures) return;
@@ -149,8 +109,12 @@ void promises(Exposition& out, const Shared& shared) {
   });
   out.head("promise_rows_lost_total", "counter", "Labelled rows that could not be kept.");
   for (const cascade::TaskReport& r : *reports) out.value("promise_rows_lost_total", label("cascade", r.cascade) + "," + label("task", r.task), r.rows_lost);
-  out.head("alarms_total", "counter", "Alarms of promises, by name.");
+  out.head("alarms_total", "counter", "Alarms, by name.");
   for (const auto& [name, n] : shared.promise_figures->alarms()) out.value("alarms_total", label("name", name), n);
+  if (!shared.rechecks) return;
+  std::uint64_t drifts = 0;
+  for (const monitors::RecheckReport& r : shared.rechecks->report()) drifts += r.alarms;
+  out.value("alarms_total", label("name", "distillation_drift"), drifts);
 }
 
 void lesson_figures(Exposition& out, const Shared& shared) {
@@ -271,6 +235,7 @@ std::string metrics_text(const Shared& shared) {
   budgets(out, shared);
 
   promises(out, shared);
+  if (shared.rechecks) recheck_figures(out, shared.rechecks->report());
   histogram(out, shared, "request_seconds", "From the whole request to its record.", &Counters::latency);
   histogram(out, shared, "overhead_seconds", "Our own part of that time.", &Counters::overhead);
   out.gauge("cache_bytes", "Held by the answer cache.", shared.cache.bytes());

@@ -11,6 +11,7 @@
 #include "gateway/internal/promise_figures.h"
 #include "lessons/few_shots.h"
 #include "lessons/service.h"
+#include "monitors/recheck_service.h"
 #include "specialists/score_pool.h"
 
 namespace understudy::gateway::internal {
@@ -54,6 +55,8 @@ struct Shared {
 
   mutable std::mutex mutex;
   Snapshot snapshot;   ///< guarded; reactors hold their own copy
+
+  std::unique_ptr<monitors::RecheckService> rechecks;   ///< its thread uses what stands above, so it goes first; null: none were configured at the start
 
   explicit Shared(GatewayOptions o) : options(std::move(o)), cache(options.cache_bytes), budgets(options.calendar), scores(options.encoder, score_options(options)) {}
 };
