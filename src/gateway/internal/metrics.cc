@@ -192,7 +192,7 @@ void score_figures(Exposition& out, const Shared& shared) {
   out.counter("rerank_requests_total", "Requests to /v1/rerank that were answered.", counters.reranks.load(std::memory_order_relaxed));
   out.counter("rerank_documents_total", "Documents in them.", counters.documents.load(std::memory_order_relaxed));
   out.counter("score_requests_total", "Requests to /v1/score that were answered.", counters.scores.load(std::memory_order_relaxed));
-  out.counter("score_pairs_total", "Pairs in them.", counters.pairs.load(std::memory_order_relaxed));
+  out.counter("score_pairs_total", "Pairs of texts, responses and comparisons in them.", counters.pairs.load(std::memory_order_relaxed));
   const specialists::ScorePoolCounts pool = shared.scores.counts();
   out.gauge("score_waiting", "Requests that wait for a thread that asks rerankers and judges.", pool.waiting);
   out.counter("score_turned_away_total", "Requests refused because too many waited.", pool.turned_away);
