@@ -89,7 +89,7 @@ Result<std::vector<double>> cosines_of(ScorePool& pool, std::span<const std::str
 }
 
 Result<std::vector<double>> judge_all(const specialists::NamedSpecialist& named, ScorePool& pool, const chat::ScoreRequest& request, const std::stop_token& stop) {
-  const CachedEngines engines(named, pool.encoder(), &pool.cache(), stop);
+  const CachedEngines engines(named, pool, stop);
   std::vector<double> out;
   for (std::size_t i = 0; i < request.pairs(); ++i) {
     if (stop.stop_requested()) return fail(ErrorKind::kCancelled, "the client went away");
@@ -101,7 +101,7 @@ Result<std::vector<double>> judge_all(const specialists::NamedSpecialist& named,
 }
 
 Result<std::vector<double>> rank_all(const specialists::NamedSpecialist& named, ScorePool& pool, const chat::ScoreRequest& request, const std::stop_token& stop) {
-  const CachedEngines engines(named, pool.encoder(), &pool.cache(), stop);
+  const CachedEngines engines(named, pool, stop);
   std::vector<std::vector<std::size_t>> lists;
   std::unordered_map<std::string_view, std::size_t> list_of;
   for (std::size_t i = 0; i < request.pairs(); ++i) {
@@ -180,7 +180,7 @@ Result<std::vector<RerankScore>> relevance(const PairModel& model, ScorePool& po
   std::vector<std::string_view> documents;
   for (std::size_t i = 0; i < request.documents.size(); ++i) documents.push_back(request.read_part(i, kMostRead));
   if (model.specialist) {
-    const CachedEngines engines(*model.specialist, pool.encoder(), &pool.cache(), std::move(stop));
+    const CachedEngines engines(*model.specialist, pool, std::move(stop));
     return model.specialist->rerank->score(request.query, documents, engines.all());
   }
   documents.insert(documents.begin(), request.query);
@@ -210,7 +210,7 @@ Result<std::vector<double>> pair_scores(const PairModel& model, ScorePool& pool,
 }
 
 Result<std::vector<specialists::AnswerJudgement>> answer_judgements(const specialists::NamedSpecialist& named, ScorePool& pool, const chat::ScoreRequest& request, std::stop_token stop) {
-  const CachedEngines engines(named, pool.encoder(), &pool.cache(), stop);
+  const CachedEngines engines(named, pool, stop);
   specialists::AnswerRow row;
   row.form = named.answer_judge->form();
   std::vector<specialists::AnswerJudgement> out;
