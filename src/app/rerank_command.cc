@@ -109,7 +109,7 @@ int run_train_rerank_command(int argc, char** argv) {
   cli.add_option("--tolerance", a.tolerance, "nDCG@10 on the rows held back that may be lost by asking dear rungs about fewer documents")->check(CLI::Range(0.0, 0.5))->capture_default_str();
   add_teacher_arguments(cli, labelling::Task::kRelevance, teacher);
   if (const auto status = parse_arguments(cli, argc, argv)) return *status;
-  const auto labelled = label_before_training<RerankTrainer>(labelling::Task::kRelevance, teacher, a);
+  const auto labelled = label_before_training(labelling::Task::kRelevance, teacher, a, train_pair<RerankTrainer>);
   if (!labelled) return report_error(argv[0], labelled.error(), a.json);
   if (*labelled) return print_output(**labelled);
   const auto data = read_training_text(a);
