@@ -48,6 +48,8 @@ def ndcg10(order, relevant):
 
 def train(a, work, data, name, *more):
     folder = work / name
+    if folder.is_dir():
+        return folder
     start = time.monotonic()
     made = json.loads(run(a.build / "understudy", "train", "rerank", "--data", data, "--seed", a.seed, *more, *a.train, "--out", folder, "--json").stdout)
     print(json.dumps({"trained": name, "seconds": round(time.monotonic() - start), **{k: made[k] for k in ("trainer", "choice", "calibration")}}), flush=True)
@@ -156,7 +158,7 @@ def main():
     root = pathlib.Path(__file__).resolve().parents[2]
     parser.add_argument("--build", type=pathlib.Path, default=root / "build/release")
     parser.add_argument("--data", type=pathlib.Path, default=root.parent / "shared/data/specialists")
-    parser.add_argument("--work", type=pathlib.Path, help="keeps rerankers and vectors (default: a temporary folder)")
+    parser.add_argument("--work", type=pathlib.Path, help="keeps rerankers and vectors; those that are there are not made again (default: a temporary folder)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--top", type=int, default=100, help="candidates of a query")
     parser.add_argument("--only", default="", help="pairs, SciFact, Cranfield, NPL, or speed (after pairs, with the same --work)")
