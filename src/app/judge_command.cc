@@ -102,7 +102,8 @@ int run_train_judge_command(int argc, char** argv) {
              "  faithfulness  {\"claim\": \"It opened in 1889.\", \"evidence\": \"The tower opened in 1889.\", \"label\": 1, \"split\": \"train\"}\n"
              "  score         {\"prompt\": \"Name a colour.\", \"response\": \"Blue.\", \"teacher_score\": 7}\n"
              "  preference    {\"prompt\": \"Name a colour.\", \"a\": \"Blue.\", \"b\": \"I cannot.\", \"gold\": 1}  (1: a, 2: b, 0: a tie)\n\n"
-             "  understudy train judge --data rows.jsonl --out judge\n  understudy evaluate judge --data rows.jsonl --split test");
+             "  understudy train judge --data rows.jsonl --out judge\n  understudy evaluate judge --data rows.jsonl --split test\n"
+             "  understudy train judge --teacher openai:gpt-4o --unlabelled claims.jsonl --budget-usd 5 --out judge");
   PairArguments a;
   std::string form = "auto";
   TeacherArguments teacher;

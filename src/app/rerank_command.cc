@@ -99,7 +99,8 @@ int predict_rerank(const std::string& folder, const std::string& data, const std
 int run_train_rerank_command(int argc, char** argv) {
   CLI::App cli("Trains a reranker: how relevant a document is to a query, as a calibrated probability.");
   cli.footer("Rows are JSON Lines (plain, gzip or zstd): {\"qid\": \"1\", \"query\": \"who wrote it\", \"did\": \"a\", \"doc\": \"...\", \"rel\": 1, \"split\": \"train\"}\n\n"
-             "  understudy train rerank --data rows.jsonl --calibration rows.jsonl --out reranker\n  understudy evaluate reranker --data rows.jsonl --split test");
+             "  understudy train rerank --data rows.jsonl --calibration rows.jsonl --out reranker\n  understudy evaluate reranker --data rows.jsonl --split test\n"
+             "  understudy train rerank --teacher openai:gpt-4o --unlabelled pairs.jsonl --budget-usd 5 --out reranker");
   PairArguments a;
   TeacherArguments teacher;
   a.keep = 2000;

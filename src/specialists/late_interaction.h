@@ -39,6 +39,9 @@ struct Likeness {
 };
 Likeness likeness(const ReadText& query, const ReadText& document);
 
+/// Of each of a text's tokens the cosine with the likest one in another. Empty where a side has no token.
+std::vector<float> likest(const ReadText& text, const ReadText& other);
+
 /// Texts that were read lately. Thread-safe: held for the look-up, not while a text is read.
 class TextMemory {
  public:
@@ -62,5 +65,8 @@ class TextMemory {
   boost::unordered_flat_map<Hash128, std::list<Kept>::iterator, KeyHash> places_;
   std::size_t bytes_ = 0;
 };
+
+/// @param memory  null: read anew
+Result<std::shared_ptr<const ReadText>> read_text(const neural::TextEncoder& encoder, TextMemory* memory, std::string_view text);
 
 }  // namespace understudy::specialists

@@ -37,6 +37,18 @@ TEST(LateInteraction, TheSentenceVectorIsTheEncodersOwn) {
   for (std::size_t i = 0; i < vector.size(); ++i) EXPECT_NEAR(read->sentence[i], vector[i], 1e-6f);
 }
 
+TEST(LateInteraction, EachTokenOfOneSideHasItsLikest) {
+  const WordEncoder encoder;
+  const auto text = read_text(encoder, "violin harbour"), other = read_text(encoder, "glacier harbour harbour"), empty = read_text(encoder, "");
+  ASSERT_TRUE(text && other && empty);
+  const auto found = likest(*text, *other);
+  ASSERT_EQ(found.size(), 2u);
+  EXPECT_NEAR(found[0], 0, 0.01f);
+  EXPECT_NEAR(found[1], 1, 0.01f);
+  EXPECT_TRUE(likest(*text, *empty).empty());
+  EXPECT_TRUE(likest(*empty, *text).empty());
+}
+
 TEST(LateInteraction, EmptyTextsAreLikeNothing) {
   const WordEncoder encoder;
   const auto empty = read_text(encoder, ""), full = read_text(encoder, "violin");
