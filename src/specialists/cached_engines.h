@@ -58,7 +58,7 @@ class CachedEngines {
   /// What the specialist does not read, or was not calibrated for here, is left out. All that is given must outlive this.
   CachedEngines(const NamedSpecialist& specialist, ScorePool& pool, std::stop_token stop);
   /// @param encoder  null: none runs here
-  /// @param memory  of texts that this encoder read; null: none are kept
+  /// @param memory  of texts read token by token; null: none are kept
   CachedEngines(const NamedSpecialist& specialist, const neural::TextEncoder* encoder, ScoreCache* cache, std::stop_token stop, TextMemory* memory = nullptr);
 
   PairEngines all() const { return {encoder_.get(), cross_encoder_.get(), encoder_ ? memory_ : nullptr}; }

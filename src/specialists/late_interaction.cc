@@ -74,10 +74,13 @@ Result<std::shared_ptr<const ReadText>> read_text(const neural::TextEncoder& enc
 }
 
 Result<std::shared_ptr<const ReadText>> TextMemory::read(const neural::TextEncoder& encoder, std::string_view text) {
-  const Hash128 key = hash128(text);
+  // By a hash that nobody can make texts for: who sends them shares this with others.
+  const Hash128 key = ScoreCache::key_of("tokens " + encoder.identity().key(), text, {});
   {
     const std::lock_guard guard(lock_);
-    if (const auto found = places_.find(key); found != places_.end()) {
+    const auto found = places_.find(key);
+    ++(found != places_.end() ? hits_ : misses_);
+    if (found != places_.end()) {
       kept_.splice(kept_.begin(), kept_, found->second);
       return found->second->second;
     }
@@ -98,9 +101,9 @@ Result<std::shared_ptr<const ReadText>> TextMemory::read(const neural::TextEncod
   return made;
 }
 
-std::size_t TextMemory::bytes() const {
+ScoreCacheCounts TextMemory::counts() const {
   const std::lock_guard guard(lock_);
-  return bytes_;
+  return {hits_, misses_, bytes_, kept_.size()};
 }
 
 }  // namespace understudy::specialists

@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "neural/encoder.h"
+#include "specialists/score_cache.h"
 
 namespace understudy::specialists {
 
@@ -49,9 +50,9 @@ class TextMemory {
   /// @param most_bytes  of vectors: those not asked for the longest go first
   explicit TextMemory(std::size_t most_bytes = kMostBytes) : most_bytes_(most_bytes) {}
 
-  /// Reads it where it is not kept. Texts of one encoder only. kInternal: the runtime failed.
+  /// Reads it where it is not kept, for this encoder: none sees another's. kInternal: the runtime failed.
   Result<std::shared_ptr<const ReadText>> read(const neural::TextEncoder& encoder, std::string_view text);
-  std::size_t bytes() const;
+  ScoreCacheCounts counts() const;
 
  private:
   struct KeyHash {
@@ -61,6 +62,7 @@ class TextMemory {
   using Kept = std::pair<Hash128, std::shared_ptr<const ReadText>>;
   const std::size_t most_bytes_;
   mutable std::mutex lock_;  ///< guards what follows
+  std::uint64_t hits_ = 0, misses_ = 0;
   std::list<Kept> kept_;     ///< the one asked for last first
   boost::unordered_flat_map<Hash128, std::list<Kept>::iterator, KeyHash> places_;
   std::size_t bytes_ = 0;

@@ -90,7 +90,12 @@ TextMemory* ScorePool::memory() { return impl_->memory.get(); }
 
 ScoreCacheCounts ScorePool::kept() const {
   ScoreCacheCounts out = impl_->cache.counts();
-  if (impl_->memory) out.bytes += impl_->memory->bytes();
+  if (!impl_->memory) return out;
+  const ScoreCacheCounts texts = impl_->memory->counts();
+  out.hits += texts.hits;
+  out.misses += texts.misses;
+  out.bytes += texts.bytes;
+  out.entries += texts.entries;
   return out;
 }
 

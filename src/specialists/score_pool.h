@@ -49,7 +49,7 @@ class ScorePool {
   const neural::TextEncoder* encoder() const;   ///< null: none runs here
   void release_encoder();                       ///< at the end, when nothing runs any more: what waits for it is answered by who owns it then
   ScoreCache& cache();
-  TextMemory* memory();                         ///< of texts that encoder() read, which stays the same one; null: none are kept
+  TextMemory* memory();                         ///< of texts read token by token; null: none are kept
   ScoreCacheCounts kept() const;                ///< of both
   ScorePoolCounts counts() const;
 

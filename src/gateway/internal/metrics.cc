@@ -199,7 +199,7 @@ void score_figures(Exposition& out, const Shared& shared) {
   out.counter("score_wait_seconds_total", "Time that all requests waited for a thread.", decimal(pool.waited_ns / 1000));
   out.counter("score_work_seconds_total", "Time that they were worked on.", decimal(pool.worked_ns / 1000));
   const specialists::ScoreCacheCounts cache = shared.scores.kept();
-  out.counter("score_cache_hits_total", "Vectors and scores of pairs that were computed before.", cache.hits);
+  out.counter("score_cache_hits_total", "Vectors, scores of pairs and texts read token by token that were there already.", cache.hits);
   out.counter("score_cache_misses_total", "Those that had to be computed.", cache.misses);
   out.gauge("score_cache_bytes", "Held of vectors, scores of pairs and texts.", cache.bytes);
   out.gauge("score_cache_entries", "Entries in it.", cache.entries);
