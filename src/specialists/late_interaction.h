@@ -62,10 +62,10 @@ class TextMemory {
   using Kept = std::pair<Hash128, std::shared_ptr<const ReadText>>;
   const std::size_t most_bytes_;
   mutable std::mutex lock_;  ///< guards what follows
-  std::uint64_t hits_ = 0, misses_ = 0;
   std::list<Kept> kept_;     ///< the one asked for last first
   boost::unordered_flat_map<Hash128, std::list<Kept>::iterator, KeyHash> places_;
   std::size_t bytes_ = 0;
+  std::uint64_t hits_ = 0, misses_ = 0;
 };
 
 /// @param memory  null: read anew

@@ -31,9 +31,9 @@ struct NamedSpecialist {
   std::shared_ptr<const IntentSpecialist> intent;   ///< by its kind one of these; the others are null
   std::shared_ptr<const RerankSpecialist> rerank;
   std::shared_ptr<const JudgeSpecialist> judge;       ///< of claims by their evidence
-  std::shared_ptr<const AnswerJudge> answer_judge;    ///< of responses to a prompt; of kind "judge", too
   std::shared_ptr<const neural::PairScorer> cross_encoder;   ///< of rerank and judge, opened by Registry::fitted; null: it has none, or that cannot run here
   std::string unfit;              ///< why it cannot answer on this machine; "": it can
+  std::shared_ptr<const AnswerJudge> answer_judge;   ///< as `judge`, of kind "judge" too: of responses to a prompt
 
   /// What a judge is asked: "faithfulness", "score" or "preference"; "" of other kinds.
   std::string_view task() const;
