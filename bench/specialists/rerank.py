@@ -126,12 +126,15 @@ def speed(a, work):
 
 def collection(a, work, table, name, folder_name, floor, good):
     source, unpacked = a.data / "retrieval" / folder_name, work / folder_name
-    unpacked.mkdir(exist_ok=True)
-    for part in ("corpus", "queries", "qrels"):
-        run("zstd", "-dqf", source / f"{part}.jsonl.zst", "-o", unpacked / f"{part}.jsonl")
-    candidates = unpacked / "candidates.jsonl"
-    with open(candidates, "w") as out:
-        figures = json.loads(run(a.build / "bench/specialists/understudy_candidates", unpacked, a.top, work / "vectors", stdout=out).stderr.splitlines()[-1])
+    candidates, kept = unpacked / "candidates.jsonl", unpacked / f"figures-{a.top}.json"
+    if not kept.exists():
+        unpacked.mkdir(exist_ok=True)
+        for part in ("corpus", "queries", "qrels"):
+            run("zstd", "-dqf", source / f"{part}.jsonl.zst", "-o", unpacked / f"{part}.jsonl")
+        with open(candidates, "w") as out:
+            told = run(a.build / "bench/specialists/understudy_candidates", unpacked, a.top, work / "vectors", stdout=out).stderr.splitlines()[-1]
+        kept.write_text(told)
+    figures = json.loads(kept.read_text())
     if a.no_test:
         figures.pop("test")
     print(json.dumps({"candidates": name, **figures}), flush=True)
@@ -158,7 +161,7 @@ def main():
     root = pathlib.Path(__file__).resolve().parents[2]
     parser.add_argument("--build", type=pathlib.Path, default=root / "build/release")
     parser.add_argument("--data", type=pathlib.Path, default=root.parent / "shared/data/specialists")
-    parser.add_argument("--work", type=pathlib.Path, help="keeps rerankers and vectors; those that are there are not made again (default: a temporary folder)")
+    parser.add_argument("--work", type=pathlib.Path, help="keeps candidates, vectors and rerankers; those that are there are not made again (default: a temporary folder)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--top", type=int, default=100, help="candidates of a query")
     parser.add_argument("--only", default="", help="pairs, SciFact, Cranfield, NPL, or speed (after pairs, with the same --work)")
