@@ -3,8 +3,8 @@
 
   bench/specialists/judge.py --program build/release/understudy [--data ../shared/data/specialists] [--seed 1] [--only NAME] [--no-test] [--keep DIR] [--train ARG ...]
 
-The first set, FEVER, is fine-tuned where the trainer is; with --reader (and --keep, so that it is there) its cross-encoder reads the rows of the other
-sets, which it has not seen. Prints one JSON line a test set and a table. Each test split is read by the last step of a set only; --no-test leaves it out,
+The first set, FEVER, is fine-tuned where the trainer is; with --reader (and --keep, so that it is there) its cross-encoder reads the rows of the single
+sets, which it has not seen. "all" is one judge for all of them: the fine-tuning goes on from FEVER's cross-encoder with the training rows of every set. Prints one JSON line a test set and a table. Each test split is read by the last step of a set only; --no-test leaves it out,
 and what is printed comes from training rows. --train hands arguments on, such as --train=--cross-encoder=off.
 """
 import argparse
@@ -18,6 +18,8 @@ import tempfile
 FEVER = "fever_pairs"
 SETS = [  # name, [(file, split to train on, weight)], split to calibrate on or None, [(test set, file, floor, good, aim)]
     ("FEVER", [(FEVER, "train", 1), ("fever_symmetric", "dev", 2)], "dev",
+     [("FEVER pairs", FEVER, ".762", ".86", ".90"), ("FEVER-symmetric", "fever_symmetric", ".678", ".76", ".82")]),
+    ("all", [(FEVER, "train", 1), ("fever_symmetric", "dev", 2), ("scifact_verify", "train", 1), ("begin_wow", "dev", 1), ("wice_claim", "dev", 1), ("summedits_a", "train", 1)], "dev",
      [("FEVER pairs", FEVER, ".762", ".86", ".90"), ("FEVER-symmetric", "fever_symmetric", ".678", ".76", ".82")]),
     ("SciFact", [("scifact_verify", "train", 1)], None, [("SciFact verify", "scifact_verify", ".735", ".75", ".79")]),
     ("BEGIN-WoW", [("begin_wow", "dev", 1)], None, [("BEGIN-WoW", "begin_wow", ".879", ".89", ".91")]),
@@ -74,7 +76,9 @@ def main():
             else:
                 mixed.write_text("".join(line + "\n" for file, split, weight in sources for line in rows(arguments.data / f"faith/{file}.jsonl.zst", split, weight)))
                 more = ["--calibration", arguments.data / f"faith/{sources[0][0]}.jsonl.zst", "--calibration-split", calibration] if calibration else []
-                if arguments.reader and name != SETS[0][0]:
+                if name == "all":
+                    more += ["--start", keep / SETS[0][0]] if (keep / SETS[0][0] / "cross_encoder").is_dir() else []
+                elif arguments.reader and name != SETS[0][0]:
                     more += ["--cross-encoder", keep / SETS[0][0]]
                 made, seconds = run(arguments.program, "train", "judge", "--data", mixed, "--seed", arguments.seed, *more, *arguments.train, "--out", folder, "--json")
             print(json.dumps({"trained": name, "cpu_seconds": seconds, "trainer": made["trainer"], "choice": made["choice"], "calibration": made["calibration"]}), flush=True)

@@ -9,10 +9,12 @@ nDCG@10 counts all that is relevant, also what is not among the candidates. Inte
 --no-test leaves it out. --train hands arguments on, such as --train=--cross-encoder=off.
 """
 import argparse
+import collections
 import json
 import math
 import pathlib
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -46,6 +48,8 @@ def ndcg10(order, relevant):
 
 def train(a, work, data, name, *more):
     folder = work / name
+    if folder.is_dir():
+        return folder
     start = time.monotonic()
     made = json.loads(run(a.build / "understudy", "train", "rerank", "--data", data, "--seed", a.seed, *more, *a.train, "--out", folder, "--json").stdout)
     print(json.dumps({"trained": name, "seconds": round(time.monotonic() - start), **{k: made[k] for k in ("trainer", "choice", "calibration")}}), flush=True)
@@ -58,6 +62,25 @@ def evaluate(a, folder, data, name, split="test"):
     return e
 
 
+def bm25(rows, metric):
+    """Of words alone, k1 1.2, b .75, rarity among the rows' documents: MAP or MRR@10 over the queries with something relevant."""
+    words = lambda text: re.findall(r"[a-z0-9]+", text.lower())
+    documents = {row["doc"] for row in rows}
+    within = collections.Counter(word for document in documents for word in set(words(document)))
+    mean = sum(len(words(document)) for document in documents) / len(documents)
+    lists, values = {}, []
+    for row in rows:
+        said = collections.Counter(words(row["doc"]))
+        norm = 1.2 * (0.25 + 0.75 * sum(said.values()) / mean)
+        score = sum(math.log1p((len(documents) - within[w] + 0.5) / (within[w] + 0.5)) * said[w] * 2.2 / (said[w] + norm) for w in set(words(row["query"])) if said[w])
+        lists.setdefault(row["query"], []).append((-score, row["rel"] > 0))
+    for found in lists.values():
+        ranks = [rank for rank, (_, good) in enumerate(sorted(found, key=lambda pair: pair[0]), 1) if good]
+        if ranks:
+            values.append(sum((k + 1) / rank for k, rank in enumerate(ranks)) / len(ranks) if metric == "map" else (1 / ranks[0] if ranks[0] <= 10 else 0))
+    return sum(values) / len(values)
+
+
 def pairs(a, work, table):
     wikiqa = a.data / "rerank_pairs/wikiqa.jsonl.zst"
     folder = train(a, work, wikiqa, "wikiqa", "--calibration", wikiqa, "--ordered")
@@ -66,8 +89,10 @@ def pairs(a, work, table):
     for name, data, metric, floor, good in (("WikiQA", wikiqa, "map", ".638", ".78"), ("MS MARCO hard negatives", a.data / "rerank_pairs/msmarco_hardneg_200.jsonl.zst", "mrr10", ".815", ".84")):
         e = evaluate(a, folder, data, name)
         low, high = e["intervals"][metric]
+        alone = bm25([row for row in rows_of(data) if row["split"] == "test"], metric)
+        print(json.dumps({"set": name, "bm25_alone": alone}), flush=True)
         shares = ", ".join(f"{100 * rung['share']:.0f} %" for rung in e["rungs"].values())
-        table.append(f"| {name}, {metric} | {floor} | {good} | {e['metrics'][metric]:.4f} [{low:.3f}, {high:.3f}] | {e['metrics']['ndcg10']:.4f} | {e['calibration']['ece15']:.4f} | "
+        table.append(f"| {name}, {metric} | {floor} | {good} | {alone:.4f} | {e['metrics'][metric]:.4f} [{low:.3f}, {high:.3f}] | {e['metrics']['ndcg10']:.4f} | {e['calibration']['ece15']:.4f} | "
                      f"{shares} | {e['latency_us']['mean'] / 1000:.1f} |")
 
 
@@ -101,12 +126,15 @@ def speed(a, work):
 
 def collection(a, work, table, name, folder_name, floor, good):
     source, unpacked = a.data / "retrieval" / folder_name, work / folder_name
-    unpacked.mkdir(exist_ok=True)
-    for part in ("corpus", "queries", "qrels"):
-        run("zstd", "-dqf", source / f"{part}.jsonl.zst", "-o", unpacked / f"{part}.jsonl")
-    candidates = unpacked / "candidates.jsonl"
-    with open(candidates, "w") as out:
-        figures = json.loads(run(a.build / "bench/specialists/understudy_candidates", unpacked, a.top, work / "vectors", stdout=out).stderr.splitlines()[-1])
+    candidates, kept = unpacked / "candidates.jsonl", unpacked / f"figures-{a.top}.json"
+    if not kept.exists():
+        unpacked.mkdir(exist_ok=True)
+        for part in ("corpus", "queries", "qrels"):
+            run("zstd", "-dqf", source / f"{part}.jsonl.zst", "-o", unpacked / f"{part}.jsonl")
+        with open(candidates, "w") as out:
+            told = run(a.build / "bench/specialists/understudy_candidates", unpacked, a.top, work / "vectors", stdout=out).stderr.splitlines()[-1]
+        kept.write_text(told)
+    figures = json.loads(kept.read_text())
     if a.no_test:
         figures.pop("test")
     print(json.dumps({"candidates": name, **figures}), flush=True)
@@ -133,7 +161,7 @@ def main():
     root = pathlib.Path(__file__).resolve().parents[2]
     parser.add_argument("--build", type=pathlib.Path, default=root / "build/release")
     parser.add_argument("--data", type=pathlib.Path, default=root.parent / "shared/data/specialists")
-    parser.add_argument("--work", type=pathlib.Path, help="keeps rerankers and vectors (default: a temporary folder)")
+    parser.add_argument("--work", type=pathlib.Path, help="keeps candidates, vectors and rerankers; those that are there are not made again (default: a temporary folder)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--top", type=int, default=100, help="candidates of a query")
     parser.add_argument("--only", default="", help="pairs, SciFact, Cranfield, NPL, or speed (after pairs, with the same --work)")
@@ -145,7 +173,7 @@ def main():
         work = a.work or pathlib.Path(scratch)
         work.mkdir(parents=True, exist_ok=True)
         if a.only in ("", "pairs"):
-            table += ["| set, metric | floor | good | reached | nDCG@10 | ECE-15 | rungs: words, vectors, cross-encoder, LLM | mean ms a query |", "|" + " --- |" * 8]
+            table += ["| set, metric | floor | good | BM25 alone | reached | nDCG@10 | ECE-15 | rungs: words, vectors, cross-encoder, LLM | mean ms a query |", "|" + " --- |" * 9]
             pairs(a, work, table)
         if a.only == "speed":  # of the reranker that an earlier run left in --work
             return speed(a, work)

@@ -83,6 +83,7 @@ Result<void> read_bound_specialist(TableReader& table, cascade::TaskConfig& task
   auto specialist = context.policy.registry().find(*name);
   if (!specialist) return table.wrong("specialist", fmt::format("names '{}', which is not there{}", *name, context.policy.registry().hint(*name)));
   if (cascade::reads_by_template(*specialist)) return read_bound_reader(table, std::move(specialist), std::move(render), task);
+  if (specialist->answer_judge) return table.wrong("specialist", fmt::format("names '{}', a judge of answers, which no task can be bound to: it is asked at /v1/score", *name));
   if (!specialist->intent) return table.wrong("specialist", fmt::format("names '{}', which is of kind {}: a task takes one of kind intent, rerank or judge", *name, specialist->kind));
   APP_CHECK(refuse_reader_keys(table, fmt::format("but '{}' is of kind {}, which reads the last user message", *name, specialist->kind)));
   std::string template_text = render ? std::move(*render) : cascade::plain_render(*specialist);

@@ -534,6 +534,8 @@ TEST_F(BoundReaderConfigTest, WhatIsWrongIsNamedWithItsKey) {
   says(judge("document = \"[{n}] {document}\"\n"), "tasks.t.document is how each of {documents}");
   says(task("specialist = \"intent-v1\"\nextract = \"{query}\"\n"), "tasks.t.extract says how a reranker or judge is asked");
   says(task("top = 3\n"), "no specialist is bound");
+  specialists::testing::write_small_answer_judge(folder_ / "all" / "grader", specialists::JudgeForm::kScore);
+  says(task("specialist = \"grader\"\nextract = \"{query}\"\n"), "tasks.t.specialist names 'grader', a judge of answers");
   says(rerank("compare = \"choice\"\n"), "tasks.t.compare = \"choice\" cannot tell whether two answers written as {ranking} agree");
   says(judge("render = \"{score}\"\n"), "tasks.t.compare is missing");
   says(judge("render = \"{label}\"\n"), "tasks.t.render has {label}");

@@ -72,23 +72,26 @@ int predict_judge(const std::string& folder, const std::string& data, const std:
 
 namespace {
 
-/// The form that the rows have, which is the one that was asked for.
-Result<JudgeForm> form_of(const PairArguments& a, const std::string& text, const std::string& wanted) {
-  const auto found = specialists::judge_form_of(text, a.data, {split_meant(text, a.split, "train"), "", true});
+/// The form that the rows of a file have, which is the one that was asked for.
+Result<JudgeForm> form_of(const std::string& text, const std::string& file, const specialists::RowChoice& choice, const std::string& wanted) {
+  const auto found = specialists::judge_form_of(text, file, choice);
   // Rows that ask for a form in so many words get its errors.
   const auto form = specialists::parse_judge_form(wanted);
   if (!form) return found;
   if (found && *found != *form)
-    return fail(ErrorKind::kInvalidRequest, fmt::format("{} has rows of the form \"{}\", and --form asks for \"{}\"", a.data, specialists::judge_form_name(*found), wanted));
+    return fail(ErrorKind::kInvalidRequest, fmt::format("{} has rows of the form \"{}\", and --form asks for \"{}\"", file, specialists::judge_form_name(*found), wanted));
   return *form;
 }
 
-Result<std::string> train(const PairArguments& a, const std::string& wanted, const std::string& command) {
-  const auto text = read_training_text(a);
-  if (!text) return text;
-  const auto form = form_of(a, *text, wanted);
+Result<std::string> train(const PairArguments& a, const std::string& text, const std::string& wanted, const std::string& command) {
+  const auto form = form_of(text, a.data, {split_meant(text, a.split, "train"), "", true}, wanted);
   if (!form) return fail(form.error());
-  return *form == JudgeForm::kFaithfulness ? train_pair<JudgeTrainer>(a, *text, command) : train_answer_judge(a, *text, command);
+  return *form == JudgeForm::kFaithfulness ? train_pair<JudgeTrainer>(a, text, command) : train_answer_judge(a, text, command);
+}
+
+/// What a teacher is asked of a form's rows.
+labelling::Task task_of(JudgeForm form) {
+  return form == JudgeForm::kFaithfulness ? labelling::Task::kFaithfulness : form == JudgeForm::kScore ? labelling::Task::kScore : labelling::Task::kPreference;
 }
 
 }  // namespace
@@ -99,7 +102,8 @@ int run_train_judge_command(int argc, char** argv) {
              "  faithfulness  {\"claim\": \"It opened in 1889.\", \"evidence\": \"The tower opened in 1889.\", \"label\": 1, \"split\": \"train\"}\n"
              "  score         {\"prompt\": \"Name a colour.\", \"response\": \"Blue.\", \"teacher_score\": 7}\n"
              "  preference    {\"prompt\": \"Name a colour.\", \"a\": \"Blue.\", \"b\": \"I cannot.\", \"gold\": 1}  (1: a, 2: b, 0: a tie)\n\n"
-             "  understudy train judge --data rows.jsonl --out judge\n  understudy evaluate judge --data rows.jsonl --split test");
+             "  understudy train judge --data rows.jsonl --out judge\n  understudy evaluate judge --data rows.jsonl --split test\n"
+             "  understudy train judge --teacher openai:gpt-4o --unlabelled claims.jsonl --budget-usd 5 --out judge");
   PairArguments a;
   std::string form = "auto";
   TeacherArguments teacher;
@@ -107,12 +111,16 @@ int run_train_judge_command(int argc, char** argv) {
   cli.add_option("--form", form, "auto (by the rows), faithfulness, score or preference")->check(CLI::IsMember({"auto", "faithfulness", "score", "preference"}))->capture_default_str();
   add_teacher_arguments(cli, labelling::Task::kFaithfulness, teacher);
   if (const auto status = parse_arguments(cli, argc, argv)) return *status;
-  if (teacher.wanted() && form != "auto" && form != "faithfulness")
-    return report_error(argv[0], Error(ErrorKind::kUsage, "--teacher labels claims with their evidence: leave --form out, or bring labelled rows with --data", "form"), a.json);
-  const auto labelled = label_before_training<JudgeTrainer>(labelling::Task::kFaithfulness, teacher, a);
+  teacher.task_of = [&](const std::string& text) -> Result<labelling::Task> {
+    const auto found = form_of(text, teacher.unlabelled, {split_meant(text, teacher.split, "train"), "", false}, form);
+    return found ? Result<labelling::Task>(task_of(*found)) : fail(found.error());
+  };
+  const auto trained = [&](const PairArguments& on, const std::string& text, const std::string& command) { return train(on, text, form, command); };
+  const auto labelled = label_before_training(labelling::Task::kFaithfulness, teacher, a, trained);
   if (!labelled) return report_error(argv[0], labelled.error(), a.json);
   if (*labelled) return print_output(**labelled);
-  const auto told = train(a, form, command_of(argc, argv, "understudy train judge"));
+  const auto data = read_training_text(a);
+  const auto told = data ? trained(a, *data, command_of(argc, argv, "understudy train judge")) : data;
   return told ? print_output(*told) : report_error(argv[0], told.error(), a.json);
 }
 

@@ -99,7 +99,8 @@ int predict_rerank(const std::string& folder, const std::string& data, const std
 int run_train_rerank_command(int argc, char** argv) {
   CLI::App cli("Trains a reranker: how relevant a document is to a query, as a calibrated probability.");
   cli.footer("Rows are JSON Lines (plain, gzip or zstd): {\"qid\": \"1\", \"query\": \"who wrote it\", \"did\": \"a\", \"doc\": \"...\", \"rel\": 1, \"split\": \"train\"}\n\n"
-             "  understudy train rerank --data rows.jsonl --calibration rows.jsonl --out reranker\n  understudy evaluate reranker --data rows.jsonl --split test");
+             "  understudy train rerank --data rows.jsonl --calibration rows.jsonl --out reranker\n  understudy evaluate reranker --data rows.jsonl --split test\n"
+             "  understudy train rerank --teacher openai:gpt-4o --unlabelled pairs.jsonl --budget-usd 5 --out reranker");
   PairArguments a;
   TeacherArguments teacher;
   a.keep = 2000;
@@ -109,7 +110,7 @@ int run_train_rerank_command(int argc, char** argv) {
   cli.add_option("--tolerance", a.tolerance, "nDCG@10 on the rows held back that may be lost by asking dear rungs about fewer documents")->check(CLI::Range(0.0, 0.5))->capture_default_str();
   add_teacher_arguments(cli, labelling::Task::kRelevance, teacher);
   if (const auto status = parse_arguments(cli, argc, argv)) return *status;
-  const auto labelled = label_before_training<RerankTrainer>(labelling::Task::kRelevance, teacher, a);
+  const auto labelled = label_before_training(labelling::Task::kRelevance, teacher, a, train_pair<RerankTrainer>);
   if (!labelled) return report_error(argv[0], labelled.error(), a.json);
   if (*labelled) return print_output(**labelled);
   const auto data = read_training_text(a);

@@ -190,7 +190,8 @@ int predict_stream(const ReadySpecialist& ready, const char* name) {
 int run_train_intent_command(int argc, char** argv) {
   CLI::App cli("Trains a specialist for a task with closed answers (intents, routing, moderation) on labelled texts.");
   cli.footer("Rows are JSON Lines (plain, gzip or zstd): {\"id\": \"1\", \"text\": \"where is my card\", \"label\": \"card_arrival\", \"split\": \"train\"}\n\n"
-             "  understudy train intent --data rows.jsonl --out cards\n  understudy evaluate cards --data rows.jsonl --split test");
+             "  understudy train intent --data rows.jsonl --out cards\n  understudy evaluate cards --data rows.jsonl --split test\n"
+             "  understudy train intent --teacher openai:gpt-4o --unlabelled tickets.jsonl --labels card,refund --budget-usd 5 --out cards");
   TrainArguments a;
   TeacherArguments teacher;
   cli.add_option("--data", a.data, "Labelled rows; \"-\" is standard input")->required();

@@ -40,8 +40,10 @@ std::string kind_of(const std::string& folder) {
   return kind.empty() ? "intent" : kind;
 }
 
+std::string task_of_folder(const std::string& folder) { return field_of(folder, "task"); }
+
 const SpecialistKind* pair_kind_of(const std::string& folder) {
-  const std::string kind = kind_of(folder), task = field_of(folder, "task");
+  const std::string kind = kind_of(folder), task = task_of_folder(folder);
   const auto found = std::ranges::find_if(kKinds, [&](const SpecialistKind& k) { return k.name == kind && (k.task.empty() || k.task == task); });
   return found == std::ranges::end(kKinds) ? nullptr : &*found;
 }

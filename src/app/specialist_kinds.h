@@ -19,6 +19,9 @@ struct SpecialistKind {
 /// `kind` of the folder's specialist.json; "intent" where it cannot be read: opening it says what is wrong.
 std::string kind_of(const std::string& folder);
 
+/// `task` there: of judges "faithfulness", "score" or "preference"; "" where it has none or cannot be read.
+std::string task_of_folder(const std::string& folder);
+
 /// The folder's kind; null: intent, which has commands of its own (specialist_command.cc), or one that is not known.
 const SpecialistKind* pair_kind_of(const std::string& folder);
 

@@ -12,7 +12,7 @@ namespace understudy::app {
 
 using monitors::Opinion;
 
-/// The task that a teacher would do in its place. kUnsupported: of another kind.
+/// The task that a teacher would do in its place, and whose answers monitors::agrees compares. kUnsupported: of another kind, or a judge of answers.
 Result<labelling::Task> task_of_specialist(const std::string& folder);
 
 /// One a row. What is not as it was trained (no encoder, calibrated anew) is told on standard error. kInvalidRequest: of another kind than the rows;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "specialists/answer_judge.h"
 #include "specialists/intent_specialist.h"
 #include "specialists/judge_specialist.h"
 #include "specialists/rerank_specialist.h"
@@ -68,21 +69,37 @@ SpecialistSummary summary(const specialists::JudgeSpecialist& judge) {
   return s;
 }
 
+SpecialistSummary summary(const specialists::AnswerJudge& judge) {
+  SpecialistSummary s = summary_of_pairs(judge);
+  s.rung = judge.rungs().choice();
+  const auto& c = judge.calibration();
+  const bool scored = judge.form() == specialists::JudgeForm::kScore;
+  s.quality_name = scored ? "spearman" : "accuracy";
+  s.quality = scored ? c.spearman : c.accuracy;
+  if (scored) s.others.emplace_back("within1", c.within1);
+  s.others.emplace_back(scored ? "length_alone_spearman" : "length_alone_accuracy", judge.facts().length_alone);
+  s.source = judge.facts().calibration_file.empty() ? "cross_validation" : "file";
+  return s;
+}
+
 }  // namespace
 
 SpecialistSummary summary_of(const specialists::NamedSpecialist& specialist) {
   if (specialist.rerank) return summary(*specialist.rerank);
   if (specialist.judge) return summary(*specialist.judge);
+  if (specialist.answer_judge) return summary(*specialist.answer_judge);
   return summary(*specialist.intent);
 }
 
 std::string one_line(const specialists::NamedSpecialist& specialist) {
   const SpecialistSummary s = summary_of(specialist);
   const std::string what = s.labels ? fmt::format("{} labels", *s.labels) : fmt::format("{}{}", s.rung, s.cross_encoder ? " and a cross-encoder" : "");
-  return fmt::format("{}, {}, {} {:.3f} and ECE {:.3f} on {} rows that were held back{}", specialist.kind, what, quality_text(s.quality_name), s.quality, s.ece15, s.calibration_rows,
+  return fmt::format("{}, {}, {} {:.3f} and ECE {:.3f} on {} rows that were held back{}", specialist.kind_text(), what, quality_text(s.quality_name), s.quality, s.ece15, s.calibration_rows,
                      specialist.unfit.empty() ? "" : "; cannot answer here");
 }
 
-std::string_view quality_text(std::string_view quality_name) { return quality_name == "ndcg10" ? "nDCG@10" : quality_name == "balanced_accuracy" ? "balanced accuracy" : quality_name; }
+std::string_view quality_text(std::string_view quality_name) {
+  return quality_name == "ndcg10" ? "nDCG@10" : quality_name == "balanced_accuracy" ? "balanced accuracy" : quality_name == "spearman" ? "Spearman" : quality_name;
+}
 
 }  // namespace understudy::app

@@ -15,7 +15,7 @@ namespace understudy::app {
 struct SpecialistSummary {
   std::optional<std::size_t> labels;     ///< of closed answers
   std::size_t rows = 0;                  ///< trained on
-  std::string_view quality_name;         ///< "accuracy", "ndcg10" or "balanced_accuracy"
+  std::string_view quality_name;         ///< "accuracy", "ndcg10", "balanced_accuracy" or "spearman"
   double quality = 0;
   std::vector<std::pair<std::string_view, double>> others;   ///< more figures of the same rows, by their keys in JSON
   double ece15 = 0, brier = 0;
@@ -32,7 +32,7 @@ SpecialistSummary summary_of(const specialists::NamedSpecialist& specialist);
 /// "rerank, trees and a cross-encoder, nDCG@10 0.812 and ECE 0.021 on 2000 rows that were held back": for a log.
 std::string one_line(const specialists::NamedSpecialist& specialist);
 
-/// "accuracy", "nDCG@10", "balanced accuracy": for people.
+/// "accuracy", "nDCG@10", "balanced accuracy", "Spearman": for people.
 std::string_view quality_text(std::string_view quality_name);
 
 }  // namespace understudy::app

@@ -3,6 +3,7 @@
 #include <fstream>
 
 #include "app/test_support.h"
+#include "specialists/small_pairs_test_util.h"
 #include "specialists/small_specialist_test_util.h"
 
 namespace understudy::app {
@@ -39,6 +40,25 @@ TEST_F(SpecialistsCommands, ListAndShowSayWhatThereIs) {
   EXPECT_EQ(at(show.out, "/label_names/0"), "\"b_card\"") << show.out;
   EXPECT_EQ(ask(run_specialists_show_command, "show", {(folder_ / "data" / "specialists" / "intent-v2").string()}).status, 0) << "a folder will do";
   EXPECT_TRUE(contains(ask(run_specialists_show_command, "show", {"intent-v2"}, false).out, "held back"));
+}
+
+TEST_F(SpecialistsCommands, JudgesOfAnswersAreListedByWhatTheyAreAsked) {
+  using specialists::JudgeForm;
+  specialists::testing::write_small_answer_judge(folder_ / "data" / "specialists" / "better", JudgeForm::kPreference);
+  specialists::testing::write_small_answer_judge(folder_ / "data" / "specialists" / "grader", JudgeForm::kScore);
+  const Outcome list = ask(run_specialists_list_command, "list", {});
+  ASSERT_EQ(list.status, 0) << list.err;
+  EXPECT_EQ(at(list.out, "/specialists/0/kind"), "\"judge\"");
+  EXPECT_EQ(at(list.out, "/specialists/0/task"), "\"preference\"");
+  EXPECT_EQ(at(list.out, "/specialists/0/ties"), "24");
+  EXPECT_GT(std::stod(at(list.out, "/specialists/0/calibration/accuracy")), 0.8);
+  EXPECT_EQ(at(list.out, "/specialists/1/task"), "\"score\"");
+  EXPECT_GT(std::stod(at(list.out, "/specialists/1/calibration/spearman")), 0.8);
+  EXPECT_NE(at(list.out, "/specialists/1/calibration/length_alone_spearman"), "");
+  EXPECT_TRUE(contains(ask(run_specialists_list_command, "list", {}, false).out, "judge (score)"));
+  EXPECT_EQ(at(ask(run_specialists_show_command, "show", {"grader"}).out, "/scale/highest"), "6");
+  const Outcome shown = ask(run_specialists_show_command, "show", {"grader"}, false);
+  EXPECT_TRUE(contains(shown.out, "judge (score)") && contains(shown.out, "Spearman")) << shown.out;
 }
 
 TEST_F(SpecialistsCommands, ABrokenOneIsListedWithWhatIsWrong) {

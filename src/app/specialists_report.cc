@@ -11,6 +11,7 @@
 #include "app/table.h"
 #include "base/json_writer.h"
 #include "calibration/binomial.h"
+#include "specialists/answer_judge.h"
 #include "specialists/intent_specialist.h"
 #include "specialists/judge_specialist.h"
 #include "specialists/rerank_specialist.h"
@@ -43,6 +44,10 @@ void write_particulars(JsonWriter& w, const specialists::NamedSpecialist& one) {
     }
     w.end_array();
   }
+  if (one.answer_judge && one.answer_judge->form() == specialists::JudgeForm::kScore) {
+    const specialists::AnswerScale& scale = one.answer_judge->facts().scale;
+    w.key("scale").begin_object().field("lowest", scale.lowest).field("highest", scale.highest).field("step", scale.step).end_object();
+  }
 }
 
 void write_one(JsonWriter& w, const ListedSpecialist& one, bool whole) {
@@ -52,11 +57,14 @@ void write_one(JsonWriter& w, const ListedSpecialist& one, bool whole) {
     return;
   }
   const SpecialistSummary s = summary_of(*one.specialist);
-  w.field("kind", one.specialist->kind).field("id", one.specialist->id());
+  w.field("kind", one.specialist->kind);
+  if (const auto task = one.specialist->task(); !task.empty()) w.field("task", task);
+  w.field("id", one.specialist->id());
   if (s.labels) w.field("labels", *s.labels);
   w.field("rows", s.rows);
   if (one.specialist->rerank) w.field("queries", one.specialist->rerank->facts().queries);
   if (one.specialist->judge) w.field("supported", one.specialist->judge->facts().supported);
+  if (one.specialist->task() == "preference") w.field("ties", one.specialist->answer_judge->facts().ties);
   if (!s.rung.empty()) w.field("rung", s.rung).field("cross_encoder", s.cross_encoder);
   w.field("size_bytes", one.specialist->bytes).key("tasks").begin_array();
   for (const std::string& task : one.tasks) w.string(task);
@@ -105,10 +113,10 @@ std::string specialists_text(const std::vector<ListedSpecialist>& all, const std
       continue;
     }
     const SpecialistSummary s = summary_of(*one.specialist);
-    table.add({one.name, one.specialist->kind, s.labels ? human_count(static_cast<std::int64_t>(*s.labels)) : std::string("-"), human_count(static_cast<std::int64_t>(s.rows)),
+    table.add({one.name, one.specialist->kind_text(), s.labels ? human_count(static_cast<std::int64_t>(*s.labels)) : std::string("-"), human_count(static_cast<std::int64_t>(s.rows)),
                fmt::format("{:.3f}", s.quality), fmt::format("{:.3f}", s.ece15), human_bytes(one.specialist->bytes), one.tasks.empty() ? std::string("-") : printable(fmt::format("{}", fmt::join(one.tasks, ", ")))});
   }
-  return (table.empty() ? std::string() : table.render(style) + "Accuracy (of rerankers nDCG@10, of judges balanced accuracy) and ECE: on rows held back from its training.\n") + errors;
+  return (table.empty() ? std::string() : table.render(style) + "Accuracy (of rerankers nDCG@10, of judges of claims balanced accuracy, of scores Spearman) and ECE: on rows held back from its training.\n") + errors;
 }
 
 std::string specialist_json(const ListedSpecialist& one) {
@@ -125,7 +133,7 @@ std::string specialist_text(const ListedSpecialist& one, const TextStyle& style)
   const auto rows = [](std::size_t n) { return counted(static_cast<std::int64_t>(n), "row"); };
   Section section(style);
   section.line("folder", printable(one.folder));
-  section.line("kind", fmt::format("{}, {}, {}", one.specialist->kind,
+  section.line("kind", fmt::format("{}, {}, {}", one.specialist->kind_text(),
                                    s.labels ? fmt::format("{} labels", human_count(static_cast<std::int64_t>(*s.labels))) : fmt::format("first rung {}, {}", s.rung, s.cross_encoder ? "cross-encoder" : "no cross-encoder"),
                                    human_bytes(one.specialist->bytes)));
   section.line("trained on", fmt::format("{} of {}", rows(s.rows), printable(s.data_file)));

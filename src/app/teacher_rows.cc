@@ -8,7 +8,9 @@
 #include <set>
 
 #include "app/labelled_rows.h"
+#include "base/hash.h"
 #include "base/json_writer.h"
+#include "specialists/answer_rows.h"
 #include "specialists/intent_rows.h"
 #include "specialists/judge_rows.h"
 #include "specialists/rerank_rows.h"
@@ -53,6 +55,33 @@ Result<TeacherRows> faithfulness_rows(const std::string& text, const std::string
   return out;
 }
 
+/// Whether b is to be seen first: by the texts, whichever of them is a.
+bool shown_swapped(const specialists::AnswerRow& row) {
+  const auto& [low, high] = std::minmax(row.response, row.other);
+  const std::uint64_t of_texts[] = {hash64(row.prompt), hash64(low), hash64(high)};
+  const bool low_first = hash64(std::string_view(reinterpret_cast<const char*>(of_texts), sizeof of_texts)) % 2 == 0;
+  return (low_first ? low : high) != row.response;
+}
+
+Result<TeacherRows> answer_rows(labelling::Task task, const std::string& text, const std::string& file, const specialists::RowChoice& choice) {
+  auto parsed = specialists::parse_answer_rows(text, file, choice);
+  if (!parsed) return fail(parsed.error());
+  const bool compared = task == labelling::Task::kPreference;
+  if (compared != (parsed->form == specialists::JudgeForm::kPreference)) {
+    return fail(ErrorKind::kInvalidRequest, fmt::format("{} has rows of the form \"{}\", and those of \"{}\" are needed", file, specialists::judge_form_name(parsed->form), labelling::task_name(task)));
+  }
+  TeacherRows out;
+  for (auto& row : parsed->rows) {
+    if (compared) out.swapped.push_back(shown_swapped(row));
+    if (compared && out.swapped.back()) std::swap(row.response, row.other);
+    std::vector<std::string> texts{std::move(row.prompt), std::move(row.response)};
+    if (compared) texts.push_back(std::move(row.other));
+    out.rows.push_back({row.id, std::move(texts)});
+    out.weights.push_back(row.weight);
+  }
+  return out;
+}
+
 /// Labels in the lines of a file; nullopt: the lines are no JSON objects.
 std::optional<std::set<std::string>> labels_of_rows(const std::string& text) {
   std::set<std::string> out;
@@ -88,7 +117,7 @@ Result<TeacherRows> parse_teacher_rows(labelling::Task task, const std::string& 
       case labelling::Task::kScore:
       case labelling::Task::kPreference: break;
     }
-    return fail(ErrorKind::kUnsupported, fmt::format("a teacher cannot be asked for {} labels in this version", labelling::task_name(task)));
+    return answer_rows(task, text, file, choice);
   }();
   if (rows) rows->task = task;
   return rows;
@@ -135,7 +164,8 @@ std::string labelled_row(const TeacherRows& rows, std::size_t place, const label
   if (rows.task == labelling::Task::kRelevance) w.field("qid", rows.groups[place]).field("did", rows.documents[place]);
   else w.field("id", row.id);
   const auto fields = labelling::text_fields(rows.task);
-  for (std::size_t f = 0; f < fields.size(); ++f) w.field(fields[f], row.texts[f]);
+  const bool swapped = !rows.swapped.empty() && rows.swapped[place];
+  for (std::size_t f = 0; f < fields.size(); ++f) w.field(fields[f], row.texts[swapped && f > 0 ? 3 - f : f]);
   switch (rows.task) {
     case labelling::Task::kIntent:
       if (verdict.label.empty()) w.field("oos", true);
@@ -144,7 +174,7 @@ std::string labelled_row(const TeacherRows& rows, std::size_t place, const label
     case labelling::Task::kFaithfulness: w.field("label", verdict.score >= 0.5 ? 1 : 0).field("teacher_score", verdict.score); break;
     case labelling::Task::kRelevance:
     case labelling::Task::kScore: w.field("teacher_score", verdict.score); break;
-    case labelling::Task::kPreference: w.field("gold", verdict.label == "a" ? 1 : verdict.label == "b" ? 2 : 0); break;
+    case labelling::Task::kPreference: w.field("gold", verdict.label == "tie" ? 0 : (verdict.label == "a") != swapped ? 1 : 2); break;
   }
   w.field("weight", rows.weights[place] * std::max(verdict.confidence, kLeastWeight)).field("confidence", verdict.confidence).field("teacher", teacher).end_object();
   out += '\n';

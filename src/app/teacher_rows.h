@@ -18,10 +18,13 @@ struct TeacherRows {
   std::vector<labelling::Row> rows;
   std::vector<std::string> groups;   ///< kRelevance: each row's qid; else empty
   std::vector<std::string> documents;  ///< kRelevance: each row's did
+  std::vector<bool> swapped;           ///< kPreference: the teacher sees b first, as "a"; else empty
   std::vector<double> weights;
 };
 
-/// The text of JSON Lines in the kind's schema; labels in it are not looked at. Errors as the kind's own parser gives them.
+/// The text of JSON Lines in the kind's schema; labels in it are not looked at. Errors as the kind's own parser gives them; kInvalidRequest too where a
+/// judge's rows are for another task. Of two responses the one shown first is drawn by their texts: what a teacher has for first places is on no side then,
+/// and a pair that stands there both ways round is one question.
 /// @param split  nullopt: `usual` where the text has splits, else all rows
 Result<TeacherRows> parse_teacher_rows(labelling::Task task, const std::string& text, const std::string& file, std::optional<std::string> split, const std::string& usual);
 

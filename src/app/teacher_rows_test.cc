@@ -3,9 +3,11 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
+#include "specialists/answer_rows.h"
 #include "specialists/judge_rows.h"
 #include "specialists/rerank_rows.h"
 
@@ -33,6 +35,40 @@ TEST(TeacherRows, ComeBackAsTrainingRowsOfTheirKind) {
   EXPECT_TRUE(scored->rows[0].relevant);
   EXPECT_FALSE(scored->rows[1].relevant);
   EXPECT_DOUBLE_EQ(scored->rows[1].weight, 0.05);
+}
+
+TEST(TeacherRows, OfAnswersComeBackWithScoreOrChoice) {
+  const auto scores = parse_teacher_rows(Task::kScore, "{\"id\": 7, \"prompt\": \"p\", \"response\": \"\", \"weight\": 2}\n", "f", std::nullopt, "train");
+  ASSERT_TRUE(scores) << scores.error().message;
+  const auto read = specialists::parse_answer_rows(labelled_row(*scores, 0, verdict("", 7.5, 0.5), "big"), "f", {std::nullopt, "", true});
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(read->form, specialists::JudgeForm::kScore);
+  EXPECT_EQ(read->rows[0].outcome, 7.5);
+  EXPECT_DOUBLE_EQ(read->rows[0].weight, 1);
+  const auto other = parse_teacher_rows(Task::kPreference, "{\"prompt\": \"p\", \"response\": \"r\"}\n", "f", std::nullopt, "train");
+  ASSERT_FALSE(other);
+  EXPECT_NE(other.error().message.find("\"score\""), std::string::npos) << other.error().message;
+}
+
+TEST(TeacherRows, OfTwoResponsesEitherIsShownFirstAndTheChoiceIsTurnedBack) {
+  std::string text;
+  for (int i = 0; i < 200; ++i) text += "{\"prompt\": \"p" + std::to_string(i) + "\", \"a\": \"good\", \"b\": \"poor\"}\n";
+  const auto rows = parse_teacher_rows(Task::kPreference, text, "f", std::nullopt, "train");
+  ASSERT_TRUE(rows) << rows.error().message;
+  const auto swapped = std::count(rows->swapped.begin(), rows->swapped.end(), true);
+  EXPECT_GT(swapped, 60);
+  EXPECT_LT(swapped, 140);
+  for (std::size_t i = 0; i < 200; ++i) {
+    EXPECT_EQ(rows->rows[i].texts[rows->swapped[i] ? 2 : 1], "good");
+    for (const auto& [said, gold] : {std::pair(rows->swapped[i] ? "b" : "a", 1), {rows->swapped[i] ? "a" : "b", 2}, {"tie", 0}}) {
+      const auto read = specialists::parse_answer_row(labelled_row(*rows, i, verdict(said, 0, 1), "big"));
+      ASSERT_TRUE(read) << read.error().message;
+      EXPECT_EQ(read->response, "good");
+      EXPECT_EQ(read->outcome, gold);
+    }
+  }
+  const auto both = parse_teacher_rows(Task::kPreference, "{\"prompt\":\"p\",\"a\":\"x\",\"b\":\"y\"}\n{\"prompt\":\"p\",\"a\":\"y\",\"b\":\"x\"}\n", "f", std::nullopt, "train");
+  EXPECT_EQ(both->rows[0].texts, both->rows[1].texts) << "one question";
 }
 
 TEST(TeacherRows, WhereNoLabelFitsTheyAreOutOfScope) {

@@ -123,14 +123,19 @@ void add_teacher_arguments(CLI::App& cli, Task task, TeacherArguments& a) {
 Result<std::optional<std::string>> teacher_before_training(Task task, const TeacherArguments& a, TrainPlaces& places, const FirstModel& first_model) {
   APP_CHECK(check(task, a, places));
   if (!a.wanted()) return std::optional<std::string>();
+  APP_TRY(teacher, choose_teacher(a.teacher, process_environment()));
+  APP_TRY(text, read_whole(a.unlabelled));
+  if (a.task_of) {
+    APP_TRY(found, a.task_of(text));
+    if (found != task && !a.other.empty()) return fail(ErrorKind::kUsage, fmt::format("--reranker: a reranker says nothing of rows of the form \"{}\"", labelling::task_name(found)));
+    task = found;
+  }
   labelling::Question question;
   question.task = task;
   if (task == Task::kIntent) {
     APP_TRY(names, read_label_names(a.labels));
     question.labels = std::move(names);
   }
-  APP_TRY(teacher, choose_teacher(a.teacher, process_environment()));
-  APP_TRY(text, read_whole(a.unlabelled));
   APP_TRY(rows, parse_teacher_rows(task, text, a.unlabelled, a.split, "train"));
   const std::string file = labels_file(a, places.out);
   APP_TRY(labels, TeacherLabels::open(std::move(rows), std::move(question), std::move(teacher), a.teacher, file + ".asked"));

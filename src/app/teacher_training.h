@@ -18,10 +18,11 @@ struct TeacherArguments {
   std::size_t sample = 2'000;
   double active_share = 0.5;
   bool active = false, labels_only = false;
+  std::function<Result<labelling::Task>(const std::string& text)> task_of;  ///< of a command whose rows may be for several tasks: which one these are for
 
   bool wanted() const { return !teacher.model.empty(); }
 };
-/// @param task  of the command: kIntent has --labels, kRelevance --judge, kFaithfulness --reranker. Makes --data and --out of `cli` optional:
+/// @param task  of the command, or the first of its tasks: kIntent has --labels, kRelevance --judge, kFaithfulness --reranker. Makes --data and --out of `cli` optional:
 /// teacher_before_training sees to them
 void add_teacher_arguments(CLI::App& cli, labelling::Task task, TeacherArguments& a);
 

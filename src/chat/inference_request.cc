@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 #include <simdjson.h>
 
+#include <algorithm>
 #include <array>
+#include <map>
 
 #include "base/json_writer.h"
 #include "base/nearest.h"
@@ -31,27 +33,30 @@ Result<void> read_text(std::string_view param, dom::element value, std::string& 
   return {};
 }
 
-Result<void> add_input(std::string_view param, std::size_t index, dom::element value, std::vector<std::string>& out) {
+/// Whether an empty text means something.
+enum class Empty : bool { kRefused, kTaken };
+
+Result<void> add_input(std::string_view param, std::size_t index, dom::element value, Empty empty, std::vector<std::string>& out) {
   std::string_view text;
   if (value.get_string().get(text)) return wrong(param, fmt::format("Field '{}' must be a string or a list of strings.", param));
-  if (text.empty()) return wrong(param, fmt::format("Field '{}' has an empty text at place {}.", param, index));
+  if (text.empty() && empty == Empty::kRefused) return wrong(param, fmt::format("Field '{}' has an empty text at place {}.", param, index));
   if (text.size() > kLongestInput) return wrong(param, fmt::format("Field '{}' has a text of {} bytes at place {}; at most {} are taken: cut it into passages.", param, text.size(), index, kLongestInput));
   out.emplace_back(text);
   return {};
 }
 
 /// A text or a list of them.
-Result<std::vector<std::string>> read_texts(std::string_view param, dom::element value) {
+Result<std::vector<std::string>> read_texts(std::string_view param, dom::element value, Empty empty = Empty::kRefused) {
   std::vector<std::string> texts;
   dom::array list;
   if (value.get_array().get(list)) {
-    if (auto added = add_input(param, 0, value, texts); !added) return fail(std::move(added.error()));
+    if (auto added = add_input(param, 0, value, empty, texts); !added) return fail(std::move(added.error()));
     return texts;
   }
   if (list.size() == 0) return wrong(param, fmt::format("Field '{}' is an empty list: give at least one text.", param));
   for (const dom::element item : list) {
     if (texts.size() == kMostTexts) return wrong(param, fmt::format("Field '{}' has more than {} texts: send them in several requests.", param, kMostTexts));
-    if (auto added = add_input(param, texts.size(), item, texts); !added) return fail(std::move(added.error()));
+    if (auto added = add_input(param, texts.size(), item, empty, texts); !added) return fail(std::move(added.error()));
   }
   return texts;
 }
@@ -96,29 +101,64 @@ Result<ClassifyRequest> parse_classify_request(std::string_view body) {
   return request;
 }
 
+std::string_view score_fields(ScoreForm form) {
+  return form == ScoreForm::kPair ? "'text_1' and 'text_2'" : form == ScoreForm::kResponse ? "'prompt' and 'response'" : "'prompt', 'a' and 'b'";
+}
+
+namespace {
+
+/// As score_fields, to look them up: which goes with each, and what it goes with.
+std::span<const std::string_view> score_field_names(ScoreForm form) {
+  static constexpr std::array<std::string_view, 7> kFields{"text_1", "text_2", "prompt", "response", "prompt", "a", "b"};
+  const auto all = std::span(kFields);
+  return form == ScoreForm::kPair ? all.first(2) : form == ScoreForm::kResponse ? all.subspan(2, 2) : all.subspan(4);
+}
+
+std::string score_forms() {
+  return fmt::format("give {}, or {}, or {}", score_fields(ScoreForm::kPair), score_fields(ScoreForm::kResponse), score_fields(ScoreForm::kPreference));
+}
+
+}  // namespace
+
 Result<ScoreRequest> parse_score_request(std::string_view body) {
-  static constexpr std::array<std::string_view, 4> kKnown{"model", "text_1", "text_2", "user"};
+  static constexpr std::array<std::string_view, 8> kKnown{"model", "text_1", "text_2", "prompt", "response", "a", "b", "user"};
   dom::parser parser;
   auto object = read_object(parser, body);
   if (!object) return fail(std::move(object.error()));
   ScoreRequest request;
-  std::vector<std::string>&first = request.first, &second = request.second;
+  std::map<std::string_view, std::vector<std::string>> texts;   // by field, of those that are there
   for (const auto [key, value] : *object) {
     if (value.is_null()) continue;
     if (key == "model") {
       if (auto done = read_text(key, value, request.model); !done) return fail(std::move(done.error()));
-    } else if (key == "text_1" || key == "text_2") {
-      auto texts = read_texts(key, value);
-      if (!texts) return fail(std::move(texts.error()));
-      (key == "text_1" ? first : second) = std::move(*texts);
-    } else if (key != "user") {
+    } else if (key == "user") {
+      continue;
+    } else if (const auto known = std::find(kKnown.begin(), kKnown.end(), key); known != kKnown.end()) {
+      const bool response = key == "response" || key == "a" || key == "b";
+      auto read = read_texts(*known, value, response ? Empty::kTaken : Empty::kRefused);
+      if (!read) return fail(std::move(read.error()));
+      texts[*known] = std::move(*read);
+    } else {
       return unknown_field(key, kKnown);
     }
   }
-  if (first.empty()) return wrong("text_1", "Field 'text_1' is missing: a text, or a list of texts.");
-  if (second.empty()) return wrong("text_2", "Field 'text_2' is missing: a text, or a list of texts.");
-  if (first.size() != 1 && first.size() != second.size()) {
-    return wrong("text_2", fmt::format("'text_1' has {} texts and 'text_2' {}: pairs are one with each, or as many of one as of the other.", first.size(), second.size()));
+  const auto there = [&](std::string_view field) { return texts.contains(field); };
+  request.form = there("a") || there("b") ? ScoreForm::kPreference : there("prompt") || there("response") ? ScoreForm::kResponse : ScoreForm::kPair;
+  const auto fields = score_field_names(request.form);
+  for (const auto& [field, list] : texts) {
+    if (std::find(fields.begin(), fields.end(), field) == fields.end()) return wrong(field, fmt::format("Field '{}' does not go with {}: {}.", field, score_fields(request.form), score_forms()));
+  }
+  for (const std::string_view field : fields) {
+    if (!there(field)) return wrong(field, fmt::format("Field '{}' is missing, a text or a list of texts: {}.", field, score_forms()));
+  }
+  request.first = std::move(texts[fields[0]]);
+  request.second = std::move(texts[fields[1]]);
+  if (request.form == ScoreForm::kPreference) request.third = std::move(texts[fields[2]]);
+  if (request.first.size() != 1 && request.first.size() != request.second.size()) {
+    return wrong(fields[1], fmt::format("'{}' has {} texts and '{}' {}: one goes with each, or there are as many of one as of the other.", fields[0], request.first.size(), fields[1], request.second.size()));
+  }
+  if (request.form == ScoreForm::kPreference && request.third.size() != request.second.size()) {
+    return wrong("b", fmt::format("'a' has {} texts and 'b' {}: each response is compared with the one at its own place.", request.second.size(), request.third.size()));
   }
   return request;
 }

@@ -20,10 +20,20 @@ struct ClassifyRequest {
   bool raw_scores = false;           ///< logits in place of probabilities
 };
 
+/// What a request for scores asks, told by its fields.
+enum class ScoreForm : std::uint8_t {
+  kPair,         ///< text_1, text_2: how well do they go together
+  kResponse,     ///< prompt, response: how good is it
+  kPreference,   ///< prompt, a, b: which one is better
+};
+std::string_view score_fields(ScoreForm form);   ///< "'prompt' and 'response'": for messages
+
 struct ScoreRequest {
   std::string model;
-  std::vector<std::string> first;    ///< text_1: as many as `second`, or one that goes with each of them
-  std::vector<std::string> second;   ///< text_2
+  ScoreForm form = ScoreForm::kPair;
+  std::vector<std::string> first;    ///< text_1 or prompt, none empty: as many as `second`, or one that goes with each of them
+  std::vector<std::string> second;   ///< text_2, none empty; or response or a, empty ones too
+  std::vector<std::string> third;    ///< b, as many as a, empty ones too; none in the other forms
 
   std::size_t pairs() const { return second.size(); }
   const std::string& first_of(std::size_t pair) const { return first[first.size() == 1 ? 0 : pair]; }

@@ -18,6 +18,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   if (const auto score = chat::parse_score_request(body)) {
     if (score->pairs() == 0 || score->pairs() > chat::kMostTexts || score->first_of(score->pairs() - 1).empty()) std::abort();
+    if (score->third.size() != (score->form == chat::ScoreForm::kPreference ? score->pairs() : 0)) std::abort();
   }
   if (const auto rerank = chat::parse_rerank_request(body)) {
     if (rerank->query.empty() || rerank->documents.empty() || rerank->documents.size() > chat::kMostDocuments || rerank->most_results == 0 || rerank->most_results > rerank->documents.size()) std::abort();

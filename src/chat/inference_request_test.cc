@@ -66,6 +66,42 @@ TEST(ScoreRequest, PairsOneWithEachOrEachWithItsOwn) {
   EXPECT_EQ(parse_score_request(R"({"text_2":"a"})").error().param, "text_1");
 }
 
+TEST(ScoreRequest, AsksOfAnswersByTheirOwnFields) {
+  const auto scores = parse_score_request(R"({"prompt":"p","response":["r",""]})");
+  ASSERT_TRUE(scores) << scores.error().message;
+  EXPECT_EQ(scores->form, ScoreForm::kResponse);
+  EXPECT_EQ(scores->pairs(), 2u);
+  EXPECT_EQ(scores->first_of(1), "p");
+  EXPECT_EQ(scores->second[1], "") << "an empty response is an answer, too";
+  const auto pairs = parse_score_request(R"({"prompt":["p","q"],"a":["x","y"],"b":["","z"],"model":"m","user":"u"})");
+  ASSERT_TRUE(pairs) << pairs.error().message;
+  EXPECT_EQ(pairs->form, ScoreForm::kPreference);
+  EXPECT_EQ(pairs->first_of(1), "q");
+  EXPECT_EQ(pairs->third[1], "z");
+  EXPECT_EQ(parse_score_request(R"({"text_1":"a","text_2":"b"})")->form, ScoreForm::kPair);
+  EXPECT_EQ(parse_score_request(R"({"prompt":"p","a":"x","b":"y"})")->third.size(), 1u);
+}
+
+TEST(ScoreRequest, RefusesFieldsOfTwoForms) {
+  const auto param = [](std::string_view body) {
+    const auto read = parse_score_request(body);
+    return read ? "none" : read.error().param;
+  };
+  EXPECT_EQ(param(R"({"prompt":"","response":"r"})"), "prompt");
+  EXPECT_EQ(param(R"({"prompt":"p"})"), "response");
+  EXPECT_EQ(param(R"({"response":"r"})"), "prompt");
+  EXPECT_EQ(param(R"({"prompt":"p","a":"x"})"), "b");
+  EXPECT_EQ(param(R"({"a":"x","b":"y"})"), "prompt");
+  EXPECT_EQ(param(R"({"prompt":"p","response":"r","a":"x","b":"y"})"), "response");
+  EXPECT_EQ(param(R"({"text_1":"p","response":"r"})"), "text_1");
+  EXPECT_EQ(param(R"({"prompt":["p","q"],"response":"r"})"), "response");
+  EXPECT_EQ(param(R"({"prompt":"p","a":["x","y"],"b":"z"})"), "b");
+  EXPECT_EQ(param(R"({"prompt":"p","response":[]})"), "response");
+  EXPECT_EQ(param(R"({"prompt":"p","responses":["r"]})"), "responses");
+  EXPECT_NE(parse_score_request(R"({"text_1":"p","response":"r"})").error().message.find("'prompt', 'a' and 'b'"), std::string::npos);
+  EXPECT_NE(parse_score_request(R"({"prompt":"p","responses":["r"]})").error().message.find("did you mean \"response\"?"), std::string::npos);
+}
+
 TEST(EmbeddingsRequest, ReadsWhatOfficialClientsSend) {
   const auto read = parse_embeddings_request(R"({"input":["a","b"],"model":"m","encoding_format":"base64","dimensions":384,"user":"u","extra":1})");
   ASSERT_TRUE(read);

@@ -270,6 +270,80 @@ TEST_F(RerankTest, ScoresAreProbabilitiesOfRerankersAndJudges) {
   EXPECT_EQ(metric("score_pairs_total"), "4");
 }
 
+TEST_F(RerankTest, JudgesOfAnswersScoreResponsesAndCompareTwo) {
+  using specialists::JudgeForm;
+  specialists::testing::write_small_answer_judge(folder_ / "all" / "grader", JudgeForm::kScore);
+  specialists::testing::write_small_answer_judge(folder_ / "all" / "better", JudgeForm::kPreference);
+  start();
+  const std::string prompt = specialists::testing::small_prompt(7), good = specialists::testing::small_response(5), poor = specialists::testing::small_response(0);
+  const HttpAnswer scored = post("/v1/score", fmt::format(R"({{"model":"grader","prompt":"{}","response":["{}","{}",""]}})", prompt, good, poor));
+  ASSERT_EQ(scored.status, 200) << scored.body;
+  EXPECT_EQ(at(scored, "/object"), "\"list\"");
+  EXPECT_EQ(at(scored, "/data/1/object"), "\"score\"");
+  EXPECT_GT(std::stod(at(scored, "/data/0/score")), std::stod(at(scored, "/data/1/score")) + 2);
+  EXPECT_GT(std::stod(at(scored, "/data/0/raw")), std::stod(at(scored, "/data/1/raw")));
+  EXPECT_GE(std::stod(at(scored, "/data/0/rating")), 1);
+  EXPECT_LE(std::stod(at(scored, "/data/0/probability")), 1);
+  EXPECT_EQ(at(scored, "/data/2/index"), "2") << "an empty response is an answer, too";
+  EXPECT_EQ(at(scored, "/scale"), R"({"lowest":1,"highest":6,"step":1})");
+  EXPECT_EQ(at(scored, "/calibration/rows"), "144");
+  EXPECT_GT(std::stoi(at(scored, "/usage/total_tokens")), 10);
+  EXPECT_EQ(scored.field("x-understudy-served-by"), "specialist:grader");
+  const auto compared = [&](const std::string& a, const std::string& b) { return post("/score", fmt::format(R"({{"model":"better","prompt":"{}","a":"{}","b":"{}"}})", prompt, a, b)); };
+  const HttpAnswer first = compared(good, poor), second = compared(poor, good), same = compared(good, good);
+  ASSERT_EQ(first.status, 200) << first.body;
+  EXPECT_EQ(at(first, "/data/0/choice"), "1");
+  EXPECT_EQ(at(second, "/data/0/choice"), "2");
+  EXPECT_EQ(at(first, "/data/0/object"), "\"preference\"");
+  EXPECT_EQ(at(first, "/data/0/probability"), at(second, "/data/0/probability")) << "no side is preferred";
+  EXPECT_GT(std::stod(at(first, "/data/0/probability")), 0.5);
+  EXPECT_EQ(at(same, "/data/0/choice"), "0");
+  EXPECT_EQ(at(first, "/scale"), "");
+  EXPECT_EQ(metric("score_requests_total"), "4");
+  EXPECT_EQ(metric("score_pairs_total"), "6");
+  EXPECT_TRUE(get("/v1/models").has("\"id\":\"grader\""));
+}
+
+TEST_F(RerankTest, AScoreIsAskedOfWhatReadsSuchFields) {
+  using specialists::JudgeForm;
+  reranker("rank-v1");
+  specialists::testing::write_small_answer_judge(folder_ / "all" / "grader", JudgeForm::kScore);
+  specialists::testing::write_small_answer_judge(folder_ / "all" / "better", JudgeForm::kPreference);
+  start();
+  const auto score = [&](std::string_view fields) { return post("/v1/score", fmt::format("{{{}}}", fields)); };
+  constexpr std::string_view kPair = R"("text_1":"q","text_2":"d")", kResponse = R"("prompt":"p","response":"r")", kTwo = R"("prompt":"p","a":"x","b":"y")";
+  for (const auto& [fields, served_by] : {std::pair(kPair, "specialist:rank-v1"), {kResponse, "specialist:grader"}, {kTwo, "specialist:better"}}) {
+    const HttpAnswer answer = score(fields);
+    EXPECT_EQ(answer.status, 200) << answer.body;
+    EXPECT_EQ(answer.field("x-understudy-served-by"), served_by) << "the only one that reads them";
+  }
+  const auto refused = [&](std::string_view model, std::string_view fields, std::string_view param, std::string_view words) {
+    const HttpAnswer answer = score(fmt::format(R"("model":"{}",{})", model, fields));
+    EXPECT_EQ(answer.status, 400) << answer.body;
+    EXPECT_EQ(at(answer, "/error/param"), fmt::format("\"{}\"", param));
+    EXPECT_TRUE(answer.has(words)) << answer.body;
+  };
+  refused("grader", kPair, "text_1", "'grader' is of kind judge (score): it reads 'prompt' and 'response', and the request has 'text_1' and 'text_2'");
+  refused("grader", kTwo, "a", "reads 'prompt' and 'response'");
+  refused("better", kResponse, "response", "of kind judge (preference): it reads 'prompt', 'a' and 'b'");
+  refused("rank-v1", kResponse, "response", "of kind rerank: it reads 'text_1' and 'text_2'");
+  refused("grader", R"("prompt":"p")", "response", "'response' is missing");
+  const HttpAnswer unknown = score(fmt::format(R"("model":"grade",{})", kResponse));
+  EXPECT_EQ(unknown.status, 404);
+  EXPECT_TRUE(unknown.has("did you mean \\\"grader\\\"?")) << unknown.body;
+  EXPECT_TRUE(rerank(fmt::format(R"("model":"grader",{})", kBody)).has("of kind judge (score): it answers /v1/score"));
+  EXPECT_EQ(post("/v1/classify", R"({"model":"grader","input":"a"})").status, 400);
+  // One more of a form: then it must be named. A reload brings it.
+  specialists::testing::write_small_answer_judge(folder_ / "all" / "grader-2", JudgeForm::kScore, 100);
+  ASSERT_TRUE(gateway_->reload({loaded(), std::make_shared<KeyRing>()}));
+  const HttpAnswer which = score(kResponse);
+  EXPECT_EQ(which.status, 400);
+  EXPECT_TRUE(which.has("grader, grader-2")) << which.body;
+  EXPECT_FALSE(which.has("rank-v1")) << which.body;
+  EXPECT_EQ(score(fmt::format(R"("model":"grader-2",{})", kResponse)).status, 200);
+  EXPECT_EQ(score(kPair).status, 200);
+}
+
 TEST_F(RerankTest, ANewVersionNeverGetsTheOldOnesScores) {
   if (const std::string none = specialists::testing::write_small_cross_reranker(folder_ / "all" / "rank", "gateway_cross"); !none.empty()) GTEST_SKIP() << none;
   start();

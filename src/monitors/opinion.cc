@@ -72,7 +72,7 @@ Result<Task> task_of(const specialists::NamedSpecialist& specialist) {
   if (specialist.intent) return Task::kIntent;
   if (specialist.judge) return Task::kFaithfulness;
   if (specialist.rerank) return Task::kRelevance;
-  return fail(ErrorKind::kUnsupported, fmt::format("'{}' is of kind {}, about which no teacher is asked", specialist.name, specialist.kind));
+  return fail(ErrorKind::kUnsupported, fmt::format("'{}' is of kind {}, about which no teacher is asked", specialist.name, specialist.kind_text()));
 }
 
 Result<std::vector<Opinion>> opinions(const specialists::NamedSpecialist& specialist, const neural::TextEncoder* encoder, std::span<const labelling::Row> rows, const std::stop_token& stop) {

@@ -14,7 +14,7 @@
 namespace understudy::monitors {
 
 struct Opinion {
-  std::string label;  ///< kIntent
+  std::string label;  ///< kIntent; kPreference: "a", "b" or "tie", of the texts as the teacher sees them
   double yes = 0;     ///< kRelevance, kFaithfulness: that the document is relevant, the claim supported
   double sure = 0;    ///< that its answer is right, as it is calibrated: what it promises
 };

@@ -5,9 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <unordered_map>
 
-#include "specialists/internal/json_lines.h"
 #include "specialists/internal/row_fields.h"
 
 namespace understudy::specialists {
@@ -91,17 +89,12 @@ Result<JudgeForm> judge_form_of(std::string_view text, const std::string& file, 
   return *first;
 }
 
-Result<AnswerRow> parse_answer_row(std::string_view line) {
-  simdjson::dom::parser parser;
-  Element object;
-  if (parser.parse(line.data(), line.size()).get(object)) return refuse(internal::not_json(line));
-  return parse_object(object);
-}
+Result<AnswerRow> parse_answer_row(std::string_view line) { return internal::parse_line(line, parse_object); }
 
 Result<AnswerRows> parse_answer_rows(std::string_view text, const std::string& file, const RowChoice& choice) {
   AnswerRows out;
   out.file = file;
-  std::unordered_map<std::string, std::size_t> line_of;
+  internal::RowIds ids;
   const auto read = internal::each_chosen_row(text, file, choice, kExample, [&](const Element& object, std::size_t number) -> Result<void> {
     auto row = parse_object(object);
     if (!row) return fail(row.error());
@@ -110,9 +103,7 @@ Result<AnswerRows> parse_answer_rows(std::string_view text, const std::string& f
     if (choice.labelled && !row->labelled)
       return refuse(row->form == JudgeForm::kScore ? "no \"teacher_score\": how good is the response?" : "no \"gold\": is a better (1), or b (2), or neither (0)?");
     row->line = number;
-    if (row->id.empty()) row->id = fmt::format("line {}", number);
-    if (const auto [place, fresh] = line_of.try_emplace(row->id, number); !fresh)
-      return refuse(fmt::format("id \"{}\" was on line {} already: give each row an id of its own, or none", row->id, place->second));
+    if (auto own = ids.take(row->id, number); !own) return own;
     out.rows.push_back(std::move(*row));
     return {};
   });

@@ -79,7 +79,10 @@ Result<void> CachedPairScorer::score(std::span<const neural::TextPair> pairs, st
   return fill(pairs.size(), 1, scores, cache_, stop_, key_of, compute);
 }
 
-CachedEngines::CachedEngines(const NamedSpecialist& specialist, const neural::TextEncoder* encoder, ScoreCache* cache, std::stop_token stop) {
+CachedEngines::CachedEngines(const NamedSpecialist& specialist, ScorePool& pool, std::stop_token stop)
+    : CachedEngines(specialist, pool.encoder(), &pool.cache(), std::move(stop), pool.memory()) {}
+
+CachedEngines::CachedEngines(const NamedSpecialist& specialist, const neural::TextEncoder* encoder, ScoreCache* cache, std::stop_token stop, TextMemory* memory) : memory_(memory) {
   if (encoder != nullptr && specialist.fits(encoder->identity())) encoder_ = std::make_unique<CachedEncoder>(*encoder, cache, stop);
   if (specialist.cross_encoder) cross_encoder_ = std::make_unique<CachedPairScorer>(*specialist.cross_encoder, specialist.id(), cache, stop);
 }

@@ -10,6 +10,7 @@
 #include "specialists/pair_specialist.h"
 #include "specialists/registry.h"
 #include "specialists/score_cache.h"
+#include "specialists/score_pool.h"
 
 namespace understudy::specialists {
 
@@ -24,7 +25,7 @@ class CachedEncoder final : public neural::TextEncoder {
   std::size_t max_tokens() const override { return encoder_.max_tokens(); }
   const neural::WordPiece& tokenizer() const override { return encoder_.tokenizer(); }
   Result<void> embed(std::span<const std::string_view> texts, std::span<float> vectors) const override;
-  Result<std::vector<float>> token_vectors(const neural::Tokens& tokens) const override;   ///< not kept
+  Result<std::vector<float>> token_vectors(const neural::Tokens& tokens) const override;   ///< kept by the TextMemory before it, not here
 
  private:
   const neural::TextEncoder& encoder_;
@@ -55,16 +56,19 @@ class CachedPairScorer final : public neural::PairScorer {
 class CachedEngines {
  public:
   /// What the specialist does not read, or was not calibrated for here, is left out. All that is given must outlive this.
+  CachedEngines(const NamedSpecialist& specialist, ScorePool& pool, std::stop_token stop);
   /// @param encoder  null: none runs here
-  CachedEngines(const NamedSpecialist& specialist, const neural::TextEncoder* encoder, ScoreCache* cache, std::stop_token stop);
+  /// @param memory  of texts read token by token; null: none are kept
+  CachedEngines(const NamedSpecialist& specialist, const neural::TextEncoder* encoder, ScoreCache* cache, std::stop_token stop, TextMemory* memory = nullptr);
 
-  PairEngines all() const { return {encoder_.get(), cross_encoder_.get()}; }
+  PairEngines all() const { return {encoder_.get(), cross_encoder_.get(), encoder_ ? memory_ : nullptr}; }
   /// Neither: answers take microseconds a text.
   bool none() const { return !encoder_ && !cross_encoder_; }
 
  private:
   std::unique_ptr<CachedEncoder> encoder_;
   std::unique_ptr<CachedPairScorer> cross_encoder_;
+  TextMemory* memory_;
 };
 
 }  // namespace understudy::specialists

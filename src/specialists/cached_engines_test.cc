@@ -6,7 +6,9 @@
 #include <atomic>
 #include <set>
 
+#include "neural/encoder_pool.h"
 #include "specialists/small_pairs_test_util.h"
+#include "specialists/word_encoder_test_util.h"
 
 namespace understudy::specialists {
 namespace {
@@ -117,6 +119,87 @@ TEST(CachedEngines, WorkIsDoneInPiecesAndEndsWhenNobodyWaits) {
   lengths.after = nullptr;
   EXPECT_EQ(ask(CachedPairScorer(lengths, "v1", &cache, {}), pairs).size(), 100u);
   EXPECT_EQ(lengths.asked, 100u) << "what was computed until then is kept";
+}
+
+/// Two words that stand side by side in its vocabulary mean the same to it: "violin" and "maker", "harbour" and "lantern".
+class Synonyms final : public testing::WordEncoder {
+ public:
+  Result<std::vector<float>> token_vectors(const neural::Tokens& tokens) const override {
+    auto out = WordEncoder::token_vectors(tokens);
+    for (std::size_t token = 0; token < out->size(); token += dimension())
+      for (std::size_t word = 4; word + 1 < dimension(); word += 2) (*out)[token + word] += std::exchange((*out)[token + word + 1], 0.0f);
+    return out;
+  }
+};
+
+/// Words tell it nothing: the relevant document has the query's word by another name.
+NamedSpecialist late_interaction_reranker() {
+  constexpr std::array kAsked{"violin", "harbour", "glacier", "the", "made"}, kSaid{"maker", "lantern", "of", "who", "somebody"};
+  std::string lines;
+  for (std::size_t q = 0; q < 60; ++q)
+    for (std::size_t d = 0; d < 4; ++d) lines += fmt::format(R"({{"qid":"{}","query":"{} {}","did":"d{}","doc":"{}","rel":{}}})", q, kAsked[q % 5], q, d, kSaid[(q + (d + q / 5) % 4) % 5], (d + q / 5) % 4 == 0 ? 1 : 0) + "\n";
+  const auto rows = parse_rerank_rows(lines, "synonyms.jsonl", {});
+  EXPECT_TRUE(rows) << rows.error().message;
+  const Synonyms encoder;
+  RerankTraining training;
+  training.encoder = &encoder;
+  training.why_not = "a test";
+  auto made = train_rerank(*rows, nullptr, training, {});
+  EXPECT_TRUE(made) << made.error().message;
+  EXPECT_TRUE(made->calibration().vectors) << "late interaction is no rung";
+  NamedSpecialist named;
+  named.name = "rank";
+  named.kind = "rerank";
+  named.rerank = std::make_shared<const RerankSpecialist>(std::move(*made));
+  return named;
+}
+
+TEST(CachedEngines, ATextIsReadTokenByTokenOnceForAllRequests) {
+  const NamedSpecialist named = late_interaction_reranker();
+  const std::vector<std::string_view> documents{"maker", "lantern", "of", "who"};
+  const auto ask = [&](ScorePool& pool, std::string_view query, std::stop_token stop = {}) {
+    const CachedEngines engines(named, pool, std::move(stop));
+    return named.rerank->score(query, documents, engines.all());
+  };
+  const auto reads = [](const ScorePool& pool) { return dynamic_cast<const Synonyms*>(pool.encoder())->reads(); };
+  ScorePool pool(std::make_shared<neural::EncoderPool>(std::make_unique<Synonyms>()));
+  const auto first = ask(pool, "violin 900");
+  ASSERT_TRUE(first) << first.error().message;
+  const std::size_t read = reads(pool);
+  EXPECT_GT(read, 1u);
+  const auto again = ask(pool, "violin 900");
+  ASSERT_TRUE(again);
+  EXPECT_EQ(reads(pool), read) << "the encoder is not asked again";
+  for (std::size_t i = 0; i < documents.size(); ++i) EXPECT_EQ((*again)[i].raw, (*first)[i].raw);
+  EXPECT_GT(pool.kept().bytes, 0u);
+  ASSERT_TRUE(ask(pool, "harbour 901"));
+  EXPECT_LE(reads(pool), read + 2 + documents.size() - 1) << "its query, and documents that the gate let on now only";
+
+  std::stop_source stop;
+  stop.request_stop();
+  const auto stopped = ask(pool, "glacier 902", stop.get_token());
+  ASSERT_FALSE(stopped);
+  EXPECT_EQ(stopped.error().kind, ErrorKind::kCancelled);
+
+  ScorePool none(std::make_shared<neural::EncoderPool>(std::make_unique<Synonyms>()), {.cache_bytes = 0});
+  EXPECT_EQ(none.memory(), nullptr);
+  for (int i = 0; i < 2; ++i) ASSERT_TRUE(ask(none, "violin 900"));
+  EXPECT_EQ(reads(none), 2 * read);
+  EXPECT_EQ(none.kept().bytes, 0u);
+}
+
+TEST(CachedEngines, WhatReadsNoVectorsSeesNoMemoryOfTexts) {
+  NamedSpecialist words;
+  words.kind = "rerank";
+  const auto rows = parse_rerank_rows(testing::small_rerank_rows(40), "small.jsonl", {});
+  RerankTraining training;
+  training.why_not = "a test";
+  words.rerank = std::make_shared<const RerankSpecialist>(*train_rerank(*rows, nullptr, training, {}));
+  ScorePool pool(std::make_shared<neural::EncoderPool>(std::make_unique<Synonyms>()));
+  ASSERT_NE(pool.memory(), nullptr);
+  const CachedEngines engines(words, pool, {});
+  EXPECT_TRUE(engines.none());
+  EXPECT_EQ(engines.all().memory, nullptr);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <memory>
 #include <numeric>
 
 #include "specialists/internal/judge_compare.h"
@@ -17,7 +18,6 @@ using internal::judge_words;
 using internal::Said;
 using internal::Support;
 using internal::Words;
-using RowMatrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
 constexpr std::size_t kMostSentences = 4000, kLongestSentence = 60, kMostEmbedded = 16, kMostParts = 32, kMostReadParts = 8, kBest = 3;
 
@@ -98,6 +98,7 @@ struct Reading {
   Words all;                                       ///< of the sentences, one after the other
   std::vector<std::size_t> near;                   ///< at most kMostEmbedded sentences, the nearest by words first
   std::vector<double> overlap, cosine;             ///< of those
+  std::vector<std::shared_ptr<const ReadText>> read;  ///< of those, where there is an encoder
   Eigen::MatrixXd part_cosines;                    ///< parts by near sentences; no rows where there is one part
   std::vector<std::size_t> ranked;                 ///< places in `near`, the best by words and cosine first
   std::vector<std::size_t> chosen;                 ///< the best kBest sentences, in the evidence's order
@@ -148,59 +149,55 @@ struct TokenSupport {
   double mean = 0, least = 0, least3 = 0, tenth = 0, under_half = 0, least_part = 0;
 };
 
-Result<RowMatrix> token_vectors(const neural::TextEncoder& encoder, std::string_view text) {
-  const neural::Tokens tokens = encoder.tokenizer().encode(text, encoder.max_tokens());
-  const auto vectors = encoder.token_vectors(tokens);
-  if (!vectors) return fail(vectors.error());
-  const auto n = static_cast<Eigen::Index>(tokens.ids.size()), d = static_cast<Eigen::Index>(encoder.dimension());
-  RowMatrix out = Eigen::Map<const RowMatrix>(vectors->data(), n, d).middleRows(1, std::max<Eigen::Index>(n - 2, 0));  // without [CLS] and [SEP]
-  out.rowwise().normalize();
-  return out;
-}
-
-Result<TokenSupport> token_support(const Reading& r, std::string_view claim, const neural::TextEncoder& encoder) {
+TokenSupport token_support(const Reading& r, const ReadText& claim, const neural::TextEncoder& encoder) {
   TokenSupport out;
-  const auto ours = token_vectors(encoder, claim);
-  if (!ours) return fail(ours.error());
-  if (ours->rows() == 0) return out;
-  Eigen::VectorXf best = Eigen::VectorXf::Constant(ours->rows(), -1);
-  for (const std::size_t i : r.near) {
-    const auto theirs = token_vectors(encoder, r.sentences[i]);
-    if (!theirs) return fail(theirs.error());
-    if (theirs->rows() > 0) best = best.cwiseMax((*ours * theirs->transpose()).rowwise().maxCoeff());
+  if (claim.tokens == 0) return out;
+  std::vector<double> best(claim.tokens, -1.0);
+  for (const auto& sentence : r.read) {
+    const auto near = likest(claim, *sentence);
+    for (std::size_t t = 0; t < near.size(); ++t) best[t] = std::max(best[t], static_cast<double>(near[t]));
   }
-  std::vector<double> sorted(best.begin(), best.end());
-  out.least_part = out.mean = std::accumulate(sorted.begin(), sorted.end(), 0.0) / static_cast<double>(sorted.size());
-  if (r.several()) {  // the parts' tokens follow one another
-    std::size_t at = 0;
-    for (const std::string_view part : r.parts) {
-      std::vector<std::int32_t> ids;
-      encoder.tokenizer().append_pieces(part, encoder.max_tokens(), ids);
-      const std::size_t end = std::min(at + ids.size(), sorted.size());
-      if (end > at) out.least_part = std::min(out.least_part, std::accumulate(sorted.begin() + static_cast<std::ptrdiff_t>(at), sorted.begin() + static_cast<std::ptrdiff_t>(end), 0.0) / static_cast<double>(end - at));
-      at = end;
-    }
+  const auto mean = [&](std::size_t begin, std::size_t end) {
+    return std::accumulate(best.begin() + static_cast<std::ptrdiff_t>(begin), best.begin() + static_cast<std::ptrdiff_t>(end), 0.0) / static_cast<double>(end - begin);
+  };
+  out.least_part = out.mean = mean(0, best.size());
+  std::size_t at = 0;
+  for (std::size_t p = 0; r.several() && p < r.parts.size(); ++p) {  // the parts' tokens follow one another
+    std::vector<std::int32_t> ids;
+    encoder.tokenizer().append_pieces(r.parts[p], encoder.max_tokens(), ids);
+    const std::size_t end = std::min(at + ids.size(), best.size());
+    if (end > at) out.least_part = std::min(out.least_part, mean(at, end));
+    at = end;
   }
-  std::ranges::sort(sorted);
-  const std::size_t n = sorted.size(), three = std::min<std::size_t>(3, n);
-  out.least = sorted[0];
-  out.least3 = std::accumulate(sorted.begin(), sorted.begin() + static_cast<std::ptrdiff_t>(three), 0.0) / static_cast<double>(three);
-  out.tenth = sorted[n / 10];
-  out.under_half = static_cast<double>(std::ranges::count_if(sorted, [](double c) { return c < 0.5; })) / static_cast<double>(n);
+  std::ranges::sort(best);
+  const std::size_t n = best.size();
+  out.least = best[0];
+  out.least3 = mean(0, std::min<std::size_t>(3, n));
+  out.tenth = best[n / 10];
+  out.under_half = static_cast<double>(std::ranges::count_if(best, [](double c) { return c < 0.5; })) / static_cast<double>(n);
   return out;
 }
 
-Result<void> read_cosines(Reading& r, std::string_view claim, const neural::TextEncoder& encoder) {
-  std::vector<std::string_view> texts{claim};
-  for (const std::size_t i : r.near) texts.push_back(r.sentences[i]);
-  if (r.several()) texts.insert(texts.end(), r.parts.begin(), r.parts.end());
-  std::vector<float> vectors(texts.size() * encoder.dimension());
-  if (auto done = encoder.embed(texts, vectors); !done) return done;
-  const Eigen::Map<const RowMatrix> v(vectors.data(), static_cast<Eigen::Index>(texts.size()), static_cast<Eigen::Index>(encoder.dimension()));
-  const auto n = static_cast<Eigen::Index>(r.near.size());
-  for (Eigen::Index i = 0; i < n; ++i) r.cosine[static_cast<std::size_t>(i)] = static_cast<double>(v.row(0).dot(v.row(i + 1)));
-  if (r.several()) r.part_cosines = (v.bottomRows(static_cast<Eigen::Index>(r.parts.size())) * v.middleRows(1, n).transpose()).cast<double>();
-  return {};
+double cosine(const ReadText& a, const ReadText& b) { return std::inner_product(a.sentence.begin(), a.sentence.end(), b.sentence.begin(), 0.0); }
+
+/// Reads claim, parts and near sentences, one after the other, and compares them.
+Result<TokenSupport> read_vectors(Reading& r, std::string_view claim, const JudgeEngines& engines) {
+  const auto read = [&](std::string_view text) { return read_text(*engines.encoder, engines.memory, text); };
+  const auto whole = read(claim);
+  if (!whole) return fail(whole.error());
+  for (const std::size_t i : r.near) {
+    auto sentence = read(r.sentences[i]);
+    if (!sentence) return fail(sentence.error());
+    r.cosine[r.read.size()] = cosine(**whole, **sentence);
+    r.read.push_back(std::move(*sentence));
+  }
+  if (r.several()) r.part_cosines.resize(static_cast<Eigen::Index>(r.parts.size()), static_cast<Eigen::Index>(r.near.size()));
+  for (Eigen::Index p = 0; p < r.part_cosines.rows(); ++p) {
+    const auto part = read(r.parts[static_cast<std::size_t>(p)]);
+    if (!part) return fail(part.error());
+    for (Eigen::Index k = 0; k < r.part_cosines.cols(); ++k) r.part_cosines(p, k) = cosine(**part, *r.read[static_cast<std::size_t>(k)]);
+  }
+  return token_support(r, **whole, *engines.encoder);
 }
 
 void choose(Reading& r) {
@@ -256,8 +253,7 @@ Result<JudgeReading> read_judged(const TermStatistics& statistics, std::string_v
   r.cosine.assign(r.near.size(), 0.0);
   TokenSupport tokens;
   if (engines.encoder != nullptr) {
-    if (auto done = read_cosines(r, claim, *engines.encoder); !done) return fail(done.error());
-    const auto read = token_support(r, claim, *engines.encoder);
+    const auto read = read_vectors(r, claim, engines);
     if (!read) return fail(read.error());
     tokens = *read;
   }

@@ -3,9 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <unordered_map>
 
-#include "specialists/internal/json_lines.h"
 #include "specialists/internal/row_fields.h"
 
 namespace understudy::specialists {
@@ -45,26 +43,19 @@ Result<JudgeRow> parse_object(const simdjson::dom::element& object) {
 
 }  // namespace
 
-Result<JudgeRow> parse_judge_row(std::string_view line) {
-  simdjson::dom::parser parser;
-  simdjson::dom::element object;
-  if (parser.parse(line.data(), line.size()).get(object)) return refuse(internal::not_json(line));
-  return parse_object(object);
-}
+Result<JudgeRow> parse_judge_row(std::string_view line) { return internal::parse_line(line, parse_object); }
 
 Result<JudgeRows> parse_judge_rows(std::string_view text, const std::string& file, const RowChoice& choice) {
   JudgeRows out;
   out.file = file;
-  std::unordered_map<std::string, std::size_t> line_of;
+  internal::RowIds ids;
   constexpr std::string_view kExample = R"({"claim": "It opened in 1889.", "evidence": "The tower opened in 1889.", "label": 1})";
   const auto read = internal::each_chosen_row(text, file, choice, kExample, [&](const simdjson::dom::element& object, std::size_t number) -> Result<void> {
     auto row = parse_object(object);
     if (!row) return fail(row.error());
     if (choice.labelled && !row->labelled) return refuse("neither \"label\" nor \"teacher_score\": does the evidence support the claim?");
     row->line = number;
-    if (row->id.empty()) row->id = fmt::format("line {}", number);
-    if (const auto [place, fresh] = line_of.try_emplace(row->id, number); !fresh)
-      return refuse(fmt::format("id \"{}\" was on line {} already: give each row an id of its own, or none", row->id, place->second));
+    if (auto own = ids.take(row->id, number); !own) return own;
     out.rows.push_back(std::move(*row));
     return {};
   });

@@ -87,7 +87,7 @@ double JudgeSpecialist::first_rung(const Eigen::Ref<const Eigen::VectorXd>& x, s
 }
 
 JudgeEngines JudgeSpecialist::readers(const JudgeEngines& engines) const {
-  return {encoder_ ? engines.encoder : nullptr, cross_encoder_is_read() ? engines.cross_encoder : nullptr};
+  return {encoder_ ? engines.encoder : nullptr, cross_encoder_is_read() ? engines.cross_encoder : nullptr, engines.memory};
 }
 
 Result<Judgement> JudgeSpecialist::judge(std::string_view claim, std::string_view evidence, const JudgeEngines& engines) const {
@@ -199,27 +199,19 @@ Result<void> JudgeSpecialist::calibrate(const Scored& scored) {
 }
 
 Result<JudgeSpecialist> JudgeSpecialist::fit_for(const JudgeEngines& engines) const {
-  const auto same = [](const std::optional<neural::EncoderIdentity>& wanted, const auto* engine) {
-    return !wanted || (engine != nullptr && wanted->difference(engine->identity()).empty());
-  };
-  if (same(encoder_, engines.encoder) && same(cross_encoder_, engines.cross_encoder)) return *this;
-  const auto other_model = [](const std::optional<neural::EncoderIdentity>& wanted, const auto* engine) {
-    return wanted && engine != nullptr && wanted->weights_sha256 != engine->identity().weights_sha256;
-  };
-  if (other_model(encoder_, engines.encoder) || other_model(cross_encoder_, engines.cross_encoder))
-    return fail(ErrorKind::kConflict, "it was trained with another model than the one here: name that with UNDERSTUDY_ENCODER_MODEL, or train it again");
-  if (kept_.empty()) return fail(ErrorKind::kConflict, "this machine computes other numbers than it was calibrated with, and it kept no rows (--keep-rows 0): train it again here");
+  const auto holds = holds_for(engines);
+  if (!holds) return fail(holds.error());
+  if (*holds) return *this;
   const auto rows = parse_judge_rows(kept_, "calibration.jsonl", {});
   if (!rows) return fail(ErrorKind::kCorrupt, rows.error().message);
   JudgeSpecialist out = *this;
-  const auto take = [](std::optional<neural::EncoderIdentity>& identity, const auto* engine) {
-    if (identity) identity = engine == nullptr ? std::nullopt : std::optional(engine->identity());
-  };
-  take(out.encoder_, engines.encoder);
-  take(out.cross_encoder_, engines.cross_encoder);
+  out.take_engines(engines);
+  TextMemory own;
+  JudgeEngines asked = out.readers(engines);
+  if (asked.memory == nullptr) asked.memory = &own;
   std::vector<JudgeReading> readings;
   for (const JudgeRow& row : rows->rows) {
-    auto reading = read_judged(statistics_, row.claim, row.evidence, out.readers(engines));
+    auto reading = read_judged(statistics_, row.claim, row.evidence, asked);
     if (!reading) return fail(reading.error());
     readings.push_back(std::move(*reading));
   }

@@ -12,6 +12,7 @@
 #include "base/random.h"
 #include "specialists/internal/judge_compare.h"
 #include "specialists/pair_specialist_test_util.h"
+#include "specialists/word_encoder_test_util.h"
 
 namespace understudy::specialists {
 namespace {
@@ -126,6 +127,23 @@ TEST(JudgeFeatures, FindTheSentenceInLongEvidenceAndAreFiniteForAnyTexts) {
       EXPECT_TRUE(reading->x.allFinite());
     }
   }
+}
+
+TEST(JudgeFeatures, ReadEachSentenceOnceWhereTheyAreKept) {
+  const testing::WordEncoder encoder;
+  const std::vector<std::string_view> texts{"the violin maker", "harbour lantern"};
+  const auto statistics = word_statistics(texts);
+  const std::string_view claim = "somebody made the violin. the glacier", evidence = "The maker of the violin. The harbour lantern! Who made the glacier?";
+  TextMemory memory;
+  const auto fresh = read_judged(statistics, claim, evidence, {&encoder});
+  const std::size_t once = encoder.reads();
+  EXPECT_EQ(once, 6u) << "the claim, its two parts, three sentences";
+  const auto kept = read_judged(statistics, claim, evidence, {&encoder, nullptr, &memory});
+  const auto again = read_judged(statistics, "the glacier", evidence, {&encoder, nullptr, &memory});
+  ASSERT_TRUE(fresh && kept && again);
+  EXPECT_EQ(encoder.reads(), 2 * once) << "the second claim is a part of the first";
+  EXPECT_EQ(fresh->x, kept->x);
+  EXPECT_GT(again->x(27), 0.4) << "cosine of the best sentence";
 }
 
 TEST(Judge, TellsClaimsThatItHasNotSeenAndSaysWhatTheClaimAloneGives) {

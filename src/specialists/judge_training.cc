@@ -115,11 +115,12 @@ struct JudgeTrainer {
   }
 
   Result<std::vector<JudgeReading>> read_all(const std::vector<JudgeRow>& rows) const {
+    TextMemory memory;  // claims share their evidence, and summaries most of their sentences
     std::vector<JudgeReading> out;
     for (const JudgeRow& row : rows) {
       if (training.stop.stop_requested()) return fail(ErrorKind::kCancelled, "stopped");
       if (training.progress) training.progress(training.encoder == nullptr ? "features" : "vectors", out.size(), rows.size());
-      auto reading = read_judged(made.statistics_, row.claim, row.evidence, {training.encoder, training.reader == nullptr ? nullptr : training.reader->scorer.get()});
+      auto reading = read_judged(made.statistics_, row.claim, row.evidence, {training.encoder, training.reader == nullptr ? nullptr : training.reader->scorer.get(), &memory});
       if (!reading) return fail(reading.error());
       out.push_back(std::move(*reading));
     }

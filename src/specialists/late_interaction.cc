@@ -58,11 +58,29 @@ Likeness likeness(const ReadText& query, const ReadText& document) {
   return out;
 }
 
+std::vector<float> likest(const ReadText& text, const ReadText& other) {
+  std::vector<float> out;
+  if (text.tokens == 0 || other.tokens == 0) return out;
+  out.resize(text.tokens);
+  Eigen::Map<Eigen::VectorXf>(out.data(), static_cast<Eigen::Index>(out.size())) = (vectors_of(text) * vectors_of(other).transpose()).rowwise().maxCoeff();
+  return out;
+}
+
+Result<std::shared_ptr<const ReadText>> read_text(const neural::TextEncoder& encoder, TextMemory* memory, std::string_view text) {
+  if (memory != nullptr) return memory->read(encoder, text);
+  auto read = read_text(encoder, text);
+  if (!read) return fail(read.error());
+  return std::make_shared<const ReadText>(std::move(*read));
+}
+
 Result<std::shared_ptr<const ReadText>> TextMemory::read(const neural::TextEncoder& encoder, std::string_view text) {
-  const Hash128 key = hash128(text);
+  // By a hash that nobody can make texts for: who sends them shares this with others.
+  const Hash128 key = ScoreCache::key_of("tokens " + encoder.identity().key(), text, {});
   {
     const std::lock_guard guard(lock_);
-    if (const auto found = places_.find(key); found != places_.end()) {
+    const auto found = places_.find(key);
+    ++(found != places_.end() ? hits_ : misses_);
+    if (found != places_.end()) {
       kept_.splice(kept_.begin(), kept_, found->second);
       return found->second->second;
     }
@@ -83,9 +101,9 @@ Result<std::shared_ptr<const ReadText>> TextMemory::read(const neural::TextEncod
   return made;
 }
 
-std::size_t TextMemory::bytes() const {
+ScoreCacheCounts TextMemory::counts() const {
   const std::lock_guard guard(lock_);
-  return bytes_;
+  return {hits_, misses_, bytes_, kept_.size()};
 }
 
 }  // namespace understudy::specialists

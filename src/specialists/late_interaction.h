@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "neural/encoder.h"
+#include "specialists/score_cache.h"
 
 namespace understudy::specialists {
 
@@ -39,6 +40,9 @@ struct Likeness {
 };
 Likeness likeness(const ReadText& query, const ReadText& document);
 
+/// Of each of a text's tokens the cosine with the likest one in another. Empty where a side has no token.
+std::vector<float> likest(const ReadText& text, const ReadText& other);
+
 /// Texts that were read lately. Thread-safe: held for the look-up, not while a text is read.
 class TextMemory {
  public:
@@ -46,9 +50,9 @@ class TextMemory {
   /// @param most_bytes  of vectors: those not asked for the longest go first
   explicit TextMemory(std::size_t most_bytes = kMostBytes) : most_bytes_(most_bytes) {}
 
-  /// Reads it where it is not kept. Texts of one encoder only. kInternal: the runtime failed.
+  /// Reads it where it is not kept, for this encoder: none sees another's. kInternal: the runtime failed.
   Result<std::shared_ptr<const ReadText>> read(const neural::TextEncoder& encoder, std::string_view text);
-  std::size_t bytes() const;
+  ScoreCacheCounts counts() const;
 
  private:
   struct KeyHash {
@@ -61,6 +65,10 @@ class TextMemory {
   std::list<Kept> kept_;     ///< the one asked for last first
   boost::unordered_flat_map<Hash128, std::list<Kept>::iterator, KeyHash> places_;
   std::size_t bytes_ = 0;
+  std::uint64_t hits_ = 0, misses_ = 0;
 };
+
+/// @param memory  null: read anew
+Result<std::shared_ptr<const ReadText>> read_text(const neural::TextEncoder& encoder, TextMemory* memory, std::string_view text);
 
 }  // namespace understudy::specialists

@@ -37,6 +37,18 @@ TEST(LateInteraction, TheSentenceVectorIsTheEncodersOwn) {
   for (std::size_t i = 0; i < vector.size(); ++i) EXPECT_NEAR(read->sentence[i], vector[i], 1e-6f);
 }
 
+TEST(LateInteraction, EachTokenOfOneSideHasItsLikest) {
+  const WordEncoder encoder;
+  const auto text = read_text(encoder, "violin harbour"), other = read_text(encoder, "glacier harbour harbour"), empty = read_text(encoder, "");
+  ASSERT_TRUE(text && other && empty);
+  const auto found = likest(*text, *other);
+  ASSERT_EQ(found.size(), 2u);
+  EXPECT_NEAR(found[0], 0, 0.01f);
+  EXPECT_NEAR(found[1], 1, 0.01f);
+  EXPECT_TRUE(likest(*text, *empty).empty());
+  EXPECT_TRUE(likest(*empty, *text).empty());
+}
+
 TEST(LateInteraction, EmptyTextsAreLikeNothing) {
   const WordEncoder encoder;
   const auto empty = read_text(encoder, ""), full = read_text(encoder, "violin");
@@ -53,13 +65,35 @@ TEST(TextMemory, ReadsATextOnceAndForgetsWhatWasNotAskedForTheLongest) {
   TextMemory memory(3 * one);
   for (const char* word : {"violin", "harbour", "lantern", "violin", "glacier"}) ASSERT_TRUE(memory.read(encoder, word));
   EXPECT_EQ(encoder.reads(), 5u) << "the one to measure, and four that differ";
-  EXPECT_LE(memory.bytes(), 3 * one);
+  EXPECT_LE(memory.counts().bytes, 3 * one);
   ASSERT_TRUE(memory.read(encoder, "violin"));
   EXPECT_EQ(encoder.reads(), 5u) << "asked for lately: kept";
   ASSERT_TRUE(memory.read(encoder, "harbour"));
   EXPECT_EQ(encoder.reads(), 6u);
+  EXPECT_EQ(memory.counts().hits, 2u);
+  EXPECT_EQ(memory.counts().misses, 5u);
+  EXPECT_EQ(memory.counts().entries, 3u);
   TextMemory tiny(1);
   EXPECT_TRUE(tiny.read(encoder, "violin"));
+}
+
+TEST(TextMemory, NoEncoderSeesWhatAnotherRead) {
+  class Another final : public WordEncoder {
+   public:
+    const neural::EncoderIdentity& identity() const override { return other_; }
+
+   private:
+    neural::EncoderIdentity other_{"another", "other weights", "t", "s", "fp32", "avx2", "none"};
+  };
+  const WordEncoder first;
+  const Another second;
+  TextMemory memory;
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(memory.read(first, "violin"));
+    ASSERT_TRUE(memory.read(second, "violin"));
+  }
+  EXPECT_EQ(first.reads(), 1u);
+  EXPECT_EQ(second.reads(), 1u);
 }
 
 }  // namespace

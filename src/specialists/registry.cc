@@ -7,6 +7,7 @@
 #include <array>
 
 #include "base/nearest.h"
+#include "specialists/answer_judge.h"
 #include "specialists/intent_specialist.h"
 #include "specialists/internal/folder.h"
 #include "specialists/judge_specialist.h"
@@ -21,7 +22,7 @@ namespace {
 /// The member of `named` that is there.
 template <typename Visitor>
 decltype(auto) visit(const NamedSpecialist& named, Visitor visitor) {
-  return named.rerank ? visitor(*named.rerank) : named.judge ? visitor(*named.judge) : visitor(*named.intent);
+  return named.rerank ? visitor(*named.rerank) : named.judge ? visitor(*named.judge) : named.answer_judge ? visitor(*named.answer_judge) : visitor(*named.intent);
 }
 
 template <typename Model, std::shared_ptr<const Model> NamedSpecialist::*place>
@@ -35,12 +36,15 @@ Result<void> load_into(const fs::path& folder, NamedSpecialist& named) {
 /// What can stand as "kind" in a specialist.json, and what reads the rest of its folder.
 struct Kind {
   std::string_view name;
+  std::string_view task;   ///< "task" there; empty: any other, or none
   Result<void> (*load)(const fs::path& folder, NamedSpecialist& named);
 };
 constexpr std::array kKinds{
-    Kind{"intent", load_into<IntentSpecialist, &NamedSpecialist::intent>},
-    Kind{"rerank", load_into<RerankSpecialist, &NamedSpecialist::rerank>},
-    Kind{"judge", load_into<JudgeSpecialist, &NamedSpecialist::judge>},
+    Kind{"intent", "", load_into<IntentSpecialist, &NamedSpecialist::intent>},
+    Kind{"rerank", "", load_into<RerankSpecialist, &NamedSpecialist::rerank>},
+    Kind{"judge", "score", load_into<AnswerJudge, &NamedSpecialist::answer_judge>},
+    Kind{"judge", "preference", load_into<AnswerJudge, &NamedSpecialist::answer_judge>},
+    Kind{"judge", "", load_into<JudgeSpecialist, &NamedSpecialist::judge>},
 };
 
 /// Where nothing says the kind, it is for the first one's reader to say what is wrong.
@@ -51,12 +55,15 @@ Result<Kind> kind_of(const fs::path& folder) {
   if (!json) return fail(json.error());
   simdjson::dom::parser parser;
   internal::Element root;
-  std::string kind;
+  std::string kind, task;
   if (parser.parse(*json).get(root) || !internal::read(root, "kind", kind)) return kKinds.front();
-  const auto found = std::ranges::find(kKinds, kind, &Kind::name);
+  internal::read(root, "task", task);
+  const auto found = std::ranges::find_if(kKinds, [&](const Kind& known) { return known.name == kind && (known.task.empty() || known.task == task); });
   if (found != kKinds.end()) return *found;
   std::vector<std::string_view> names;
-  for (const Kind& known : kKinds) names.push_back(known.name);
+  for (const Kind& known : kKinds) {
+    if (known.task.empty()) names.push_back(known.name);
+  }
   return fail(ErrorKind::kUnsupported, fmt::format("specialist.json: this version knows no kind \"{}\"; it knows {}", kind.substr(0, 100), fmt::join(names, ", ")));
 }
 
@@ -115,6 +122,12 @@ void fit_intent(NamedSpecialist& named, const neural::TextEncoder* encoder, std:
 }
 
 }  // namespace
+
+std::string_view NamedSpecialist::task() const {
+  return answer_judge ? judge_form_name(answer_judge->form()) : judge ? judge_form_name(JudgeForm::kFaithfulness) : std::string_view();
+}
+
+std::string NamedSpecialist::kind_text() const { return answer_judge ? fmt::format("{} ({})", kind, task()) : kind; }
 
 const std::string& NamedSpecialist::id() const {
   return visit(*this, [](const auto& model) -> const std::string& { return model.calibration().id; });
@@ -201,6 +214,8 @@ std::shared_ptr<const Registry> Registry::fitted(const Registry& registry, const
       fit_pairs(*changed, changed->rerank, encoder, notes);
     } else if (changed->judge) {
       fit_pairs(*changed, changed->judge, encoder, notes);
+    } else if (changed->answer_judge) {
+      fit_pairs(*changed, changed->answer_judge, encoder, notes);
     } else {
       fit_intent(*changed, encoder, notes);
       if (changed->intent == specialist->intent) continue;

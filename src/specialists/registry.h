@@ -17,6 +17,7 @@
 
 namespace understudy::specialists {
 
+class AnswerJudge;
 class IntentSpecialist;
 class RerankSpecialist;
 class JudgeSpecialist;
@@ -29,10 +30,14 @@ struct NamedSpecialist {
   std::uint64_t bytes = 0;        ///< of the folder's files
   std::shared_ptr<const IntentSpecialist> intent;   ///< by its kind one of these; the others are null
   std::shared_ptr<const RerankSpecialist> rerank;
-  std::shared_ptr<const JudgeSpecialist> judge;
+  std::shared_ptr<const JudgeSpecialist> judge;       ///< of claims by their evidence
   std::shared_ptr<const neural::PairScorer> cross_encoder;   ///< of rerank and judge, opened by Registry::fitted; null: it has none, or that cannot run here
   std::string unfit;              ///< why it cannot answer on this machine; "": it can
+  std::shared_ptr<const AnswerJudge> answer_judge;   ///< as `judge`, of kind "judge" too: of responses to a prompt
 
+  /// What a judge is asked: "faithfulness", "score" or "preference"; "" of other kinds.
+  std::string_view task() const;
+  std::string kind_text() const;   ///< for people: "judge", or of a judge of answers "judge (score)"
   /// Names its weights and calibration: equal for specialists that answer alike.
   const std::string& id() const;
   /// The encoder whose vectors it was calibrated with; nullopt: it reads none.

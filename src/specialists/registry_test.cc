@@ -141,6 +141,50 @@ TEST_F(RegistryTest, RerankersAndJudgesStandBesideIntents) {
   EXPECT_GT(judged->probability, 0.5f);
 }
 
+TEST_F(RegistryTest, JudgesOfAnswersAreToldFromThoseOfClaimsByTheirTask) {
+  testing::write_small_judge(folder_ / "all" / "truth");
+  testing::write_small_answer_judge(folder_ / "all" / "grader", JudgeForm::kScore);
+  testing::write_small_answer_judge(folder_ / "all" / "better", JudgeForm::kPreference);
+  const auto registry = Registry::load({folder_ / "all", true, {}});
+  ASSERT_TRUE(registry) << registry.error().message;
+  const auto grader = (*registry)->find("grader"), better = (*registry)->find("better"), truth = (*registry)->find("truth");
+  ASSERT_TRUE(grader && better && truth);
+  for (const auto& [one, task] : {std::pair(grader, "score"), {better, "preference"}, {truth, "faithfulness"}}) {
+    EXPECT_EQ(one->kind, "judge");
+    EXPECT_EQ(one->task(), task);
+    EXPECT_EQ(one->answer_judge == nullptr, one == truth);
+    EXPECT_EQ(one->judge == nullptr, one != truth);
+  }
+  EXPECT_EQ((*registry)->of_kind("judge").size(), 3u);
+  EXPECT_EQ(grader->id(), grader->answer_judge->calibration().id);
+  EXPECT_GT(grader->bytes, 0u);
+  std::vector<std::string> notes;
+  const auto fitted = Registry::fitted(**registry, nullptr, notes);
+  EXPECT_TRUE(notes.empty()) << notes[0];
+  EXPECT_EQ(fitted->find("better")->id(), better->id());
+  // What is neither is for the judge of claims to refuse.
+  replace_in(folder_ / "all" / "better" / "specialist.json", "\"preference\"", "\"taste\"");
+  EXPECT_NE(refused({folder_ / "all", true, {}}).find((folder_ / "all" / "better").string()), std::string::npos);
+}
+
+TEST_F(RegistryTest, AJudgeOfAnswersIsCalibratedForTheVectorsThatAreComputedHere) {
+  const Topics trained("w", "fp32"), rounded("w", "int8"), other("another", "fp32");
+  testing::write_small_answer_judge(folder_ / "all" / "grader", JudgeForm::kScore, 144, &trained);
+  const auto registry = *Registry::load({folder_ / "all", true, {}});
+  EXPECT_TRUE(registry->wants_encoder());
+  std::vector<std::string> notes;
+  EXPECT_EQ(Registry::fitted(*registry, &trained, notes)->find("grader")->id(), registry->find("grader")->id());
+  EXPECT_TRUE(notes.empty());
+  const auto anew = Registry::fitted(*registry, &rounded, notes)->find("grader");
+  ASSERT_EQ(notes.size(), 1u);
+  EXPECT_NE(notes[0].find("calibrated anew"), std::string::npos) << notes[0];
+  EXPECT_TRUE(anew->fits(rounded.identity()));
+  const auto without = Registry::fitted(*registry, &other, notes)->find("grader");
+  ASSERT_EQ(notes.size(), 2u);
+  EXPECT_NE(notes[1].find("answers less well, without"), std::string::npos) << notes[1];
+  EXPECT_FALSE(without->encoder());
+}
+
 TEST_F(RegistryTest, ACrossEncoderIsOpenedForServingAndCalibratedForTheMachine) {
   if (const std::string none = testing::write_small_cross_reranker(folder_ / "all" / "rank", "registry_cross"); !none.empty()) GTEST_SKIP() << none;
   const auto registry = *Registry::load({folder_ / "all", true, {}});

@@ -204,6 +204,12 @@ class RerankCalibrator {
     return Step{model->intercept, log_odds != nullptr ? model->beta(0) : 0, z != nullptr ? model->beta(columns - 1) : 0};
   }
 
+  struct Ladder {
+    double cost, ndcg10;
+    Gate to_vectors, to_cross;
+    bool with_rung;
+  };
+
   /// The cross-encoder's score alone, or weighed with the rung before: the mix with the least log loss need not order best.
   struct CrossChoice {
     bool with_rung = true;
@@ -247,30 +253,35 @@ class RerankCalibrator {
         c.cross_ndcg10 = std::max(c.cross_ndcg10, choice->ndcg10);
       }
     }
-    Path chosen;
-    double least_cost = HUGE_VAL, its_ndcg10 = 0;
+    std::vector<Ladder> good;
     for (const Gate& to_vectors : gates(has_vectors_)) {
       const Path so_far = climb_to_vectors(to_vectors);
-      const RerankStep before = to_vectors ? RerankStep::kVectors : RerankStep::kWords;
       const CrossChoice& mix = cross[to_vectors.has_value()];
       const double vectors_cost = kVectorCost * static_cast<double>(std::ranges::count(so_far.at_vectors, 1));
       for (const Gate& to_cross : gates(mix.ndcg10 > 0)) {
         Path path = so_far;
-        climb_to_cross(to_cross, before, path);
+        climb_to_cross(to_cross, to_vectors ? RerankStep::kVectors : RerankStep::kWords, path);
         steps[2] = mix.step;
         const double cost = vectors_cost + kCrossCost * static_cast<double>(std::ranges::count(path.step, RerankStep::kCrossEncoder));
-        if (cost > least_cost) continue;
         const double ndcg10 = internal::mean_ndcg10(raws(path, steps), gain_, held_.queries);
-        if (ndcg10 < best - tolerance || (cost == least_cost && ndcg10 <= its_ndcg10)) continue;
-        least_cost = cost;
-        its_ndcg10 = ndcg10;
-        chosen = std::move(path);
-        c.vectors = to_vectors;
-        c.cross_encoder = to_cross;
-        with_rung_ = mix.with_rung;
+        if (ndcg10 >= best - tolerance) good.push_back({cost, ndcg10, to_vectors, to_cross, mix.with_rung});
       }
     }
-    return chosen;
+    std::ranges::stable_sort(good, {}, [](const Ladder& ladder) { return std::pair(ladder.cost, -ladder.ndcg10); });
+    // What was read above is calibrated by all rows; each rung will be by the rows that end there, and then documents of different rungs can change places.
+    // The rung that orders best, asked about every document, stays as it was, so one is found.
+    Path path;
+    for (const Ladder& ladder : good) {
+      with_rung_ = ladder.with_rung;
+      c.vectors = ladder.to_vectors;
+      c.cross_encoder = ladder.to_cross;
+      path = climb_to_vectors(ladder.to_vectors);
+      climb_to_cross(ladder.to_cross, ladder.to_vectors ? RerankStep::kVectors : RerankStep::kWords, path);
+      Fit own;
+      if (auto done = fit(path, all, own); !done) return fail(done.error());
+      if (internal::mean_ndcg10(raws(path, own.steps), gain_, held_.queries) >= best - tolerance) break;
+    }
+    return path;
   }
 
   /// For each rung from the rows that ended there; where those are too few of a label, from all rows, moved by what the few say.

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <unordered_map>
 
-#include "specialists/internal/json_lines.h"
 #include "specialists/internal/row_fields.h"
 
 namespace understudy::specialists {
@@ -39,12 +38,7 @@ Result<RerankRow> parse_object(const simdjson::dom::element& object) {
 
 }  // namespace
 
-Result<RerankRow> parse_rerank_row(std::string_view line) {
-  simdjson::dom::parser parser;
-  simdjson::dom::element object;
-  if (parser.parse(line.data(), line.size()).get(object)) return refuse(internal::not_json(line));
-  return parse_object(object);
-}
+Result<RerankRow> parse_rerank_row(std::string_view line) { return internal::parse_line(line, parse_object); }
 
 Result<RerankRows> parse_rerank_rows(std::string_view text, const std::string& file, const RowChoice& choice) {
   RerankRows out;

@@ -13,13 +13,7 @@ namespace internal {
 
 Result<std::vector<Likeness>> likeness_of(const neural::TextEncoder& encoder, TextMemory* memory, std::string_view query, std::span<const std::string_view> documents,
                                           std::span<const std::uint32_t> places) {
-  const auto read = [&](std::string_view text) -> Result<std::shared_ptr<const ReadText>> {
-    text = text.substr(0, retrieval::kReadBytes);
-    if (memory != nullptr) return memory->read(encoder, text);
-    auto one = read_text(encoder, text);
-    if (!one) return fail(one.error());
-    return std::make_shared<const ReadText>(std::move(*one));
-  };
+  const auto read = [&](std::string_view text) { return read_text(encoder, memory, text.substr(0, retrieval::kReadBytes)); };
   const auto asked = read(query);
   if (!asked) return fail(asked.error());
   std::vector<Likeness> out;
@@ -119,16 +113,9 @@ Result<std::vector<RerankScore>> RerankSpecialist::score(std::string_view query,
 }
 
 Result<RerankSpecialist> RerankSpecialist::fit_for(const RerankEngines& engines) const {
-  const auto same = [](const std::optional<neural::EncoderIdentity>& wanted, const auto* engine) {
-    return wanted.has_value() == (engine != nullptr) && (!wanted || wanted->difference(engine->identity()).empty());
-  };
-  if (same(encoder_, engines.encoder) && same(cross_encoder_, engines.cross_encoder)) return *this;
-  const auto other_model = [](const std::optional<neural::EncoderIdentity>& wanted, const auto* engine) {
-    return wanted && engine != nullptr && wanted->weights_sha256 != engine->identity().weights_sha256;
-  };
-  if (other_model(encoder_, engines.encoder) || other_model(cross_encoder_, engines.cross_encoder))
-    return fail(ErrorKind::kConflict, "it was trained with another model than the one here: name that with UNDERSTUDY_ENCODER_MODEL, or train it again");
-  if (kept_.empty()) return fail(ErrorKind::kConflict, "this machine computes other numbers than it was calibrated with, and it kept no rows (--keep-rows 0): train it again here");
+  const auto holds = holds_for(engines);
+  if (!holds) return fail(holds.error());
+  if (*holds) return *this;
   const auto rows = parse_rerank_rows(kept_, "calibration.jsonl", {});
   if (!rows) return fail(ErrorKind::kCorrupt, rows.error().message);
   RerankSpecialist out = *this;

@@ -19,6 +19,7 @@ struct ScorePool::Impl {
   std::shared_ptr<neural::EncoderPool> encoder;
   ScorePoolOptions options;
   ScoreCache cache;
+  std::unique_ptr<TextMemory> memory;
   mutable std::mutex mutex;
   std::condition_variable woken;
   std::deque<Job> waiting;             // guarded by mutex, like all below
@@ -26,7 +27,9 @@ struct ScorePool::Impl {
   ScorePoolCounts counts;              // but for what waits
   std::vector<std::thread> threads;
 
-  Impl(std::shared_ptr<neural::EncoderPool> e, ScorePoolOptions o) : encoder(std::move(e)), options(o), cache(o.cache_bytes) {}
+  Impl(std::shared_ptr<neural::EncoderPool> e, ScorePoolOptions o) : encoder(std::move(e)), options(o), cache(o.cache_bytes / 2) {
+    if (encoder && options.cache_bytes > 0) memory = std::make_unique<TextMemory>(options.cache_bytes / 2);
+  }
 
   void run() {
     while (true) {
@@ -83,7 +86,18 @@ bool ScorePool::run(std::move_only_function<void()> work) {
 const neural::TextEncoder* ScorePool::encoder() const { return impl_->encoder ? &impl_->encoder->encoder() : nullptr; }
 void ScorePool::release_encoder() { impl_->encoder.reset(); }
 ScoreCache& ScorePool::cache() { return impl_->cache; }
-const ScoreCache& ScorePool::cache() const { return impl_->cache; }
+TextMemory* ScorePool::memory() { return impl_->memory.get(); }
+
+ScoreCacheCounts ScorePool::kept() const {
+  ScoreCacheCounts out = impl_->cache.counts();
+  if (!impl_->memory) return out;
+  const ScoreCacheCounts texts = impl_->memory->counts();
+  out.hits += texts.hits;
+  out.misses += texts.misses;
+  out.bytes += texts.bytes;
+  out.entries += texts.entries;
+  return out;
+}
 
 ScorePoolCounts ScorePool::counts() const {
   const std::lock_guard lock(impl_->mutex);

@@ -1,8 +1,8 @@
 #pragma once
-/// Threads that ask rerankers and judges for those who may not wait, with what they share: the encoder and the cache.
+/// Threads that ask rerankers and judges for those who may not wait, with what they share: the encoder and what is kept of what was computed.
 ///
 ///     const bool taken = pool.run([=, &pool] {
-///       const CachedEngines engines(*specialist, pool.encoder(), &pool.cache(), stop);
+///       const CachedEngines engines(*specialist, pool, stop);
 ///       auto scores = specialist->rerank->score(query, documents, engines.all());
 ///       ...   // post it to whom it belongs
 ///     });
@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "neural/encoder_pool.h"
+#include "specialists/late_interaction.h"
 #include "specialists/score_cache.h"
 
 namespace understudy::specialists {
@@ -21,7 +22,7 @@ namespace understudy::specialists {
 struct ScorePoolOptions {
   unsigned threads = 0;                ///< requests at a time; 0: one a processor, 2 at least, 8 at most
   std::size_t most_waiting = 128;      ///< requests; beyond, one is turned away
-  std::size_t cache_bytes = std::size_t{64} << 20;
+  std::size_t cache_bytes = std::size_t{64} << 20;   ///< half of them for vectors and scores, half for texts read token by token; 0: nothing is kept
   const Clock* clock = &system_clock();
 };
 
@@ -48,7 +49,8 @@ class ScorePool {
   const neural::TextEncoder* encoder() const;   ///< null: none runs here
   void release_encoder();                       ///< at the end, when nothing runs any more: what waits for it is answered by who owns it then
   ScoreCache& cache();
-  const ScoreCache& cache() const;
+  TextMemory* memory();                         ///< of texts read token by token; null: none are kept
+  ScoreCacheCounts kept() const;                ///< of both
   ScorePoolCounts counts() const;
 
  private:

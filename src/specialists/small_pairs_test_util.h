@@ -11,6 +11,7 @@
 
 #include "neural/pair_scorer.h"
 #include "neural/tiny_model_test_util.h"
+#include "specialists/answer_judge.h"
 #include "specialists/judge_specialist.h"
 #include "specialists/rerank_specialist.h"
 
@@ -59,6 +60,38 @@ inline void write_small_judge(const std::filesystem::path& folder, std::size_t r
   JudgeTraining training;
   training.why_not = "no cross-encoder: a test";
   const auto trained = train_judge(*parsed, nullptr, training, {});
+  ASSERT_TRUE(trained) << trained.error().message;
+  const auto saved = trained->save(folder);
+  ASSERT_TRUE(saved) << saved.error().message;
+}
+
+/// Of five things that the prompt names a response says something of some: the more, the better.
+inline std::string small_response(std::size_t good) {
+  std::string out;
+  for (std::size_t i = 0; i < kSmallThings.size(); ++i) out += i < good ? fmt::format("The {} is useful. ", kSmallThings[i]) : std::string("Nothing here is useful. ");
+  return out;
+}
+inline std::string small_prompt(std::size_t number) { return fmt::format("Say something of the lantern, harbour, violin, glacier and compass, number {}.", number); }
+
+/// Rows of a judge that scores responses from 1 to 6, or compares two.
+inline std::string small_answer_rows(JudgeForm form, std::size_t rows) {
+  std::string out;
+  for (std::size_t i = 0; i < rows; ++i) {
+    const std::size_t a = i % 6, b = i / 6 % 6;
+    out += form == JudgeForm::kScore
+               ? fmt::format(R"({{"id":"{}","prompt":"{}","response":"{}","teacher_score":{}}})", i, small_prompt(i), small_response(a), a + 1)
+               : fmt::format(R"({{"id":"{}","prompt":"{}","a":"{}","b":"{}","gold":{}}})", i, small_prompt(i), small_response(a), small_response(b), a == b ? 0 : a > b ? 1 : 2);
+    out += '\n';
+  }
+  return out;
+}
+
+inline void write_small_answer_judge(const std::filesystem::path& folder, JudgeForm form, std::size_t rows = 144, const neural::TextEncoder* encoder = nullptr) {
+  const auto parsed = parse_answer_rows(small_answer_rows(form, rows), "small.jsonl", {});
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  AnswerTraining training;
+  training.encoder = encoder;
+  const auto trained = train_answers(*parsed, nullptr, training, {});
   ASSERT_TRUE(trained) << trained.error().message;
   const auto saved = trained->save(folder);
   ASSERT_TRUE(saved) << saved.error().message;

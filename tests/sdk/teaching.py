@@ -23,12 +23,22 @@ def items_of(body):
     return items
 
 
+def useful(response):
+    """How many useful things a response says."""
+    return response.count("is useful")
+
+
 def right(item):
     """What a teacher who knows would say of an item."""
     if "text" in item:
         return {"label": next((label for label, text in TEXTS.items() if item["text"].startswith(text)), None)}
     if "claim" in item:
         return {"supported": item["claim"].split()[-1] == item["evidence"].split()[-1]}
+    if "response" in item:
+        return {"score": 1 + useful(item["response"])}
+    if "prompt" in item:
+        a, b = useful(item["a"]), useful(item["b"])
+        return {"better": "a" if a > b else "b" if b > a else "tie"}
     return {"relevance": 3 if item["query"].split()[-1] in item["doc"] else 0}
 
 
@@ -69,6 +79,18 @@ def rerank_rows(queries, documents=6):
     return [{"qid": str(q), "query": f"who wrote the book about topic{q}", "did": f"{q}-{d}",
              "doc": f"an author wrote a book about topic{q}" if d == q % documents else f"a long page number {d} on something else{q + d}"}
             for q in range(queries) for d in range(documents)]
+
+
+def response(number, good):
+    return f"Number {number}. " + "".join(f"The thing {i} is useful. " if i < good else "Nothing here helps. " for i in range(5))
+
+
+def score_rows(count):
+    return [{"id": str(i), "prompt": f"Say something of five things, number {i // 2}.", "response": response(i, i % 6)} for i in range(count)]
+
+
+def preference_rows(count):
+    return [{"id": str(i), "prompt": f"Say something of five things, number {i // 2}.", "a": response(i, i % 6), "b": response(i, i // 6 % 6)} for i in range(count)]
 
 
 def write(path, rows):

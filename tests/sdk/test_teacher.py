@@ -11,7 +11,7 @@ import pytest
 
 from gateway import PROGRAM
 from imposter import Script
-from teaching import PRICE, TEXTS, Labeller, command, intent_rows, items_of, judge_rows, read, rerank_rows, right, run, write
+from teaching import PRICE, TEXTS, Labeller, command, intent_rows, items_of, judge_rows, preference_rows, read, rerank_rows, right, run, score_rows, useful, write
 
 
 @pytest.fixture
@@ -57,6 +57,50 @@ def test_a_specialist_is_trained_on_what_the_teacher_says(labeller, tmp_path, ki
     assert run(*again).returncode == 0
     weights = "model.safetensors"
     assert (tmp_path / "again" / weights).read_bytes() == (tmp_path / "made" / weights).read_bytes()
+
+
+@pytest.mark.parametrize("form, rows", [("score", score_rows(120)), ("preference", preference_rows(120))])
+def test_a_judge_of_answers_is_trained_on_what_the_teacher_says(labeller, tmp_path, form, rows):
+    file = write(tmp_path / "rows.jsonl", rows)
+    arguments = command("judge", labeller, file, tmp_path / "made", *PRICE, "--budget-usd", "1")
+    done = run(*arguments)
+    assert done.returncode == 0, done.stderr
+    made = json.loads((tmp_path / "made" / "specialist.json").read_text())
+    assert (made["kind"], made["task"], made["rows"]) == ("judge", form, 120)
+    labelled = read(tmp_path / "made.labels.jsonl")
+    assert [row["id"] for row in labelled] == [row["id"] for row in rows]
+    for row, said in zip(rows, labelled):
+        assert {key: said[key] for key in row} == row, "as they were, whichever response was shown first"
+        assert said["confidence"] == 0.9 and said["weight"] == pytest.approx(0.9) and said["teacher"] == "labeller-v1"
+        if form == "score":
+            assert said["teacher_score"] == 1 + useful(row["response"])
+        else:
+            a, b = useful(row["a"]), useful(row["b"])
+            assert said["gold"] == (0 if a == b else 1 if a > b else 2)
+    if form == "preference":
+        first = {row["a"] for row in rows}
+        shown = sum(item["a"] in first for item in labeller.asked())
+        assert 30 < shown < 90, "either side is shown first"
+    # Nothing is paid for twice, and --form takes no other rows.
+    count = len(labeller.requests)
+    assert run(*command("judge", labeller, file, tmp_path / "again", *PRICE, "--yes", "--labels-out", str(tmp_path / "made.labels.jsonl"))).returncode == 0
+    assert len(labeller.requests) == count
+    assert (tmp_path / "again" / "model.safetensors").read_bytes() == (tmp_path / "made" / "model.safetensors").read_bytes()
+    wrong = run(*command("judge", labeller, file, tmp_path / "wrong", *PRICE, "--yes", "--form", "faithfulness"))
+    assert wrong.returncode == 2 and "--form asks for" in wrong.stderr and len(labeller.requests) == count, wrong.stderr
+
+
+@pytest.mark.parametrize("rows", [score_rows(300), preference_rows(300)])
+def test_a_judge_of_answers_within_a_budget_goes_on_later(labeller, tmp_path, rows):
+    file = write(tmp_path / "rows.jsonl", rows)
+    first = run(*command("judge", labeller, file, tmp_path / "made", *PRICE, "--budget-usd", "0.02", "--labels-only"))
+    assert first.returncode == 0, first.stderr
+    some = len(read(tmp_path / "made.labels.jsonl"))
+    assert 0 < some < 300 and "not asked" in first.stderr, first.stderr
+    assert spent(tmp_path / "made.labels.jsonl.asked") <= decimal.Decimal("0.02")
+    second = run(*command("judge", labeller, file, tmp_path / "made", *PRICE, "--budget-usd", "1"))
+    assert second.returncode == 0, second.stderr
+    assert len(read(tmp_path / "made.labels.jsonl")) == 300 and len(labeller.asked()) == 300
 
 
 def test_the_sample_is_of_different_texts_and_a_larger_one_pays_for_the_rest_only(labeller, tmp_path):
@@ -241,7 +285,7 @@ def disputed_rows(count):
     return rows
 
 
-@pytest.mark.parametrize("kind, rows", [("intent", intent_rows(120)), ("judge", disputed_rows(300)), ("rerank", rerank_rows(80, 4))])
+@pytest.mark.parametrize("kind, rows", [("intent", intent_rows(120)), ("judge", disputed_rows(300)), ("judge", score_rows(300)), ("judge", preference_rows(300)), ("rerank", rerank_rows(80, 4))])
 def test_active_learning_keeps_random_rows_for_the_calibration(labeller, tmp_path, kind, rows):
     if kind == "intent":
         labeller.say = lambda items: json.dumps([{"n": item["n"], "label": next(label for label, text in TEXTS.items() if item["text"].startswith(text)), "confidence": 90} for item in items])
@@ -250,7 +294,8 @@ def test_active_learning_keeps_random_rows_for_the_calibration(labeller, tmp_pat
     done = run(*arguments)
     assert done.returncode == 0, done.stderr
     assert "a first model" in done.stderr and not (tmp_path / "made.labels.jsonl.first").exists()
-    key = (lambda row: row["text"]) if kind == "intent" else (lambda row: row["evidence"]) if kind == "judge" else (lambda row: row["query"])
+    shared = next(field for field in ("text", "evidence", "prompt", "query") if field in rows[0])
+    key = lambda row: row[shared]
     trained, held = read(tmp_path / "made.labels.jsonl"), read(tmp_path / "made.labels.jsonl.calibration.jsonl")
     assert len(trained) + len(held) == 160 and held
     assert not {key(row) for row in trained} & {key(row) for row in held}

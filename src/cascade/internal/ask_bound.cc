@@ -15,7 +15,7 @@ std::optional<BoundReading> answer_bound(specialists::ScorePool& pool, const Bou
   const specialists::NamedSpecialist& named = *question.bound->specialist;
   const templates::Slots& slots = question.slots;
   if (!named.unfit.empty()) return std::nullopt;   // told of when it was loaded
-  const specialists::CachedEngines engines(named, pool.encoder(), &pool.cache(), {});
+  const specialists::CachedEngines engines(named, pool, {});
   if (named.judge) {
     const auto judged = named.judge->judge(slots.claim, slots.evidence, engines.all());
     if (judged) return read_verdict(*question.bound, slots, static_cast<double>(judged->probability), question.yes_from);

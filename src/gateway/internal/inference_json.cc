@@ -12,6 +12,7 @@
 #include "base/base64.h"
 #include "base/json_writer.h"
 #include "chat/answer.h"
+#include "specialists/answer_judge.h"
 #include "specialists/intent_specialist.h"
 #include "specialists/judge_specialist.h"
 #include "specialists/label_scores.h"
@@ -45,6 +46,8 @@ void write_calibration(JsonWriter& w, const specialists::NamedSpecialist* specia
     write_one_calibration(w, specialist->rerank->calibration());
   } else if (specialist->judge) {
     write_one_calibration(w, specialist->judge->calibration());
+  } else if (specialist->answer_judge) {
+    write_one_calibration(w, specialist->answer_judge->calibration());
   } else {
     write_one_calibration(w, specialist->intent->calibration());
   }
@@ -152,6 +155,27 @@ std::string scores_json(const specialists::NamedSpecialist* specialist, const ch
   w.end_array();
   write_usage(w, tokens.value_or(estimated_tokens(request.first) + estimated_tokens(request.second)));
   write_calibration(w, specialist);
+  w.end_object();
+  return out;
+}
+
+std::string judgements_json(const specialists::NamedSpecialist& specialist, const chat::ScoreRequest& request, std::span<const specialists::AnswerJudgement> said) {
+  const specialists::AnswerJudge& judge = *specialist.answer_judge;
+  const bool scored = judge.form() == specialists::JudgeForm::kScore;
+  std::string out;
+  JsonWriter w(out);
+  w.begin_object().field("object", "list").field("model", request.model.empty() ? specialist.name : request.model).key("data").begin_array();
+  for (std::size_t i = 0; i < said.size(); ++i) {
+    w.begin_object().field("index", i).field("object", scored ? "score" : "preference");
+    if (scored) w.key("score").fixed(said[i].score, 4).field("rating", said[i].rating).key("probability").fixed(said[i].probability, 6).key("raw").fixed(said[i].raw, 6);
+    else w.field("choice", said[i].choice).key("probability").fixed(said[i].probability, 6);
+    w.end_object();
+  }
+  w.end_array();
+  const specialists::AnswerScale& scale = judge.facts().scale;
+  if (scored) w.key("scale").begin_object().field("lowest", scale.lowest).field("highest", scale.highest).field("step", scale.step).end_object();
+  write_usage(w, estimated_tokens(request.first) + estimated_tokens(request.second) + estimated_tokens(request.third));
+  write_calibration(w, &specialist);
   w.end_object();
   return out;
 }

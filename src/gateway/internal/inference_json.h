@@ -14,6 +14,7 @@
 #include "specialists/registry.h"
 
 namespace understudy::specialists {
+struct AnswerJudgement;
 struct IntentPrediction;
 struct RerankScore;
 }
@@ -35,6 +36,9 @@ std::string embeddings_json(std::string_view model, std::span<const float> vecto
 /// The reply of POST /v1/score. @param specialist  null: cosines, which are no probabilities, and `calibration` is null
 /// @param tokens  nullopt: by rule of thumb
 std::string scores_json(const specialists::NamedSpecialist* specialist, const chat::ScoreRequest& request, std::span<const double> scores, std::optional<std::int64_t> tokens);
+
+/// The same of a judge of answers: of responses the keys of `understudy predict`, with the scale that they are on; of preferences choice and probability.
+std::string judgements_json(const specialists::NamedSpecialist& specialist, const chat::ScoreRequest& request, std::span<const specialists::AnswerJudgement> said);
 
 /// The reply of POST /v1/rerank, in the form of the request: Cohere's and Jina's in one, or TEI's bare list. The most relevant first, those alike in their
 /// order. @param specialist  null: `scores` are cosines, which `meta.warnings` says

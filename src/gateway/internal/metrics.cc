@@ -156,16 +156,16 @@ void score_figures(Exposition& out, const Shared& shared) {
   out.counter("rerank_requests_total", "Requests to /v1/rerank that were answered.", counters.reranks.load(std::memory_order_relaxed));
   out.counter("rerank_documents_total", "Documents in them.", counters.documents.load(std::memory_order_relaxed));
   out.counter("score_requests_total", "Requests to /v1/score that were answered.", counters.scores.load(std::memory_order_relaxed));
-  out.counter("score_pairs_total", "Pairs in them.", counters.pairs.load(std::memory_order_relaxed));
+  out.counter("score_pairs_total", "Pairs of texts, responses and comparisons in them.", counters.pairs.load(std::memory_order_relaxed));
   const specialists::ScorePoolCounts pool = shared.scores.counts();
   out.gauge("score_waiting", "Requests that wait for a thread that asks rerankers and judges.", pool.waiting);
   out.counter("score_turned_away_total", "Requests refused because too many waited.", pool.turned_away);
   out.counter("score_wait_seconds_total", "Time that all requests waited for a thread.", decimal(pool.waited_ns / 1000));
   out.counter("score_work_seconds_total", "Time that they were worked on.", decimal(pool.worked_ns / 1000));
-  const specialists::ScoreCacheCounts cache = shared.scores.cache().counts();
-  out.counter("score_cache_hits_total", "Vectors and scores of pairs that were computed before.", cache.hits);
+  const specialists::ScoreCacheCounts cache = shared.scores.kept();
+  out.counter("score_cache_hits_total", "Vectors, scores of pairs and texts read token by token that were there already.", cache.hits);
   out.counter("score_cache_misses_total", "Those that had to be computed.", cache.misses);
-  out.gauge("score_cache_bytes", "Held by the cache of vectors and scores of pairs.", cache.bytes);
+  out.gauge("score_cache_bytes", "Held of vectors, scores of pairs and texts.", cache.bytes);
   out.gauge("score_cache_entries", "Entries in it.", cache.entries);
 }
 

@@ -53,7 +53,20 @@ bool is_chat_model(const cascade::Policy& policy, std::string_view model) {
 }
 
 std::string served_at(const specialists::NamedSpecialist& specialist) {
-  return fmt::format("The specialist '{}' is of kind {}: it answers {}.", specialist.name, specialist.kind, specialist.kind == "intent" ? "/v1/classify" : specialist.kind == "judge" ? "/v1/score" : "/v1/rerank and /v1/score");
+  return fmt::format("The specialist '{}' is of kind {}: it answers {}.", specialist.name, specialist.kind_text(), specialist.kind == "intent" ? "/v1/classify" : specialist.kind == "judge" ? "/v1/score" : "/v1/rerank and /v1/score");
+}
+
+/// What it is asked at /v1/score; nullopt: nothing.
+std::optional<chat::ScoreForm> form_of(const specialists::NamedSpecialist& one) {
+  if (one.rerank || one.judge) return chat::ScoreForm::kPair;
+  if (!one.answer_judge) return std::nullopt;
+  return one.answer_judge->form() == specialists::JudgeForm::kScore ? chat::ScoreForm::kResponse : chat::ScoreForm::kPreference;
+}
+
+/// The request's fields are not those that `who` reads.
+Unexpected other_fields(std::string_view who, chat::ScoreForm reads, const chat::ScoreRequest& request) {
+  return fail(ErrorKind::kInvalidRequest, fmt::format("{} reads {}, and the request has {}.", who, chat::score_fields(reads), chat::score_fields(request.form)),
+              request.form == chat::ScoreForm::kPair ? "text_1" : request.form == chat::ScoreForm::kResponse ? "response" : "a");
 }
 
 std::vector<RerankScore> as_scores(std::span<const double> values) {
@@ -76,7 +89,7 @@ Result<std::vector<double>> cosines_of(ScorePool& pool, std::span<const std::str
 }
 
 Result<std::vector<double>> judge_all(const specialists::NamedSpecialist& named, ScorePool& pool, const chat::ScoreRequest& request, const std::stop_token& stop) {
-  const CachedEngines engines(named, pool.encoder(), &pool.cache(), stop);
+  const CachedEngines engines(named, pool, stop);
   std::vector<double> out;
   for (std::size_t i = 0; i < request.pairs(); ++i) {
     if (stop.stop_requested()) return fail(ErrorKind::kCancelled, "the client went away");
@@ -88,7 +101,7 @@ Result<std::vector<double>> judge_all(const specialists::NamedSpecialist& named,
 }
 
 Result<std::vector<double>> rank_all(const specialists::NamedSpecialist& named, ScorePool& pool, const chat::ScoreRequest& request, const std::stop_token& stop) {
-  const CachedEngines engines(named, pool.encoder(), &pool.cache(), stop);
+  const CachedEngines engines(named, pool, stop);
   std::vector<std::vector<std::size_t>> lists;
   std::unordered_map<std::string_view, std::size_t> list_of;
   for (std::size_t i = 0; i < request.pairs(); ++i) {
@@ -136,22 +149,30 @@ Result<PairModel> find_reranker(const cascade::Policy& policy, std::string_view 
   return fail(ErrorKind::kModelNotFound, "There is no reranker: train one (understudy train rerank --data ROWS --out DATA/specialists/NAME), or set [server] encoder = \"on\" for the plain cosines of a sentence encoder.", "model");
 }
 
-Result<PairModel> find_pair_scorer(const cascade::Policy& policy, std::string_view model, const neural::EncoderPool* encoder) {
-  if (!model.empty() && names_encoder(encoder, model)) return cosines(encoder);
-  const specialists::Registry& registry = policy.registry();
-  std::vector<SpecialistPtr> scorers;
-  for (const SpecialistPtr& one : registry.all()) {
-    if (one->rerank || one->judge) scorers.push_back(one);
+Result<PairModel> find_scorer(const cascade::Policy& policy, const chat::ScoreRequest& request, const neural::EncoderPool* encoder) {
+  const std::string_view model = request.model;
+  if (!model.empty() && names_encoder(encoder, model)) {
+    if (request.form != chat::ScoreForm::kPair) return other_fields("'understudy/encoder'", chat::ScoreForm::kPair, request);
+    return cosines(encoder);
   }
-  const auto names = names_of(scorers);
+  const specialists::Registry& registry = policy.registry();
+  std::vector<SpecialistPtr> scorers, reading;   // all, and those that read such fields
+  for (const SpecialistPtr& one : registry.all()) {
+    const auto form = form_of(*one);
+    if (form) scorers.push_back(one);
+    if (form == request.form) reading.push_back(one);
+  }
   constexpr std::string_view kTakes = "/v1/score takes a specialist of kind judge or rerank, or understudy/encoder for plain cosines";
   if (model.empty()) {
-    if (scorers.size() == 1) return usable(scorers.front());
-    return fail(ErrorKind::kInvalidRequest, fmt::format("Field 'model' is missing: {}{}", kTakes, offer("", names)), "model");
+    if (reading.size() == 1) return usable(reading.front());
+    const std::string whose = request.form == chat::ScoreForm::kPair ? std::string(kTakes) : fmt::format("it names the judge that reads {}", chat::score_fields(request.form));
+    return fail(ErrorKind::kInvalidRequest, fmt::format("Field 'model' is missing: {}{}", whose, offer("", names_of(reading))), "model");
   }
   const auto found = registry.find(model);
-  if (!found) return fail(ErrorKind::kModelNotFound, fmt::format("There is no model '{}' here, and {}{}", model.substr(0, 200), kTakes, offer(model, names)), "model");
-  if (!found->rerank && !found->judge) return fail(ErrorKind::kInvalidRequest, fmt::format("{} {}{}", served_at(*found), kTakes, offer("", names)), "model");
+  if (!found) return fail(ErrorKind::kModelNotFound, fmt::format("There is no model '{}' here, and {}{}", model.substr(0, 200), kTakes, offer(model, names_of(scorers))), "model");
+  const auto form = form_of(*found);
+  if (!form) return fail(ErrorKind::kInvalidRequest, fmt::format("{} {}{}", served_at(*found), kTakes, offer("", names_of(scorers))), "model");
+  if (form != request.form) return other_fields(fmt::format("The specialist '{}' is of kind {}: it", found->name, found->kind_text()), *form, request);
   return usable(found);
 }
 
@@ -159,7 +180,7 @@ Result<std::vector<RerankScore>> relevance(const PairModel& model, ScorePool& po
   std::vector<std::string_view> documents;
   for (std::size_t i = 0; i < request.documents.size(); ++i) documents.push_back(request.read_part(i, kMostRead));
   if (model.specialist) {
-    const CachedEngines engines(*model.specialist, pool.encoder(), &pool.cache(), std::move(stop));
+    const CachedEngines engines(*model.specialist, pool, std::move(stop));
     return model.specialist->rerank->score(request.query, documents, engines.all());
   }
   documents.insert(documents.begin(), request.query);
@@ -186,6 +207,23 @@ Result<std::vector<double>> pair_scores(const PairModel& model, ScorePool& pool,
     pairs.emplace_back(a, b);
   }
   return cosines_of(pool, texts, pairs, std::move(stop));
+}
+
+Result<std::vector<specialists::AnswerJudgement>> answer_judgements(const specialists::NamedSpecialist& named, ScorePool& pool, const chat::ScoreRequest& request, std::stop_token stop) {
+  const CachedEngines engines(named, pool, stop);
+  specialists::AnswerRow row;
+  row.form = named.answer_judge->form();
+  std::vector<specialists::AnswerJudgement> out;
+  for (std::size_t i = 0; i < request.pairs(); ++i) {
+    if (stop.stop_requested()) return fail(ErrorKind::kCancelled, "the client went away");
+    row.prompt = request.first_of(i);
+    row.response = request.second[i];
+    if (!request.third.empty()) row.other = request.third[i];
+    const auto said = named.answer_judge->judge(row, engines.all());
+    if (!said) return fail(said.error());
+    out.push_back(*said);
+  }
+  return out;
 }
 
 }  // namespace understudy::gateway::internal

@@ -1,5 +1,5 @@
 #pragma once
-/// Who answers about pairs of texts: rerankers, judges, or the encoder's cosines. Runs where it may block.
+/// Who answers about pairs of texts and about answers: rerankers, judges, or the encoder's cosines. Runs where it may block.
 
 #include <span>
 #include <stop_token>
@@ -10,6 +10,7 @@
 #include "cascade/policy.h"
 #include "chat/inference_request.h"
 #include "chat/rerank_request.h"
+#include "specialists/answer_judge.h"
 #include "specialists/registry.h"
 #include "specialists/rerank_specialist.h"
 #include "specialists/score_pool.h"
@@ -30,13 +31,17 @@ struct PairModel {
 /// the only reranker, and where there is none the encoder. kModelNotFound, kInvalidRequest, each with what there is; kUnsupported: it cannot answer on this machine.
 Result<PairModel> find_reranker(const cascade::Policy& policy, std::string_view model, const neural::EncoderPool* encoder);
 
-/// Of POST /v1/score: a reranker or judge by its name, or the only one; understudy/encoder. Errors as above.
-Result<PairModel> find_pair_scorer(const cascade::Policy& policy, std::string_view model, const neural::EncoderPool* encoder);
+/// Of POST /v1/score: a reranker or judge by its name, or the only one that reads such fields; understudy/encoder. Errors as above; kInvalidRequest too where it
+/// reads other fields than the request has.
+Result<PairModel> find_scorer(const cascade::Policy& policy, const chat::ScoreRequest& request, const neural::EncoderPool* encoder);
 
 /// One a document. kCancelled once `stop` is asked for; kInternal: a runtime failed.
 Result<std::vector<specialists::RerankScore>> relevance(const PairModel& model, specialists::ScorePool& pool, const chat::RerankRequest& request, std::stop_token stop);
 
-/// One a pair. Pairs with the same first text are judged by a reranker as one list of documents. Errors as above.
+/// One a pair, of a request with pairs. Pairs with the same first text are judged by a reranker as one list of documents. Errors as above.
 Result<std::vector<double>> pair_scores(const PairModel& model, specialists::ScorePool& pool, const chat::ScoreRequest& request, std::stop_token stop);
+
+/// One a response, or a pair of them, by a judge of answers. Errors as above.
+Result<std::vector<specialists::AnswerJudgement>> answer_judgements(const specialists::NamedSpecialist& named, specialists::ScorePool& pool, const chat::ScoreRequest& request, std::stop_token stop);
 
 }  // namespace understudy::gateway::internal

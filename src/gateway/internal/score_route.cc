@@ -1,4 +1,4 @@
-// POST /v1/score: how well two texts go together, by a reranker, a judge, or the encoder's cosines.
+// POST /v1/score: how well two texts go together, how good a response is, or which of two is better: by a reranker, a judge, or the encoder's cosines.
 
 #include <functional>
 
@@ -10,12 +10,13 @@
 namespace understudy::gateway::internal {
 namespace {
 
-/// Words alone of so many bytes take some tenths of a millisecond: on the reactor.
-constexpr std::size_t kMostHere = 4'096;
+/// Words alone of so many bytes take some tenths of a millisecond: on the reactor. The shortest pair counts like one of kLeast bytes.
+constexpr std::size_t kMostHere = 4'096, kLeast = 64;
 
 std::size_t bytes_of(const chat::ScoreRequest& request) {
-  std::size_t bytes = 0;
+  std::size_t bytes = kLeast * request.pairs();
   for (std::size_t i = 0; i < request.pairs(); ++i) bytes += request.first_of(i).size() + request.second[i].size();
+  for (const std::string& text : request.third) bytes += text.size();
   return bytes;
 }
 
@@ -39,12 +40,18 @@ net::Task<void> ReactorService::score(net::Exchange& exchange, std::span<const n
   if (auto caller = authenticate(exchange.head(), *keys, reactor_.clock()); !caller) co_return co_await exchange.respond_error(caller.error(), id_field);
   const auto request = chat::parse_score_request(exchange.body());
   if (!request) co_return co_await exchange.respond_error(request.error(), id_field);
-  const auto model = find_pair_scorer(*policy, request->model, shared_->options.encoder.get());
+  const auto model = find_scorer(*policy, *request, shared_->options.encoder.get());
   if (!model) co_return co_await exchange.respond_error(model.error(), id_field);
   PairReply reply;
   reply.served_by = model->served_by();
   reply.model = model->name();
   const std::function<Result<void>(std::stop_token)> work = [&](std::stop_token stop) -> Result<void> {
+    if (model->specialist && model->specialist->answer_judge) {
+      const auto said = answer_judgements(*model->specialist, shared_->scores, *request, std::move(stop));
+      if (!said) return fail(said.error());
+      reply.body = judgements_json(*model->specialist, *request, *said);
+      return {};
+    }
     const auto scores = pair_scores(*model, shared_->scores, *request, std::move(stop));
     if (!scores) return fail(scores.error());
     reply.body = scores_json(model->specialist.get(), *request, *scores, tokens_read(*model, shared_->scores, *request));

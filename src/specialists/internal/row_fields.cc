@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include "specialists/internal/json_lines.h"
-
 namespace understudy::specialists::internal {
 
 Unexpected refuse(std::string message) { return fail(ErrorKind::kInvalidRequest, std::move(message)); }
@@ -42,6 +40,13 @@ Result<double> read_weight(const simdjson::dom::element& object) {
   if (!given) return fail(given.error());
   if (weight <= 0) return refuse("\"weight\" must be above 0: leave the row out if it does not count");
   return weight;
+}
+
+Result<void> RowIds::take(std::string& id, std::size_t line) {
+  if (id.empty()) id = fmt::format("line {}", line);
+  const auto [place, fresh] = line_of_.try_emplace(id, line);
+  if (!fresh) return refuse(fmt::format("id \"{}\" was on line {} already: give each row an id of its own, or none", id, place->second));
+  return {};
 }
 
 Result<void> each_chosen_row(std::string_view text, const std::string& file, const RowChoice& choice, std::string_view example, const TakeRow& take) {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "trainer/torch/pair_network.h"
+#include "trainer/torch/trained_network.h"
 
 namespace understudy::trainer {
 

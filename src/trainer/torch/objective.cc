@@ -40,7 +40,7 @@ Result<TrainingRows> TrainingRows::read(const std::string& path) {
   return result;
 }
 
-Result<void> TrainingRows::tokenise(const PairNetwork& network, const std::vector<std::string>& labels, const std::string& path) {
+Result<void> TrainingRows::tokenise(const TrainedNetwork& network, const std::vector<std::string>& labels, const std::string& path) {
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const PairRow& row = rows[i];
     if (!labels.empty()) {
@@ -56,7 +56,7 @@ Result<void> TrainingRows::tokenise(const PairNetwork& network, const std::vecto
   return {};
 }
 
-std::vector<double> scores_without_gradient(const PairNetwork& network, std::span<const neural::Tokens> tokens) {
+std::vector<double> scores_without_gradient(const TrainedNetwork& network, std::span<const neural::Tokens> tokens) {
   const at::NoGradGuard no_grad;
   std::vector<double> result;
   for (std::size_t begin = 0; begin < tokens.size(); begin += kScoredAtOnce) {
@@ -105,7 +105,7 @@ Judgement::Judgement(const TrainingRows& rows) : rows_(rows) {
   }
 }
 
-double Judgement::measure(const PairNetwork& network) const {
+double Judgement::measure(const TrainedNetwork& network) const {
   const auto scores = scores_without_gradient(network, rows_.tokens);
   const auto n = static_cast<double>(rows_.rows.size());
   double sum = 0;

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "trainer/job.h"
-#include "trainer/torch/pair_network.h"
+#include "trainer/torch/trained_network.h"
 
 namespace understudy::trainer {
 
@@ -28,11 +28,11 @@ struct TrainingRows {
   /// Errors of parse_pair_rows; kNotFound.
   static Result<TrainingRows> read(const std::string& path);
   /// Fills `tokens`, `label` and `cut`. kInvalidRequest, with the row: a label that is not among `labels`, which are empty for pairs.
-  Result<void> tokenise(const PairNetwork& network, const std::vector<std::string>& labels, const std::string& path);
+  Result<void> tokenise(const TrainedNetwork& network, const std::vector<std::string>& labels, const std::string& path);
 };
 
 /// Of all tokens, outputs of the first, of the second, ...; no gradient is kept.
-std::vector<double> scores_without_gradient(const PairNetwork& network, std::span<const neural::Tokens> tokens);
+std::vector<double> scores_without_gradient(const TrainedNetwork& network, std::span<const neural::Tokens> tokens);
 
 /// @param scores  of the rows of all groups, one group after the other
 at::Tensor loss_of(Loss loss, const at::Tensor& scores, const TrainingRows& rows, const std::vector<std::vector<std::uint32_t>>& groups);
@@ -44,7 +44,7 @@ class Judgement {
   std::string_view metric() const { return groups_.empty() ? "log_loss" : "ndcg10"; }
   /// As it is told: a log loss is smaller where it is better.
   double told(double value) const { return groups_.empty() ? -value : value; }
-  double measure(const PairNetwork& network) const;
+  double measure(const TrainedNetwork& network) const;
 
  private:
   const TrainingRows& rows_;

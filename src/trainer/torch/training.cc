@@ -20,7 +20,7 @@
 #include "trainer/step_plan.h"
 #include "trainer/torch/checkpoint.h"
 #include "trainer/torch/objective.h"
-#include "trainer/torch/pair_network.h"
+#include "trainer/torch/trained_network.h"
 
 namespace understudy::trainer {
 
@@ -32,7 +32,7 @@ constexpr double kBeta1 = 0.9, kBeta2 = 0.999, kEpsilon = 1e-8;
 
 class Training {
  public:
-  Training(const TrainCall& call, Job job, PairNetwork network, TrainingRows rows, std::optional<TrainingRows> held_back, StepPlan plan)
+  Training(const TrainCall& call, Job job, TrainedNetwork network, TrainingRows rows, std::optional<TrainingRows> held_back, StepPlan plan)
       : call_(call), job_(std::move(job)), network_(std::move(network)), rows_(std::move(rows)), held_back_(std::move(held_back)), plan_(std::move(plan)),
         folder_(call.out.string() + ".training"), checkpoint_(folder_ / "checkpoint.safetensors") {
     if (held_back_) judgement_.emplace(*held_back_);
@@ -201,7 +201,7 @@ class Training {
 
   const TrainCall& call_;
   Job job_;
-  PairNetwork network_;
+  TrainedNetwork network_;
   TrainingRows rows_;
   std::optional<TrainingRows> held_back_;
   StepPlan plan_;
@@ -240,7 +240,7 @@ Result<bool> train(const TrainCall& call) {
   auto plan = StepPlan::create(rows->rows, *job);
   if (!plan) return fail(plan.error().kind, fmt::format("{}: {}", job->rows, plan.error().message));
   const auto labels = job->loss == Loss::kLabels ? labels_of(rows->rows) : std::vector<std::string>();
-  auto network = PairNetwork::open(job->encoder, job->max_tokens, {job->head, job->seed, labels.size()});
+  auto network = TrainedNetwork::open(job->encoder, job->max_tokens, {job->head, job->seed, labels.size()});
   if (!network) return fail(network.error());
   if (auto done = rows->tokenise(*network, labels, job->rows); !done) return fail(done.error());
   std::optional<TrainingRows> held_back;
@@ -261,7 +261,7 @@ Result<bool> train(const TrainCall& call) {
 }
 
 Result<std::string> score(const fs::path& folder, std::string_view text) {
-  const auto network = PairNetwork::open(folder, 0);
+  const auto network = TrainedNetwork::open(folder, 0);
   if (!network) return fail(network.error());
   if (!network->folder().pair_head) return fail(ErrorKind::kInvalidRequest, fmt::format("{} has no pair_head.json: it scores no pairs", folder.string()));
   const auto rows = parse_pair_rows(text, "standard input", false);
@@ -277,7 +277,7 @@ Result<std::string> score(const fs::path& folder, std::string_view text) {
 }
 
 Result<std::string> embed(const fs::path& folder, std::string_view text) {
-  const auto network = PairNetwork::open(folder, 0);
+  const auto network = TrainedNetwork::open(folder, 0);
   if (!network) return fail(network.error());
   const auto rows = parse_pair_rows(text, "standard input", false);
   if (!rows) return fail(rows.error());

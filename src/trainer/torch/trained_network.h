@@ -30,12 +30,12 @@ struct NewHead {
   std::size_t labels = 0;  ///< above 0: a head of so many labels instead, also of a model that has one of pairs
 };
 
-class PairNetwork {
+class TrainedNetwork {
  public:
   /// From an encoder's folder, with a new head, or from a pair scorer's. A new hybrid head's score is 20 times the cosine of both texts; a new
   /// interaction head, 256 wide, says about 0.
   /// @param pair_tokens  0: as the folder says. Errors as open_model_folder's; kConfig: more tokens than the model has positions
-  static Result<PairNetwork> open(const std::filesystem::path& folder, std::size_t pair_tokens, const NewHead& head = {});
+  static Result<TrainedNetwork> open(const std::filesystem::path& folder, std::size_t pair_tokens, const NewHead& head = {});
 
   /// Scores of pairs, [n], or of texts, [n, labels], in their order. Above 0, `dropout` draws from at::manual_seed's generator.
   at::Tensor scores(std::span<const neural::Tokens* const> pairs, double dropout) const;

@@ -1,4 +1,4 @@
-#include "trainer/torch/pair_network.h"
+#include "trainer/torch/trained_network.h"
 
 #include <ATen/ATen.h>
 
@@ -100,16 +100,16 @@ Result<void> write_bytes(const std::filesystem::path& path, std::string_view byt
 
 }  // namespace
 
-struct PairNetwork::Batch {
+struct TrainedNetwork::Batch {
   at::Tensor ids, types;                 // [n, length]
   at::Tensor padding;                    // [n, 1, 1, length], 0 or far below; undefined: there is none
   at::Tensor tokens, first, second;      // [n, length, 1]: 1 at tokens of all, of the first text, of the second
 };
 
-Result<PairNetwork> PairNetwork::open(const std::filesystem::path& folder, std::size_t pair_tokens, const NewHead& head) {
+Result<TrainedNetwork> TrainedNetwork::open(const std::filesystem::path& folder, std::size_t pair_tokens, const NewHead& head) {
   auto model = neural::open_model_folder(folder);
   if (!model) return fail(model.error());
-  PairNetwork network;
+  TrainedNetwork network;
   network.folder_ = std::move(*model);
   network.from_ = folder;
   const neural::ModelFolder& from = *network.folder_;
@@ -132,7 +132,7 @@ Result<PairNetwork> PairNetwork::open(const std::filesystem::path& folder, std::
   return network;
 }
 
-PairNetwork::Batch PairNetwork::padded(std::span<const neural::Tokens* const> texts) const {
+TrainedNetwork::Batch TrainedNetwork::padded(std::span<const neural::Tokens* const> texts) const {
   std::size_t length = 0, shortest = texts[0]->ids.size();
   for (const auto* text : texts) length = std::max(length, text->ids.size()), shortest = std::min(shortest, text->ids.size());
   const auto n = static_cast<std::int64_t>(texts.size()), l = static_cast<std::int64_t>(length);
@@ -156,7 +156,7 @@ PairNetwork::Batch PairNetwork::padded(std::span<const neural::Tokens* const> te
   return batch;
 }
 
-at::Tensor PairNetwork::encode(const Batch& batch, double dropout) const {
+at::Tensor TrainedNetwork::encode(const Batch& batch, double dropout) const {
   const neural::ModelConfig& c = folder_->config;
   const std::int64_t n = batch.ids.size(0), length = batch.ids.size(1), heads = static_cast<std::int64_t>(c.heads), hidden = static_cast<std::int64_t>(c.hidden);
   std::size_t at = 0;
@@ -191,7 +191,7 @@ at::Tensor PairNetwork::encode(const Batch& batch, double dropout) const {
   return x;
 }
 
-at::Tensor PairNetwork::head(const Batch& batch, const at::Tensor& vectors, double dropout) const {
+at::Tensor TrainedNetwork::head(const Batch& batch, const at::Tensor& vectors, double dropout) const {
   std::size_t at = head_at_;
   const at::Tensor &weight = next(at), &bias = next(at);
   const auto dropped = [&](const at::Tensor& x) { return dropout > 0 ? at::dropout(x, dropout, true) : x; };
@@ -212,11 +212,11 @@ at::Tensor PairNetwork::head(const Batch& batch, const at::Tensor& vectors, doub
   return at::mv(dropped(mean()), weight) + bias + cosine * ((a * b).sum(1) / lengths);
 }
 
-neural::Tokens PairNetwork::tokens(std::string_view first, std::string_view second) const {
+neural::Tokens TrainedNetwork::tokens(std::string_view first, std::string_view second) const {
   return labels_ > 0 ? folder_->tokenizer.encode(first, pair_tokens_) : folder_->tokenizer.encode_pair(first, second, pair_tokens_);
 }
 
-at::Tensor PairNetwork::scores(std::span<const neural::Tokens* const> pairs, double dropout) const {
+at::Tensor TrainedNetwork::scores(std::span<const neural::Tokens* const> pairs, double dropout) const {
   // Like lengths together: little is computed for padding.
   std::vector<std::int64_t> order(pairs.size()), back(pairs.size());
   std::iota(order.begin(), order.end(), std::int64_t{0});
@@ -237,13 +237,13 @@ at::Tensor PairNetwork::scores(std::span<const neural::Tokens* const> pairs, dou
   return at::cat(parts).index_select(0, at::tensor(back));
 }
 
-at::Tensor PairNetwork::means(std::span<const neural::Tokens* const> texts) const {
+at::Tensor TrainedNetwork::means(std::span<const neural::Tokens* const> texts) const {
   const Batch batch = padded(texts);
   const at::Tensor mean = (encode(batch, 0) * batch.tokens).sum(1) / batch.tokens.sum(1);
   return mean / mean.norm(2, {1}, true).clamp_min(1e-12);
 }
 
-Result<void> PairNetwork::save(const std::filesystem::path& folder) const {
+Result<void> TrainedNetwork::save(const std::filesystem::path& folder) const {
   std::error_code ec;
   for (const char* file : {"config.json", "vocab.txt", "tokenizer_config.json", "sentence_bert_config.json", "1_Pooling/config.json"}) {
     if (!std::filesystem::exists(from_ / file, ec)) continue;
