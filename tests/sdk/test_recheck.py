@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from gateway import PROGRAM, Gateway
+from gateway import PROGRAM, Gateway, free_port
 from teaching import TEXTS, Labeller, intent_rows, judge_rows, read, rerank_rows, right, write
 
 TASKS = {
@@ -15,6 +15,7 @@ TASKS = {
     "judge": "[tasks.judge]\nspecialist = \"judge-v1\"\nescalate_below = 0.0\nextract = \"Claim: {claim}\\nEvidence: {evidence}\\nYes or no?\"\nrender = \"{verdict}\"\n",
     "rerank": "[tasks.rerank]\nspecialist = \"rerank-v1\"\nescalate_below = 0.0\nextract = \"\"\"Query: {query}\nPassages:\n{documents}\nRank them.\"\"\"\ndocument = \"[{n}] {document}\"\n",
 }
+NO_STUDENT = f"http://127.0.0.1:{free_port()}"  # none of these requests comes to one
 RECHECK = 'recheck = "1m"\nrecheck_sample = 40\nrecheck_budget_usd = 0.50\n'
 
 
@@ -50,7 +51,7 @@ def serving(trained, tmp_path):
         if not folder.exists():
             folder.mkdir()
             subprocess.run(["cp", "-r", str(trained / f"{kind}-v1"), str(folder)], check=True)
-        made.append(Gateway(tmp_path, teacher.url, teacher.url, by_hand="", more=f'[specialists]\ndirectory = "{folder}"\n{recheck}{TASKS[kind]}'))
+        made.append(Gateway(tmp_path, NO_STUDENT, teacher.url, more=f'[specialists]\ndirectory = "{folder}"\n{recheck}{TASKS[kind]}'))
         return made[-1]
 
     yield make, teacher, tmp_path / "all"
