@@ -21,7 +21,7 @@ namespace {
 volatile std::sig_atomic_t interrupted = 0;
 void on_interrupt(int) { interrupted = 1; }
 
-constexpr std::size_t kFastRate = 400;   // requests a second: learning is real work, whatever the upstreams' latency
+constexpr std::size_t kFastRate = 400, kShortFastRate = 200;   // requests a second: learning is real work, whatever the upstreams' latency
 
 double share(std::int64_t part, std::size_t whole) { return whole == 0 ? 0.0 : static_cast<double>(part) / static_cast<double>(whole); }
 
@@ -167,13 +167,13 @@ int run_demo_command(int argc, char** argv) {
   CLI::App cli{"The whole loop on real recorded data in about a minute and a half: two recorded upstreams, the gateway, 13,071 requests, the falling bill."};
   cli.footer("Examples:\n  understudy demo\n  understudy demo --short\n  understudy demo --fast --json\n");
   cli.add_option("--port", options.port, "Port of the demo's gateway (default: the system chooses)");
-  cli.add_flag("--fast", options.fast, "Without the recorded latency; the whole stream then goes at 400 requests a second");
+  cli.add_flag("--fast", options.fast, "Without the recorded latency; the stream then goes at 400 requests a second, the short one at 200");
   cli.add_option("--recordings", recordings, "Folder with the recordings (default: data/demo)");
   bool only_recorded = false;
   cli.add_flag("--short", only_recorded, "Only the 3,000 messages that the student was recorded on");
   cli.add_flag("--json", json, "One JSON object (understudy.demo/1) instead of the table");
   if (const auto status = parse_arguments(cli, argc, argv)) return *status;
-  if (options.fast && !only_recorded) options.rate = kFastRate;
+  if (options.fast) options.rate = only_recorded ? kShortFastRate : kFastRate;
   return demo(options, recordings, only_recorded, json);
 }
 

@@ -79,7 +79,7 @@ TEST_F(DemoTest, ThePromiseIsProvenOnTheWayAndTheBillFalls) {
   EXPECT_EQ(all.requests, 3000);
   EXPECT_EQ(all.blocks, 3u);
   EXPECT_EQ(all.student + all.learned + all.teacher, 3000);
-  EXPECT_GT(all.student + all.learned, 0) << "how many hangs on how soon fits come: 30 on a machine that does four other things, hundreds on a quiet one";
+  EXPECT_GT(all.student + all.learned, 0) << "how many hangs on how soon fits come";
   EXPECT_GT(all.agreement, 0.92) << "alpha is .05; what was served is a sample";
   EXPECT_LT(all.last_teacher_share, all.first_teacher_share);
 }
