@@ -1,7 +1,5 @@
 #include "specialists/judge_rows.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 
 #include "specialists/internal/row_fields.h"
