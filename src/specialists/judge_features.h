@@ -5,7 +5,8 @@
 /// ones. Columns: the claim's words, word pairs and longest runs found in the best sentence, the best three and all of the evidence; its numbers and
 /// names that are missing, and others in their place; a negation or an opposite on one side only (English); cosines, of sentences and of single
 /// tokens (late interaction); lengths; words that the claim puts together and the evidence nowhere; of claims of several sentences the least supported
-/// one, beside its own best places; and what a cross-encoder says of claim and best sentences, where there is one that has not seen the rows.
+/// one, beside its own best places; what a cross-encoder says of claim and best sentences, where there is one that has not seen the rows; shares of its
+/// names and numbers that are missing, its years, and the most of it that stands in one place of 30, 60 or 150 words.
 
 #include <Eigen/Core>
 #include <span>
@@ -26,7 +27,8 @@ std::vector<std::string_view> sentences_of(std::string_view text);
 /// In how many texts each word is, by the words of this file (their endings cut), for rarity.
 TermStatistics word_statistics(std::span<const std::string_view> texts);
 
-inline constexpr Eigen::Index kJudgeColumns = 65;
+/// A judge reads all of them, or the first kFirstJudgeColumns, as one from before the others were there does.
+inline constexpr Eigen::Index kJudgeColumns = 73, kFirstJudgeColumns = 65;
 
 using JudgeEngines = PairEngines;
 

@@ -28,7 +28,10 @@ bool read_facts(Element root, JudgeFacts& f) {
     return false;
   for (std::size_t i = 0; i < kJudgeRungs.size(); ++i)
     if (!read(losses, kJudgeRungs[i].data(), f.cv_log_loss[i])) return false;
-  return true;
+  Element gold;
+  if (choice["columns"].error() == simdjson::SUCCESS && (!read(choice, "columns", f.columns) || (f.columns != kFirstJudgeColumns && f.columns != kJudgeColumns))) return false;
+  if (choice["gold_sentences"].get(gold)) return true;
+  return read(gold, "rows", f.gold_rows) && f.gold_rows > 0 && !gold["used"].get(f.learnt_without_gold) && read(gold, "cv_log_loss_without", f.cv_log_loss_plain);
 }
 
 bool read_calibration(Element root, JudgeCalibration& c) {
@@ -62,7 +65,10 @@ std::string JudgeSpecialist::json() const {
   internal::append_facts(w, facts_);
   w.key("choice").begin_object().field("rung", facts_.rung).key("cv_log_loss").begin_object();
   for (std::size_t i = 0; i < kJudgeRungs.size(); ++i) w.field(kJudgeRungs[i], facts_.cv_log_loss[i]);
-  w.end_object().field("claim_alone_balanced_accuracy", facts_.claim_alone_balanced_accuracy).end_object();
+  w.end_object().field("columns", facts_.columns);
+  if (facts_.gold_rows > 0)
+    w.key("gold_sentences").begin_object().field("rows", facts_.gold_rows).field("used", facts_.learnt_without_gold).field("cv_log_loss_without", facts_.cv_log_loss_plain).end_object();
+  w.field("claim_alone_balanced_accuracy", facts_.claim_alone_balanced_accuracy).end_object();
   const JudgeCalibration& c = calibration_;
   w.key("calibration").begin_object().field("id", c.id).field("rows", c.rows).field("intercept", c.intercept).field("first", c.first).field("cross", c.cross);
   w.field("balanced_accuracy", c.balanced_accuracy).field("auroc", c.auroc).field("ece15", c.ece15).field("brier", c.brier).field("log_loss", c.log_loss);
@@ -98,15 +104,16 @@ Result<JudgeSpecialist> JudgeSpecialist::parse(std::string_view json, std::strin
   auto statistics = internal::take_statistics(*file, root);
   if (!statistics) return corrupt("\"documents\", \"mean_words\" or the terms of model.safetensors cannot be");
   out.statistics_ = std::move(*statistics);
+  const auto columns = static_cast<Eigen::Index>(out.facts_.columns);
   for (std::size_t f = 0; f < kJudgeFolds; ++f) {
     Rung& rung = out.rungs_.emplace_back();
     const std::string prefix = fmt::format("{}.", f);
     const bool mixed = out.facts_.rung == kJudgeRungs.back();
     calibration::BoostedTrees trees;
     calibration::LogisticModel line;
-    if (auto taken = internal::take_rung(*file, prefix, kJudgeColumns, rung.line, trees); !taken) return corrupt(taken.error().message);
+    if (auto taken = internal::take_rung(*file, prefix, columns, rung.line, trees); !taken) return corrupt(taken.error().message);
     if (mixed && rung.line.beta.size() > 0)
-      if (auto taken = internal::take_rung(*file, prefix + std::string(kBeside), kJudgeColumns, line, trees); !taken) return corrupt(taken.error().message);
+      if (auto taken = internal::take_rung(*file, prefix + std::string(kBeside), columns, line, trees); !taken) return corrupt(taken.error().message);
     if (mixed && (rung.line.beta.size() == 0 || line.beta.size() > 0)) return corrupt("model.safetensors has no line and trees for a mixed rung");
     if (rung.line.beta.size() == 0 || mixed) rung.trees = std::move(trees);
   }

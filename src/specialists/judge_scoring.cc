@@ -76,7 +76,8 @@ const JudgeBand& JudgeSpecialist::band(double alpha) const {
 
 double JudgeSpecialist::Rung::log_odds(const Eigen::Ref<const Eigen::VectorXd>& x) const {
   if (line.beta.size() == 0) return trees->log_odds(x);
-  return trees ? (line.log_odds(x) + trees->log_odds(x)) / 2 : line.log_odds(x);
+  const double straight = line.log_odds(x.head(line.beta.size()));
+  return trees ? (straight + trees->log_odds(x)) / 2 : straight;
 }
 
 double JudgeSpecialist::first_rung(const Eigen::Ref<const Eigen::VectorXd>& x, std::size_t fold) const {

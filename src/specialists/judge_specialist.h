@@ -3,7 +3,8 @@
 ///
 /// The first rung reads features (judge_features.h): a line, boosted trees or both, which has the lowest log loss on rows left out; five of them, each
 /// fitted without one fifth of the rows, whose mean log-odds count. So each training row has one that has not seen it, and the calibration, also
-/// a later one from the kept rows, is made on what those say. A cross-encoder joins in one of two ways. Fine-tuned on these rows, it is the second
+/// a later one from the kept rows, is made on what those say. Rows that name gold sentences are learnt from without half of them too, as not supported,
+/// where that lowers the log loss. A cross-encoder joins in one of two ways. Fine-tuned on these rows, it is the second
 /// rung: it reads the claim with its best evidence, is trained without the first fifth, both rungs are weighed on that fifth, and it is kept only
 /// where their log loss is lower there. One of another judge, which has not seen these rows, is read as it is: what it says of claim and sentences
 /// are columns of the first rung. docs/formats/judge-specialist.md has the folder.
@@ -66,7 +67,11 @@ struct JudgeCalibration {
 struct JudgeFacts : PairFacts {
   std::size_t supported = 0;
   std::string rung;                                            ///< of kJudgeRungs
-  std::array<double, kJudgeRungs.size()> cv_log_loss{};        ///< of each, in nats a row, on rows left out
+  std::size_t columns = kFirstJudgeColumns;                    ///< that it reads: kFirstJudgeColumns or kJudgeColumns
+  std::array<double, kJudgeRungs.size()> cv_log_loss{};        ///< of each with these columns, in nats a row, on rows left out, after their calibration
+  std::size_t gold_rows = 0;                                   ///< supported rows that name gold sentences
+  bool learnt_without_gold = false;                            ///< from rows without_gold too, since the log loss is lower so
+  double cv_log_loss_plain = 0;                                ///< the least one without them; only where there are gold_rows
   double claim_alone_balanced_accuracy = 0;                    ///< on rows left out
 };
 
@@ -98,7 +103,7 @@ class JudgeSpecialist : public PairSpecialist {
   struct Rung {
     calibration::LogisticModel line;              ///< empty beta: there is none
     std::optional<calibration::BoostedTrees> trees;
-    double log_odds(const Eigen::Ref<const Eigen::VectorXd>& x) const;
+    double log_odds(const Eigen::Ref<const Eigen::VectorXd>& x) const;  ///< of kJudgeColumns, the first of which it may read alone
   };
   /// What the rungs say of rows that they have not seen.
   struct Scored {

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <set>
 
 #include "base/json_writer.h"
 #include "base/random.h"
@@ -83,6 +84,44 @@ TEST(JudgeRows, SayWhatIsWrongWhere) {
   EXPECT_NE(refused("{\"claim\":\"a\",\"evidence\":\"x\",\"label\":1,\"split\":\"dev\"}", {"test", "", true}).find("it has \"dev\" (1 rows)"), std::string::npos);
 }
 
+TEST(JudgeRows, NameGoldSentencesThatStandInTheEvidence) {
+  const auto row = [](std::string_view gold) { return fmt::format(R"({{"claim":"a","evidence":"It is old. It is tall. The end.","label":1,"gold_sentences":{}}})", gold); };
+  const auto parsed = parse_judge_row(row(R"(["It is tall.", "It is old."])"));
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  EXPECT_EQ(parsed->gold, (std::vector<std::string>{"It is tall.", "It is old."}));
+  EXPECT_TRUE(parse_judge_row(row("[]"))->gold.empty());
+  EXPECT_TRUE(parse_judge_row(row("null"))->gold.empty());
+  EXPECT_EQ(refused(row("\"It is tall.\"")), "rows.jsonl, line 1: \"gold_sentences\" must be a list of sentences, copied from \"evidence\" as they stand there");
+  for (const std::string_view wrong : {"[3]", "[\" \"]", "[null]"})
+    EXPECT_EQ(refused(row(wrong)), "rows.jsonl, line 1: \"gold_sentences\", number 1: it is no text, or an empty one: copy a sentence from \"evidence\", or leave it out") << wrong;
+  EXPECT_EQ(refused(row(R"(["It is old.", "It is small."])")), "rows.jsonl, line 1: \"gold_sentences\", number 2: it is not in \"evidence\": copy it as it stands there, or leave it out");
+  std::string many = "[\"It\"";
+  for (std::size_t i = 0; i < kMostGoldSentences; ++i) many += ",\"It\"";
+  EXPECT_EQ(refused(row(many + "]")), "rows.jsonl, line 1: \"gold_sentences\" has over 1000: name those that the claim was judged by");
+}
+
+TEST(JudgeRows, LoseHalfOfTheirGoldSentencesWhereverTheyStand) {
+  JudgeRow row;
+  row.evidence = "It is old. Others say: It is old. It is tall. The end.";
+  EXPECT_FALSE(evidence_without_gold(row, 1)) << "none is named";
+  row.gold = {"It is old."};
+  EXPECT_EQ(evidence_without_gold(row, 1), " Others say: \n It is tall. The end.");
+  row.gold = {"It is old.", "It is tall.", "The end."};
+  std::set<std::string> drawn;
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    const auto left = evidence_without_gold(row, seed);
+    ASSERT_TRUE(left);
+    EXPECT_EQ(left, evidence_without_gold(row, seed));
+    const auto there = std::ranges::count_if(row.gold, [&](const std::string& sentence) { return left->find(sentence) != std::string::npos; });
+    EXPECT_EQ(there, 1) << "two of three are out";
+    drawn.insert(*left);
+  }
+  EXPECT_EQ(drawn.size(), 3u);
+  row.evidence = "It is old. ...";
+  row.gold = {"It is old."};
+  EXPECT_FALSE(evidence_without_gold(row, 1)) << "nothing is left that says anything";
+}
+
 TEST(JudgeWords, AreTheSameInOtherForms) {
   const auto bucket = [](std::string_view word) { return internal::judge_words(word).at(0).bucket; };
   EXPECT_EQ(bucket("releases"), bucket("Released"));
@@ -96,6 +135,8 @@ TEST(JudgeWords, AreTheSameInOtherForms) {
   EXPECT_FALSE(words[0].name);
   EXPECT_TRUE(words[2].negation);
   EXPECT_TRUE(words[5].number);
+  EXPECT_TRUE(words[5].year);
+  EXPECT_FALSE(internal::judge_words("3000")[0].year);
   EXPECT_EQ(bucket("decreases"), internal::judge_words("increased")[0].opposite);
 }
 
@@ -255,6 +296,38 @@ FakeScorer scorer_that(bool knows) {
   return {knows, [](const neural::TextPair& pair) { return even(pair.first); }};
 }
 
+/// What a judge from before `columns` was written: the same folder without the key.
+TEST(Judge, AFolderThatNamesNoColumnsReadsTheFirstOnes) {
+  const fs::path folder = fs::temp_directory_path() / fmt::format("understudy_judge_old_{}", getpid());
+  fs::remove_all(folder);
+  const auto read_file = [&](const char* name) {
+    std::ifstream in(folder / name, std::ios::binary);
+    return std::string(std::istreambuf_iterator<char>(in), {});
+  };
+  for (std::uint64_t seed = 1; seed < 12; ++seed) {
+    auto train = rows(seed, 80);
+    for (JudgeRow& row : train.rows) row.supported = even(row.claim);  // so that it is chance how many columns are read
+    const auto made = train_judge(train, nullptr, {}, {});
+    ASSERT_TRUE(made && made->save(folder));
+    std::string json = made->json();
+    const std::string key = fmt::format("\"columns\":{},", made->facts().columns);
+    ASSERT_NE(json.find(key), std::string::npos) << json;
+    json.erase(json.find(key), key.size());
+    const auto old = JudgeSpecialist::parse(json, read_file("model.safetensors"), read_file("claim_alone.model"));
+    fs::remove_all(folder);
+    const bool first = made->facts().columns == kFirstJudgeColumns;
+    if (!first && !made->facts().rung.ends_with("trees")) {
+      EXPECT_EQ(old.error().kind, ErrorKind::kCorrupt) << "a line of other columns";
+    }
+    if (!first) continue;
+    ASSERT_TRUE(old) << old.error().message;
+    EXPECT_EQ(old->json(), made->json());
+    EXPECT_EQ(old->judge("Somebody made the violin in 1900.", "Somebody made it in 1900.", {})->raw, made->judge("Somebody made the violin in 1900.", "Somebody made it in 1900.", {})->raw);
+    return;
+  }
+  GTEST_SKIP() << "every one of these judges reads all columns";
+}
+
 TEST(Judge, KeepsACrossEncoderOnlyWhereItHelps) {
   const fs::path folder = fs::temp_directory_path() / fmt::format("understudy_judge_cross_{}", getpid());
   fs::remove_all(folder);
@@ -330,6 +403,51 @@ TEST(Judge, ReadsWithTheCrossEncoderOfAnotherJudge) {
   EXPECT_FALSE(without->cross_encoder_is_read());
   EXPECT_LT(without->calibration().balanced_accuracy, 0.8);
   fs::remove_all(folder);
+}
+
+TEST(JudgeFeatures, SeeHowMuchOfAClaimStandsInOnePlace) {
+  const auto words = [](std::string_view text) { return internal::judge_words(text); };
+  const std::vector<std::string_view> texts{"violin maker", "harbour lantern"};
+  const auto statistics = word_statistics(texts);
+  const auto claim = words("violin violin lantern");
+  EXPECT_EQ(internal::best_window(statistics, claim, words("violin and then a lantern"), 5), 1);
+  EXPECT_EQ(internal::best_window(statistics, claim, words("violin and then a lantern"), 4), 0.5) << "each word counts once";
+  EXPECT_EQ(internal::best_window(statistics, claim, words("glacier"), 4), 0);
+  EXPECT_EQ(internal::best_window(statistics, {}, {}, 4), 0);
+  const auto reading = read_judged(statistics, "The maker Anna Berg built 2 organs in 1850 and 1860.", "Anna Lund built 2 organs in 1850.", {});
+  ASSERT_TRUE(reading);
+  EXPECT_EQ(reading->x(65), 0.5) << "of two names";
+  EXPECT_NEAR(reading->x(67), 1.0 / 3, 1e-12) << "of three numbers";
+  EXPECT_EQ(reading->x(68), 1) << "year";
+}
+
+/// @param named  supported rows name the sentence that says it
+JudgeRows gold_rows(std::size_t count, bool named) {
+  auto out = rows(1, count);
+  for (JudgeRow& row : out.rows) {
+    if (!named || !row.supported) continue;
+    const auto cut = sentences_of(row.evidence);
+    row.gold = {std::string(cut[1])};
+  }
+  return out;
+}
+
+TEST(Judge, LearnsFromSupportedRowsWithoutTheirGoldSentencesOnlyWhereThatHelps) {
+  const auto plain = train_judge(gold_rows(120, false), nullptr, {}, {});
+  const auto named = train_judge(gold_rows(120, true), nullptr, {}, {});
+  ASSERT_TRUE(plain && named);
+  EXPECT_EQ(plain->facts().gold_rows, 0u);
+  EXPECT_EQ(plain->json().find("gold_sentences"), std::string::npos);
+  const JudgeFacts& facts = named->facts();
+  EXPECT_GT(facts.gold_rows, 30u);
+  const double least = *std::ranges::min_element(facts.cv_log_loss);
+  if (facts.learnt_without_gold) {
+    EXPECT_LT(least, facts.cv_log_loss_plain);
+  } else {
+    EXPECT_EQ(least, facts.cv_log_loss_plain);
+    EXPECT_EQ(named->judge("A violin.", "A lantern.", {})->raw, plain->judge("A violin.", "A lantern.", {})->raw);
+  }
+  EXPECT_LE(least, *std::ranges::min_element(plain->facts().cv_log_loss));
 }
 
 TEST(JudgeFeatures, SeeWordsThatTheEvidencePutsElsewhere) {

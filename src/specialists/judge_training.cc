@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <functional>
 #include <numeric>
@@ -94,6 +95,8 @@ struct JudgeTrainer {
   Eigen::MatrixXd x;
   Eigen::VectorXd y, weight;  ///< weight: of balanced_weights
   std::vector<std::size_t> fold;
+  Eigen::MatrixXd without_x;             ///< supported rows whose gold sentences were taken out: not supported
+  std::vector<std::size_t> without_of;  ///< the row that each is of
 
   static Result<void> check_labels(const JudgeRows& rows) {
     const auto supported = static_cast<std::size_t>(std::ranges::count_if(rows.rows, &JudgeRow::supported));
@@ -127,9 +130,30 @@ struct JudgeTrainer {
     return out;
   }
 
-  Result<JudgeSpecialist::Rung> fit(std::size_t kind, const std::vector<Eigen::Index>& which) const {
-    const Eigen::MatrixXd some = x(which, Eigen::all);
-    const Eigen::VectorXd outcomes = y(which), weights = weight(which);
+  /// How a first rung is made.
+  struct Form {
+    std::size_t kind = 0;  ///< of kJudgeRungs
+    Eigen::Index columns = kFirstJudgeColumns;
+    bool without_gold = false;
+  };
+
+  /// Of the rows outside of one fold.
+  Result<JudgeSpecialist::Rung> fit(const Form& form, std::size_t left_out) const {
+    std::vector<Eigen::Index> which, without;
+    for (std::size_t i = 0; i < fold.size(); ++i)
+      if (fold[i] != left_out) which.push_back(static_cast<Eigen::Index>(i));
+    for (std::size_t k = 0; form.without_gold && k < without_of.size(); ++k)
+      if (fold[without_of[k]] != left_out) without.push_back(static_cast<Eigen::Index>(k));
+    const auto rows = static_cast<Eigen::Index>(which.size()), more = static_cast<Eigen::Index>(without.size());
+    const auto columns = Eigen::seqN(0, form.columns);
+    Eigen::MatrixXd some(rows + more, form.columns);
+    Eigen::VectorXd outcomes = Eigen::VectorXd::Zero(rows + more), weights(rows + more);
+    some.topRows(rows) = x(which, columns);
+    some.bottomRows(more) = without_x(without, columns);
+    outcomes.head(rows) = y(which);
+    weights.head(rows) = weight(which);
+    for (Eigen::Index k = 0; k < more; ++k) weights(rows + k) = weight(static_cast<Eigen::Index>(without_of[static_cast<std::size_t>(without[static_cast<std::size_t>(k)])]));
+    const std::size_t kind = form.kind;
     JudgeSpecialist::Rung out;
     const bool mixed = kind == 4;
     if (kind <= 1 || mixed) {
@@ -145,35 +169,91 @@ struct JudgeTrainer {
     return out;
   }
 
-  Result<void> first_rung() {
-    const auto n = x.rows();
-    double least = HUGE_VAL;
-    for (std::size_t kind = 0; kind < kJudgeRungs.size(); ++kind) {
+  /// On rows left out, nats a row, after an intercept and a slope as the calibration gives: rows without gold change the share of supported ones, and
+  /// what is too sure there is put right later.
+  Result<double> calibrated_loss(const Eigen::VectorXd& odds) const {
+    const auto line = calibration::fit_logistic(odds, y, Eigen::VectorXd::Constant(1, 0.1), weight);
+    if (!line) return fail(line.error());
+    double loss = 0;
+    for (Eigen::Index i = 0; i < y.size(); ++i) {
+      const double z = line->intercept + line->beta(0) * odds(i);
+      loss += weight(i) * std::log1p(std::exp(y(i) > 0.5 ? -z : z));
+    }
+    return loss / weight.sum();
+  }
+
+  /// Tries every kind in this form, and keeps what has a lower loss than `least`.
+  Result<void> try_kinds(Form form, std::size_t trial, std::size_t trials, double& least) {
+    std::array<double, kJudgeRungs.size()> losses{};
+    bool kept = false;
+    for (form.kind = 0; form.kind < kJudgeRungs.size(); ++form.kind) {
       std::vector<JudgeSpecialist::Rung> rungs;
-      double loss = 0;
+      Eigen::VectorXd odds(x.rows());
       for (std::size_t f = 0; f < kJudgeFolds; ++f) {
         if (training.stop.stop_requested()) return fail(ErrorKind::kCancelled, "stopped");
-        if (training.progress) training.progress("choosing", kind * kJudgeFolds + f, kJudgeRungs.size() * kJudgeFolds);
-        std::vector<Eigen::Index> rest;
-        for (Eigen::Index i = 0; i < n; ++i)
-          if (fold[static_cast<std::size_t>(i)] != f) rest.push_back(i);
-        auto rung = fit(kind, rest);
+        if (training.progress) training.progress("choosing", (trial * kJudgeRungs.size() + form.kind) * kJudgeFolds + f, trials * kJudgeRungs.size() * kJudgeFolds);
+        auto rung = fit(form, f);
         if (!rung) return fail(rung.error());
-        for (Eigen::Index i = 0; i < n; ++i) {
-          if (fold[static_cast<std::size_t>(i)] != f) continue;
-          const double odds = rung->log_odds(x.row(i).transpose());
-          loss += weight(i) * std::log1p(std::exp(y(i) > 0.5 ? -odds : odds));
-        }
+        for (Eigen::Index i = 0; i < x.rows(); ++i)
+          if (fold[static_cast<std::size_t>(i)] == f) odds(i) = rung->log_odds(x.row(i).transpose());
         rungs.push_back(std::move(*rung));
       }
-      loss /= weight.sum();
-      made.facts_.cv_log_loss[kind] = loss;
-      if (loss >= least) continue;
-      least = loss;
+      const auto loss = calibrated_loss(odds);
+      if (!loss) return fail(loss.error());
+      losses[form.kind] = *loss;
+      if (*loss >= least) continue;
+      least = *loss;
+      kept = true;
       made.rungs_ = std::move(rungs);
-      made.facts_.rung = kJudgeRungs[kind];
+      made.facts_.rung = kJudgeRungs[form.kind];
     }
+    if (!kept) return {};
+    made.facts_.columns = static_cast<std::size_t>(form.columns);
+    made.facts_.learnt_without_gold = form.without_gold;
+    made.facts_.cv_log_loss = losses;
     return {};
+  }
+
+  Result<void> first_rung() {
+    double least = HUGE_VAL;
+    const std::size_t trials = without_of.empty() ? 2 : 3;
+    if (auto done = try_kinds({0, kFirstJudgeColumns, false}, 0, trials, least); !done) return done;
+    if (auto done = try_kinds({0, kJudgeColumns, false}, 1, trials, least); !done) return done;
+    if (without_of.empty()) return {};
+    made.facts_.cv_log_loss_plain = least;
+    return try_kinds({0, static_cast<Eigen::Index>(made.facts_.columns), true}, 2, trials, least);
+  }
+
+  /// Reads the rows, and of each supported one that names gold sentences some copies that lack half of them, beside it, since their sentences are the same.
+  Result<std::vector<JudgeReading>> read_with_copies(const std::vector<JudgeRow>& rows) {
+    constexpr std::size_t kCopies = 3;
+    std::vector<JudgeRow> all;
+    std::vector<bool> is_copy;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      all.push_back(rows[i]);
+      is_copy.push_back(false);
+      if (!rows[i].supported || rows[i].gold.empty()) continue;
+      ++made.facts_.gold_rows;
+      for (std::size_t k = 0; k < kCopies; ++k) {
+        auto evidence = evidence_without_gold(rows[i], training.seed * 1'000'003 + i * kCopies + k);
+        if (!evidence) continue;
+        JudgeRow& copy = all.emplace_back();
+        copy.claim = rows[i].claim;
+        copy.evidence = std::move(*evidence);
+        is_copy.push_back(true);
+        without_of.push_back(i);
+      }
+    }
+    auto readings = read_all(all);
+    if (!readings) return fail(readings.error());
+    without_x.resize(static_cast<Eigen::Index>(without_of.size()), kJudgeColumns);
+    std::vector<JudgeReading> out;
+    Eigen::Index copies = 0;
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      if (is_copy[i]) without_x.row(copies++) = (*readings)[i].x.transpose();
+      else out.push_back(std::move((*readings)[i]));
+    }
+    return out;
   }
 
   /// What the wording of claims gives away: a judge that is hardly better has not read the evidence.
@@ -242,7 +322,7 @@ struct JudgeTrainer {
     }
     made.statistics_ = word_statistics(texts);
     fold = folds_of(rows.rows, training.seed);
-    const auto readings = read_all(rows.rows);
+    const auto readings = read_with_copies(rows.rows);
     if (!readings) return fail(readings.error());
     const auto n = static_cast<Eigen::Index>(rows.rows.size());
     x.resize(n, kJudgeColumns);
@@ -317,7 +397,7 @@ struct JudgeTrainer {
 };
 
 Result<JudgeSpecialist> train_judge(const JudgeRows& rows, const JudgeRows* held, const JudgeTraining& training, JudgeFacts facts) {
-  JudgeTrainer trainer{training, {}, {}, {}, {}, {}};
+  JudgeTrainer trainer{training, {}, {}, {}, {}, {}, {}, {}};
   trainer.made.facts() = std::move(facts);
   return trainer.train(rows, held);
 }

@@ -77,6 +77,7 @@ Support Comparer::support(const Said& said) const {
     out.rarest_missing = std::max(out.rarest_missing, rarity(w));
     out.numbers_missing += w.number;
     out.names_missing += w.name;
+    out.years_missing += w.year;
   }
   out.rare = total_ > 0 ? found / total_ : 0;
   out.stumps = total_ > 0 ? stump_mass / total_ : 0;
@@ -102,6 +103,21 @@ std::pair<double, double> runs(const Words& claim, const Words& evidence) {
   }
   const double n = std::max<double>(static_cast<double>(claim.size()), 1);
   return {longest / n, squares / n};
+}
+
+double best_window(const TermStatistics& statistics, const Words& claim, const Words& evidence, std::size_t length) {
+  std::unordered_map<std::uint32_t, double> wanted;
+  std::unordered_map<std::uint32_t, std::size_t> inside;
+  double total = 0, here = 0, most = 0;
+  for (const JudgeWord& w : claim)
+    if (w.content() && wanted.try_emplace(w.bucket, statistics.rarity(w.bucket)).second) total += wanted[w.bucket];
+  for (std::size_t i = 0; i < evidence.size(); ++i) {
+    if (const auto found = wanted.find(evidence[i].bucket); found != wanted.end() && ++inside[found->first] == 1) here += found->second;
+    if (i >= length)
+      if (const auto found = wanted.find(evidence[i - length].bucket); found != wanted.end() && --inside[found->first] == 0) here -= found->second;
+    most = std::max(most, here);
+  }
+  return total > 0 ? std::min(most / total, 1.0) : 0;
 }
 
 double share_claimed(const Comparer& compare, std::span<const Words* const> sentences, const Buckets& claim) {

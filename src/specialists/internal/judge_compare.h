@@ -30,7 +30,7 @@ struct Said {
 /// Shares of the claim's content words by rarity (rare, stumps) and by number (plain), of its word pairs; the rarest word that is missing, and counts of
 /// missing ones; opposites that are said in their place, and restrictions ("only") that are not said.
 struct Support {
-  double rare = 0, plain = 0, pairs = 0, rarest_missing = 0, missing = 0, numbers_missing = 0, names_missing = 0, stumps = 0, opposites = 0, restrictions = 0;
+  double rare = 0, plain = 0, pairs = 0, rarest_missing = 0, missing = 0, numbers_missing = 0, names_missing = 0, years_missing = 0, stumps = 0, opposites = 0, restrictions = 0;
 };
 
 class Comparer {
@@ -50,6 +50,10 @@ class Comparer {
 
 /// The claim as runs of words that stand in the evidence (Grusky et al. 2018): the longest run's share, and the mean length that a word stands in.
 std::pair<double, double> runs(const Words& claim, const Words& evidence);
+
+/// By rarity, each word once, the greatest share of the claim that stands among so many words of the evidence that follow one another: what is said in
+/// one place, in however many sentences.
+double best_window(const TermStatistics& statistics, const Words& claim, const Words& evidence, std::size_t length);
 
 /// Other numbers or names of the sentence, where one of the claim's is missing: a swap.
 template <typename Is>

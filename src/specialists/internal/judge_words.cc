@@ -85,6 +85,7 @@ std::vector<JudgeWord> judge_words(std::string_view text) {
     w.bucket = bucket_of(word);
     w.stump = bucket_of(std::string_view(word).substr(0, 5));
     w.number = digit(word[0]);
+    w.year = word.size() == 4 && std::ranges::all_of(word, digit) && word >= "1500" && word < "2100";
     w.name = capital && !out.empty();
     w.negation = kNegation.contains(word);
     w.restriction = kRestriction.contains(word);
