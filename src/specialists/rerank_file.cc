@@ -54,8 +54,9 @@ bool read_order(Element root, std::optional<RerankOrder>& order) {
   const auto is_share = [](double value) { return value >= 0 && value <= 1; };
   if (!is_share(o.came_ndcg10) || !is_share(o.reranked_ndcg10) || std::fabs(difference - o.difference()) > 1e-6 || !(o.at_least >= -1) || !(o.at_least <= difference + 1e-6) || o.shown() == kept) return false;
   if (kept) {
-    RerankOrder::Line& l = o.line.emplace();
+    RerankOrder::Line l;
     if (!read(line, "intercept", l.intercept) || !read(line, "slope", l.slope) || !(l.slope >= RerankOrder::Line::kFlattest) || !(l.slope <= RerankOrder::Line::kSteepest)) return false;
+    o.line = l;
   }
   order = o;
   return true;

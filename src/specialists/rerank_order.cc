@@ -18,7 +18,7 @@ RerankOrder compare_orders(std::span<const double> came, std::span<const double>
   RerankOrder out;
   out.queries = came.size();
   if (came.empty()) return out;
-  const auto mean = [](std::span<const double> values) { return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size()); };
+  const auto mean = [](std::span<const double> values) { return std::min(std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size()), 1.0); };
   out.came_ndcg10 = mean(came);
   out.reranked_ndcg10 = mean(reranked);
   if (came.size() > 1) out.at_least = std::clamp(calibration::paired_lower_bound(reranked, came, RerankOrder::kConfidence), -1.0, out.difference());
