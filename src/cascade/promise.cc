@@ -109,6 +109,12 @@ struct PromiseService::Kept {
   FewShotTrial trial;                    ///< of examples
   std::optional<PromiseKeeper> keeper;   ///< nullopt: by hand, or not loaded yet
   std::shared_ptr<const calibration::RungLearner> learner;
+  std::string trusted_judge;             ///< PromiseView
+
+  void look_at_judge() {
+    const calibration::JudgeCheck check = keeper->judge_check();
+    trusted_judge = check.trusted() ? check.by : std::string();
+  }
 };
 
 /// Events go to the journal before they take effect; people are told once they have.
@@ -341,6 +347,7 @@ void PromiseService::load_keeper(Kept& kept) {
   Log log(*this, *kept.task);
   [[maybe_unused]] const bool opened = stored.epoch_in_doubt ? kept.keeper->distrust("an event in the store cannot be read", clock_.wall().us, log)
                                                              : kept.keeper->open(clock_.wall().us, log);  // refused: `advance` tries again
+  kept.look_at_judge();
 }
 
 void PromiseService::publish(Kept& kept) {
@@ -350,6 +357,7 @@ void PromiseService::publish(Kept& kept) {
   view->state = kept.keeper->state();
   view->coin = kept.keeper->coin();
   view->test_share = kept.keeper->test_share();
+  view->trusted_judge = kept.trusted_judge;
   view->policy = kept.keeper->policy();
   view->fit = std::static_pointer_cast<const specialists::TextFit>(kept.keeper->fit());
   view->baseline = kept.keeper->baseline();
@@ -433,6 +441,7 @@ void PromiseService::work() {
     }
     PromiseKeeper& keeper = *kept->keeper;
     Log log(*this, task);
+    bool judged = false;
     for (TaskPromise::Queued& queued : queue) {
       if (queued.row.rungs.size() != keeper.rungs().size()) continue;
       queued.row.at_us = clock_.wall().us;
@@ -452,15 +461,20 @@ void PromiseService::work() {
           continue;
         }
       }
-      count_row(task.ladder(), queued.row, queued.examples, kept->trial);
+      if (!queued.row.estimated) count_row(task.ladder(), queued.row, queued.examples, kept->trial);
+      judged = judged || !queued.row.verdicts_by.empty();
       keeper.add(std::move(queued.row), clock_.wall().us, log);
     }
+    if (judged) kept->look_at_judge();
     look_at_examples(*kept);
     count_windows(*kept);
     const bool advanced = keeper.wants_advance(clock_.wall().us);
     if (advanced) keeper.advance(clock_.wall().us, log);
     const auto view = task.view();
-    if (fresh || advanced || view->policy != keeper.policy() || view->state != keeper.state() || view->coin != keeper.coin() || view->test_share != keeper.test_share()) publish(*kept);
+    if (fresh || advanced || view->policy != keeper.policy() || view->state != keeper.state() || view->coin != keeper.coin() || view->test_share != keeper.test_share() ||
+        view->trusted_judge != kept->trusted_judge) {
+      publish(*kept);
+    }
   }
 }
 

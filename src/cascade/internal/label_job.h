@@ -11,6 +11,7 @@
 #include "cascade/attempt.h"
 #include "cascade/bound_specialist.h"
 #include "cascade/engine.h"
+#include "cascade/internal/compare_answers.h"
 #include "cascade/internal/examples.h"
 #include "cascade/internal/signals.h"
 #include "cascade/ladder.h"
@@ -62,16 +63,9 @@ struct LabelJob {
 /// The engine's dependencies must outlive the task; scratch is its own.
 net::Awaitable<void> run_label_job(const EngineDeps* deps, LabelBudget* budget, std::unique_ptr<LabelJob> job, net::CancelToken cancel);
 
-/// The rungs of a labelled row: what each said, and whether it agrees with the teacher.
-std::vector<calibration::RungOutcome> judge_rungs(const std::vector<Rung>& ladder, const std::vector<RungTrace>& traces, const TaskConfig* task,
-                                                  const chat::Answer& teacher, std::size_t request_bytes);
-
-/// Whether `cheap` agrees with `teacher` under the task's comparator, and that comparator's name.
-struct Agreement {
-  bool agrees = false;
-  std::string_view comparator;
-};
-Agreement compare_answers(const TaskConfig* task, const chat::Answer& cheap, const chat::Answer& teacher);
+/// The rungs of a labelled row: what each said, and whether it agrees with the teacher. nullopt: a judge must say, and has not.
+std::optional<std::vector<calibration::RungOutcome>> judge_rungs(const std::vector<Rung>& ladder, const std::vector<RungTrace>& traces, const TaskConfig* task,
+                                                                 const chat::Answer& teacher, std::size_t request_bytes, const Verdicts* verdicts = nullptr);
 
 /// An attempt as the journal keeps it. Views into `attempt`, `policy`, `rung` and `answer_json`.
 store::AttemptEvent attempt_event(const Policy& policy, const Attempt& attempt, std::string_view request_id, std::string_view rung, std::string_view answer_json);
