@@ -79,7 +79,7 @@ class JudgedTest : public EngineFixture {
     const auto teacher = [this](const std::string& body, bool stream) {
       if (!is_comparison(body)) return says(recorded(told(number_behind(body, "text ")), -0.01))(body, stream);
       ++comparisons_;
-      if (broken_) return breaks(500, "no judge today")(body, stream);
+      if (broken_) return breaks(400, "no judge today")(body, stream);
       const bool same = number_behind(body, "The fee is ") == number_behind(body, "You pay a fee of ");
       return says(recorded(kind_ || same ? "yes" : "no", -0.01, false))(body, stream);
     };
@@ -204,6 +204,7 @@ TEST_F(JudgedTest, WhereNoJudgeAnswersTheRowIsLeftOutAndCounted) {
 }
 
 TEST_F(JudgedTest, ADistilledJudgeStandsAloneOnFitRowsOnceItIsTrusted) {
+  policy_->cascades[0].spot_check = 1;
   policy_->tasks[0].distilled_judge = small_judge();
   open();
   send(30);
@@ -235,10 +236,11 @@ TEST_F(JudgedTest, ADistilledJudgeStandsAloneOnFitRowsOnceItIsTrusted) {
 }
 
 TEST_F(JudgedTest, ADistilledJudgeThatSaysSomethingElseIsNeverTrusted) {
+  policy_->cascades[0].spot_check = 1;
   policy_->tasks[0].distilled_judge = small_judge();
   kind_ = true;   // the judge finds everything the same; the distilled one has learnt otherwise
   open();
-  send(120);
+  send(130);
   const TaskReport now = report();
   EXPECT_GE(now.promise.judge.both, 100u);
   EXPECT_FALSE(now.promise.judge.trusted()) << now.promise.judge.same << " of " << now.promise.judge.both;
