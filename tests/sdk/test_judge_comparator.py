@@ -109,7 +109,7 @@ def rows(gateway):
 def test_a_model_judges_and_a_version_is_proven(tmp_path, upstreams):
     gateway = serving(tmp_path, upstreams, 'compare = "judge"')
     try:
-        request_id = send(gateway, [1])["x-understudy-request-id"]
+        request_id = send(gateway, [1])["x-request-id"]
         until(lambda: rows(gateway) == 1)
         asked = upstreams[1].comparisons()
         assert len(asked) == 2, "both orders"
