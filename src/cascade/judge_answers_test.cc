@@ -81,7 +81,7 @@ class JudgedTest : public EngineFixture {
       ++comparisons_;
       if (broken_) return breaks(400, "no judge today")(body, stream);
       const bool same = number_behind(body, "The fee is ") == number_behind(body, "You pay a fee of ");
-      return says(recorded(kind_ || same ? "yes" : "no", -0.01, false))(body, stream);
+      return says(recorded(vague_ ? "Hm" : kind_ || same ? "yes" : "no", -0.01, false))(body, stream);
     };
     script(student, teacher);
   }
@@ -111,7 +111,7 @@ class JudgedTest : public EngineFixture {
   specialists::ScorePool scores_{nullptr};
   FakeSink last_;
   int next_ = 1, comparisons_ = 0;
-  bool broken_ = false, kind_ = false;
+  bool broken_ = false, kind_ = false, vague_ = false;
 };
 
 TEST(CompareByJudge, WithoutAVerdictEqualTextsAgreeAndNothingElseIsKnown) {
@@ -201,6 +201,26 @@ TEST_F(JudgedTest, WhereNoJudgeAnswersTheRowIsLeftOutAndCounted) {
   broken_ = false;
   send(1);
   EXPECT_EQ(report().promise.fit_rows, 1u);
+}
+
+TEST_F(JudgedTest, AReplyThatIsNeitherYesNorNoIsANoAndIsCounted) {
+  vague_ = true;
+  open();
+  send(4);
+  EXPECT_EQ(counters_.judge_unreadable.load(), 4u);
+  EXPECT_EQ(counters_.labels.load(), 4u);
+  EXPECT_EQ(counters_.labels_agree.load(), 0u);
+}
+
+TEST_F(JudgedTest, UnderAThresholdByHandTheJudgeMeasuresAndTheDistilledOneNeverStandsAlone) {
+  policy_->tasks[0].distilled_judge = small_judge();
+  policy_->cascades[0].escalate_below = 0.8;
+  policy_->cascades[0].spot_check = 1;
+  open();
+  send(6);
+  EXPECT_EQ(comparisons_, 2 + 4 * 2);
+  EXPECT_EQ(counters_.labels.load(), 6u);
+  EXPECT_EQ(counters_.labels_agree.load(), 4u);
 }
 
 TEST_F(JudgedTest, ADistilledJudgeStandsAloneOnFitRowsOnceItIsTrusted) {

@@ -43,7 +43,16 @@ net::Awaitable<std::optional<double>> ask_judge(const CallSubject& subject, cons
   const auto reply = co_await put_question(subject, body, attempt);
   std::optional<double> said;
   if (!reply) co_return said;
-  said = read_yes(*reply).value_or(0);
+  said = read_yes(*reply);
+  if (!said) {
+    // A no, so that nothing which the judge cannot read is ever called agreement; but a judge that never says yes must be found out.
+    said = 0;
+    const auto before = subject.deps.counters.judge_unreadable.fetch_add(1, std::memory_order_relaxed);
+    if (before % 100 == 0) {
+      log::warn("the judge '{}' said neither yes nor no (finish_reason {}): taken for a no, {} in all; a model that thinks before it answers cannot judge",
+                subject.runtime.policy->models[attempt.model].config.name, attempt.finish_reason(), before + 1);
+    }
+  }
   attempt.confidence = said;
   co_return said;
 }

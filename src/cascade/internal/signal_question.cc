@@ -82,7 +82,7 @@ std::string comparison_body(const chat::ChatRequest& request, std::string_view b
                             int top_logprobs) {
   std::string asked = fmt::format("The conversation:\n{}\nThe first answer:\n{}\nThe second answer:\n{}\n{}", one_line(request.messages_span.in(body)),
                                   one_line(chat::message_json(first)), one_line(chat::message_json(second)), kIsItTheSame);
-  return chat_body(request, model, {kCompare, std::move(asked), 1, top_logprobs});
+  return chat_body(request, model, {kCompare, std::move(asked), top_logprobs > 0 ? 1 : 8, top_logprobs});
 }
 
 std::optional<double> read_yes(const chat::Answer& reply) {

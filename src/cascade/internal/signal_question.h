@@ -25,7 +25,7 @@ enum class Question : std::uint8_t {
 std::string question_body(Question question, const chat::ChatRequest& request, std::string_view body, const chat::Answer& answer, std::string_view model,
                           int top_logprobs);
 
-/// The same that asks `model` whether two answers to the client's request say the same: yes or no, one token.
+/// The same that asks `model` whether two answers to the client's request say the same: yes or no; one token, or a word where it gives no logprobs.
 std::string comparison_body(const chat::ChatRequest& request, std::string_view body, const chat::Answer& first, const chat::Answer& second, std::string_view model,
                             int top_logprobs);
 
