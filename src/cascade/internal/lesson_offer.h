@@ -4,7 +4,7 @@
 #include <string_view>
 #include <vector>
 
-#include "cascade/internal/label_job.h"
+#include "cascade/internal/rung_traces.h"
 #include "lessons/offer.h"
 
 namespace understudy::cascade::internal {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "cascade/internal/label_job.h"
+#include "cascade/internal/rung_traces.h"
 #include "cascade/internal/signal_question.h"
 #include "net/timer.h"
 
