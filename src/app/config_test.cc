@@ -487,6 +487,7 @@ TEST_F(BoundReaderConfigTest, AJudgeComparesAnswers) {
   says("compare = \"judge\"\ndistilled_judge = \"judge-v2\"\n", "names 'judge-v2', which is not there");
   says("compare = \"judge\"\ndistilled_judge = \"rerank-v1\"\n", "is of kind rerank");
   says("compare = \"judge:2\"\n", "tasks.t.compare");
+  says("compare = \"judge:0\"\n", "tasks.t.compare");
   says("compare = \"embedding\"\n", "needs an encoder");
 }
 
