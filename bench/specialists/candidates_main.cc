@@ -1,5 +1,5 @@
 // First-stage retrieval for the rerankers' bars: BM25 over stems and the sentence encoder's cosines, then both again with feedback from the best documents; k1, b, the weight
-// between them and the feedback tuned on the train queries.
+// between them and the feedback tuned on the train queries. Feedback must be shown to order better there (paired, one-sided .95), or there is none.
 //   understudy_candidates COLLECTION TOP [CACHE] > rows.jsonl
 // COLLECTION holds corpus.jsonl, queries.jsonl and qrels.jsonl (data/specialists/README.md of the shared data, unpacked); CACHE keeps the vectors. Rows out are those of
 // `understudy train rerank`, the TOP candidates of each query, best first, with rel 0 where the qrels are silent. Figures on standard error, as JSON.
@@ -21,6 +21,7 @@
 #include <simdjson.h>
 
 #include "base/json_writer.h"
+#include "calibration/paired.h"
 #include "calibration/ranking.h"
 #include "neural/embed_many.h"
 #include "neural/encoder.h"
@@ -236,6 +237,13 @@ int main(int argc, char** argv) {
   const auto ndcg_of = [](const Query& query, const std::vector<double>& scores) { return ndcg10(query, best(scores, 10)); };
   const auto recall_of = [](const Query& query, const std::vector<double>& scores) { return recall(query, best(scores, 100)); };
   const auto [plain_ndcg, plain_weight] = tune(ndcg_of, words, dense);
+  /// Of each train query that choices are made on.
+  const auto each_tuned = [&](const auto& lexical_scores, const auto& dense_scores, double w) {
+    std::vector<double> out;
+    [[maybe_unused]] const double same = mean("train", kTuned, [&](std::size_t q) { return out.emplace_back(ndcg_of(c.queries[q], fused(lexical_scores[q], dense_scores[q], w))); });
+    return out;
+  };
+  const std::vector<double> plain = each_tuned(words, dense, plain_weight);
   // Feedback: the best documents so far speak for the query too, by their words and their mean vector.
   std::vector<std::vector<double>> more_words = words, more_dense = dense;
   double feedback_reached = plain_ndcg, share = 0, weight = plain_weight;
@@ -258,7 +266,7 @@ int main(int argc, char** argv) {
         ++tuned;
       }
       const auto [value, w] = tune(ndcg_of, fed_words, fed_dense);
-      if (value <= feedback_reached) continue;
+      if (value <= feedback_reached || plain.size() < 2 || calibration::paired_lower_bound(each_tuned(fed_words, fed_dense, w), plain, 0.95) <= 0) continue;
       feedback_reached = value;
       documents = try_documents;
       share = try_share;

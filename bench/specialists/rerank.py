@@ -52,7 +52,7 @@ def train(a, work, data, name, *more):
         return folder
     start = time.monotonic()
     made = json.loads(run(a.build / "understudy", "train", "rerank", "--data", data, "--seed", a.seed, *more, *a.train, "--out", folder, "--json").stdout)
-    print(json.dumps({"trained": name, "seconds": round(time.monotonic() - start), **{k: made[k] for k in ("trainer", "choice", "calibration")}}), flush=True)
+    print(json.dumps({"trained": name, "seconds": round(time.monotonic() - start), **{k: made.get(k) for k in ("trainer", "choice", "order", "calibration")}}), flush=True)
     return folder
 
 
@@ -91,7 +91,7 @@ def pairs(a, work, table):
         low, high = e["intervals"][metric]
         alone = bm25([row for row in rows_of(data) if row["split"] == "test"], metric)
         print(json.dumps({"set": name, "bm25_alone": alone}), flush=True)
-        shares = ", ".join(f"{100 * rung['share']:.0f} %" for rung in e["rungs"].values())
+        shares = ", ".join(f"{100 * e['rungs'][rung]['share']:.0f} %" for rung in ("words", "vectors", "cross_encoder", "llm"))
         table.append(f"| {name}, {metric} | {floor} | {good} | {alone:.4f} | {e['metrics'][metric]:.4f} [{low:.3f}, {high:.3f}] | {e['metrics']['ndcg10']:.4f} | {e['calibration']['ece15']:.4f} | "
                      f"{shares} | {e['latency_us']['mean'] / 1000:.1f} |")
 

@@ -162,6 +162,8 @@ std::string policy_version(const cascade::Policy& policy) {
   }
   for (const auto& t : policy.tasks) {
     if (t.compare) text += fmt::format("k {} {} {} {} {}|", t.compare->tolerance, t.compare->top_k, t.compare->level, t.compare->side_of.value_or(-1), fmt::join(t.compare->labels, ","));
+    if (t.judge) text += fmt::format("j {}|", *t.judge);
+    if (t.distilled_judge) text += fmt::format("d {} {}|", t.distilled_judge->name, t.distilled_judge->id());
     if (t.on_teacher_failure) text += fmt::format("f {}|", static_cast<int>(*t.on_teacher_failure));
     text += fmt::format("t {} {} {} {} {} {} {} {} {}|", t.name, t.pin_teacher, t.match_header, t.match_model, t.escalate_below.value_or(-1), t.spot_check.value_or(-1),
                         t.alpha.value_or(-1), t.delta.value_or(-1), t.compare ? calibration::comparator_name(t.compare->comparator) : "");

@@ -344,15 +344,41 @@ Result<void> read_cascade(TableReader table, const std::string& name, SectionCon
   return {};
 }
 
+/// Verdicts are bought beside the user's path (cascade/internal/judge_answers.h): whoever compares without one knows equal texts alone.
+std::optional<double> no_verdict(std::string_view, std::string_view) { return std::nullopt; }
+
+/// Who compares answers, where the comparator is `judge`.
+Result<void> read_judges(TableReader& table, cascade::TaskConfig& task, const SectionContext& context) {
+  const bool compares = task.compare && task.compare->comparator == calibration::Comparator::kJudge;
+  for (const std::string_view key : {"judge", "distilled_judge"}) {
+    if (!compares && table.has(key)) return table.wrong(key, "compares a cheap answer with the teacher's, but `compare` is not \"judge\": set compare = \"judge\"");
+  }
+  APP_TRY(model, table.string("judge"));
+  if (model) {
+    APP_TRY(index, find_model(table, "judge", *model, context.policy));
+    task.judge = index;
+  }
+  APP_TRY(name, table.string("distilled_judge"));
+  if (!name) return {};
+  auto specialist = context.policy.registry().find(*name);
+  if (!specialist) return table.wrong("distilled_judge", fmt::format("names '{}', which is not there{}", *name, context.policy.registry().hint(*name)));
+  if (!specialist->judge) return table.wrong("distilled_judge", fmt::format("names '{}', which is of kind {}: whether one answer bears out the other says a judge of claims (understudy train judge on claim, evidence, label)", *name, specialist->kind));
+  task.distilled_judge = std::move(specialist);
+  return {};
+}
+
 Result<void> read_task(TableReader table, const std::string& name, SectionContext& context) {
   cascade::TaskConfig task;
   task.name = name;
   APP_TRY(compare, table.string("compare"));
   if (compare) {
-    auto spec = calibration::parse_comparator(*compare);
+    calibration::ComparatorModels models;
+    models.judge = no_verdict;
+    auto spec = calibration::parse_comparator(*compare, models);
     if (!spec) return table.wrong("compare", spec.error().message);
     task.compare = std::move(*spec);
   }
+  APP_CHECK(read_judges(table, task, context));
   APP_TRY(labels, table.strings("labels"));
   if (labels) {
     if (!task.compare) {

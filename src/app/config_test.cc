@@ -466,6 +466,31 @@ class BoundReaderConfigTest : public ConfigTest {
   std::vector<std::string> versions_;
 };
 
+TEST_F(BoundReaderConfigTest, AJudgeComparesAnswers) {
+  const cascade::TaskConfig plain = loaded(task("compare = \"judge\"\n"));
+  EXPECT_EQ(plain.compare->comparator, calibration::Comparator::kJudge);
+  EXPECT_FALSE(plain.judge) << "the cascade's teacher";
+  EXPECT_EQ(plain.distilled_judge, nullptr);
+  const cascade::TaskConfig full = loaded(task("compare = \"judge:0.7\"\njudge = \"student\"\ndistilled_judge = \"judge-v1\"\n"));
+  EXPECT_DOUBLE_EQ(full.compare->level, 0.7);
+  EXPECT_EQ(full.judge, 0u);
+  ASSERT_NE(full.distilled_judge, nullptr);
+  EXPECT_EQ(full.distilled_judge->name, "judge-v1");
+  EXPECT_NE(versions_[0], versions_[1]);
+  const auto says = [&](const std::string& keys, std::string_view wanted) {
+    const std::string message = error(task(keys));
+    EXPECT_NE(message.find(wanted), std::string::npos) << message;
+  };
+  says("judge = \"student\"\n", "tasks.t.judge compares a cheap answer with the teacher's, but `compare` is not \"judge\"");
+  says("compare = \"text\"\ndistilled_judge = \"judge-v1\"\n", "tasks.t.distilled_judge");
+  says("compare = \"judge\"\njudge = \"techer\"\n", "did you mean \"teacher\"");
+  says("compare = \"judge\"\ndistilled_judge = \"judge-v2\"\n", "names 'judge-v2', which is not there");
+  says("compare = \"judge\"\ndistilled_judge = \"rerank-v1\"\n", "is of kind rerank");
+  says("compare = \"judge:2\"\n", "tasks.t.compare");
+  says("compare = \"judge:0\"\n", "tasks.t.compare");
+  says("compare = \"embedding\"\n", "needs an encoder");
+}
+
 TEST_F(BoundReaderConfigTest, EveryKeyOfTheFormChangesTheAnswer) {
   EXPECT_EQ(answer(loaded(rerank())), "[2] > [3] > [1]");
   EXPECT_EQ(answer(loaded(rerank("top = 2\n"))), "[2] > [3]");

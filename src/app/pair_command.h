@@ -50,6 +50,7 @@ struct PairArguments {
   std::size_t keep = 1000, epochs = 2, max_tokens = 0;
   double tolerance = 0.005;  ///< of rerankers
   bool ordered = false;      ///< the same
+  std::string keep_order = "auto";  ///< the same
   bool json = false;
 };
 /// How `--help` speaks of a kind.

@@ -19,7 +19,11 @@ class PairCommands : public testing::Test {
   ~PairCommands() override { fs::remove_all(root_); }
   std::string path(const char* name) const { return (root_ / name).string(); }
   /// On rows.jsonl, by words alone, into the folder "made".
-  Outcome train() { return run(train_, "understudy train " + name_, {"--data", path("rows.jsonl"), "--out", path("made"), "--encoder", "off"}); }
+  Outcome train(const std::vector<std::string>& more = {}) {
+    std::vector<std::string> arguments = {"--data", path("rows.jsonl"), "--out", path("made"), "--encoder", "off"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run(train_, "understudy train " + name_, arguments);
+  }
 
   static constexpr std::array kThings = {"lantern", "harbour", "violin", "glacier", "compass"};
   fs::path root_;

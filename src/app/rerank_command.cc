@@ -9,6 +9,7 @@
 #include "app/command_line.h"
 #include "app/human.h"
 #include "app/pair_teacher.h"
+#include "app/specialist_summary.h"
 
 namespace understudy::app {
 namespace {
@@ -36,6 +37,7 @@ struct RerankTrainer : RerankInput {
   static constexpr auto train = specialists::train_rerank;
   static void configure(Training& training, const PairArguments& a) {
     training.ordered = a.ordered;
+    training.keep_order = a.keep_order == "auto";
     training.tolerance = a.tolerance;
   }
   static std::string told(const RerankSpecialist& made, const std::string& out, std::int64_t us) {
@@ -43,8 +45,9 @@ struct RerankTrainer : RerankInput {
     std::string text = fmt::format("{}: {} of {} queries, trained in {}\n{}\n", out, counted(static_cast<std::int64_t>(made.facts().rows), "row"), made.facts().queries, human_duration(us),
                                    made.facts().trainer);
     text += fmt::format("rows held back ({} of {} queries): nDCG@10 {:.4f}, ECE-15 {:.4f}, Brier {:.4f}\n", counted(static_cast<std::int64_t>(c.rows), "row"), c.queries, c.ndcg10, c.ece15, c.brier);
-    const std::array<double, 3> alone = {c.words_ndcg10, c.vectors_ndcg10, c.cross_ndcg10};
-    const std::array<bool, 3> there = {true, c.vectors.has_value(), c.cross_encoder.has_value()};
+    if (made.order()) text += fmt::format("order: {}\n", order_text(*made.order()));
+    const std::array<double, specialists::kRerankRungs> alone = {c.words_ndcg10, c.vectors_ndcg10, c.cross_ndcg10};
+    const std::array<bool, specialists::kRerankRungs> there = {!made.keeps_order(), c.vectors.has_value(), c.cross_encoder.has_value()};
     for (std::size_t s = 0; s < alone.size(); ++s)
       if (alone[s] > 0)
         text += fmt::format("  {:<14}reads {:5.1f} % of the documents{}; every document by it: nDCG@10 {:.4f}\n", specialists::kRerankSteps[s], 100 * c.shares[s], there[s] ? "" : ", left out", alone[s]);
@@ -106,7 +109,8 @@ int run_train_rerank_command(int argc, char** argv) {
   a.keep = 2000;
   a.epochs = 3;
   add_pair_options(cli, a, {"reranker", "Rows of other queries, to choose by and calibrate on (default: a fifth of the queries is held back)", "long documents"});
-  cli.add_flag("--ordered", a.ordered, "The rows of a query come in the order in which documents will be sent, which means something: a retriever's ranks, sentences of a text");
+  auto* const ordered = cli.add_flag("--ordered", a.ordered, "The rows of a query come in the order in which documents will be sent, which means something: a retriever's ranks, sentences of a text");
+  cli.add_option("--keep-order", a.keep_order, "auto (that order is kept unless the rows show that reranking is better) or never")->check(CLI::IsMember({"auto", "never"}))->capture_default_str()->needs(ordered);
   cli.add_option("--tolerance", a.tolerance, "nDCG@10 on the rows held back that may be lost by asking dear rungs about fewer documents")->check(CLI::Range(0.0, 0.5))->capture_default_str();
   add_teacher_arguments(cli, labelling::Task::kRelevance, teacher);
   if (const auto status = parse_arguments(cli, argc, argv)) return *status;

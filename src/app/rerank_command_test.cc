@@ -7,6 +7,7 @@
 #include "app/specialist_command.h"
 #include "app/specialist_evaluation.h"
 #include "app/specialist_kinds.h"
+#include "app/specialists_command.h"
 
 namespace understudy::app {
 namespace {
@@ -54,6 +55,41 @@ TEST_F(RerankCommands, TrainEvaluateAndPredictFollowOneAnother) {
   EXPECT_GT(std::stod(at(first, "/score")), 0.5);
   EXPECT_EQ(at(first, "/rung"), "\"words\"");
   EXPECT_NE(at(first, "/verdict"), "");
+}
+
+/// Here the relevant document always comes first: no reranker does better.
+TEST_F(RerankCommands, AnOrderThatCannotBeBeatenIsKeptAndSaid) {
+  const Outcome trained = train({"--ordered"});
+  ASSERT_EQ(trained.status, kExitDone) << trained.err;
+  EXPECT_TRUE(contains(trained.out, "order: kept as documents come, nothing is read: 40 queries that it had not seen do not show that reranking is better; nDCG@10 1.0000 as they came")) << trained.out;
+
+  const Outcome judged = run(run_evaluate_command, "understudy evaluate", {path("made"), "--data", path("rows.jsonl"), "--json"});
+  ASSERT_EQ(judged.status, kExitDone) << judged.err;
+  EXPECT_NEAR(std::stod(at(judged.out, "/metrics/ndcg10")), 1, 1e-9);
+  EXPECT_EQ(at(judged.out, "/rungs/order/share"), "1");
+  EXPECT_EQ(at(judged.out, "/rungs/words/share"), "0");
+  EXPECT_EQ(at(judged.out, "/order/kept"), "true");
+  EXPECT_EQ(at(judged.out, "/order/queries"), "40");
+  EXPECT_TRUE(contains(run(run_evaluate_command, "understudy evaluate", {path("made"), "--data", path("rows.jsonl")}).out, "100.0 % of the documents stay where they came"));
+
+  const Outcome said = run(run_predict_command, "understudy predict", {path("made"), "--data", path("rows.jsonl"), "--split", "test"});
+  EXPECT_EQ(at(said.out.substr(0, said.out.find('\n')), "/rung"), "\"order\"");
+
+  const Outcome shown = run(run_specialists_show_command, "understudy specialists show", {path("made"), "--data", root_.string()});
+  ASSERT_EQ(shown.status, kExitDone) << shown.err;
+  EXPECT_TRUE(contains(shown.out, "keeps the order that came")) << shown.out;
+  const Outcome in_json = run(run_specialists_show_command, "understudy specialists show", {path("made"), "--data", root_.string(), "--json"});
+  EXPECT_EQ(at(in_json.out, "/rung"), "\"order\"");
+  EXPECT_EQ(at(in_json.out, "/order/kept"), "true");
+  EXPECT_NE(at(in_json.out, "/order/at_least"), "");
+}
+
+TEST_F(RerankCommands, AnOrderIsLeftAloneOnlyWhereAsked) {
+  EXPECT_EQ(train({"--keep-order", "never"}).status, kExitBadInput) << "without --ordered";
+  const Outcome trained = train({"--ordered", "--keep-order", "never", "--json"});
+  ASSERT_EQ(trained.status, kExitDone) << trained.err;
+  EXPECT_FALSE(contains(trained.out, "\"order\":"));
+  EXPECT_EQ(at(trained.out, "/schema"), "\"understudy.rerank-folder/2\"");
 }
 
 TEST_F(RerankCommands, WhatIsMissingIsSaid) {

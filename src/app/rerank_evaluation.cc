@@ -9,6 +9,7 @@
 #include "app/human.h"
 #include "app/rerank_command.h"
 #include "app/specialist_input.h"
+#include "app/specialist_summary.h"
 #include "base/random.h"
 #include "calibration/metrics.h"
 #include "calibration/ranking.h"
@@ -52,6 +53,8 @@ struct RerankEvaluation {
   std::uint64_t bytes = 0;
   std::vector<float> scores;  ///< by row
   specialists::RerankTally tally;
+  bool ordered = false;
+  std::optional<specialists::RerankOrder> order;
   std::array<std::pair<const char*, double>, 4> surest{};  ///< share of the documents it is surest of, and how many of those it tells right
   std::size_t relevant = 0, irrelevant = 0, wrong = 0;     ///< that the folder's band answers, and how many of those wrongly
   double asked_tokens = 0;                                 ///< of the documents between with their queries, about
@@ -107,6 +110,8 @@ Result<RerankEvaluation> evaluate(const ReadyReranker& ready, const specialists:
     ++(yes ? e.relevant : e.irrelevant);
     e.wrong += yes != rows.rows[i].relevant;
   }
+  e.ordered = ready.specialist.ordered();
+  e.order = ready.specialist.order();
   e.rows = rows.rows.size();
   e.queries = rows.queries.size();
   e.ranked_queries = ndcg.size();
@@ -131,6 +136,8 @@ Result<RerankEvaluation> evaluate(const ReadyReranker& ready, const specialists:
   return e;
 }
 
+constexpr auto kLeft = static_cast<std::size_t>(specialists::RerankStep::kOrder);
+
 double share(std::size_t part, std::size_t of) { return static_cast<double>(part) / static_cast<double>(of); }
 
 /// What asking an LLM about the documents between would cost for 1,000 queries: the embedded price list's cheapest small model, one call a document, one token out.
@@ -154,11 +161,12 @@ AskedLlm price_of_asking(const RerankEvaluation& e) {
 
 void append_ladder(JsonWriter& w, const RerankEvaluation& e) {
   w.key("rungs").begin_object();
-  for (std::size_t s = 0; s < specialists::kRerankSteps.size(); ++s) {
+  for (std::size_t s = 0; s < specialists::kRerankRungs; ++s) {
     const double ms = e.tally.micros[s] / 1000;
     w.key(specialists::kRerankSteps[s]).begin_object().field("share", share(e.tally.documents[s], e.rows)).key("ms_a_query").fixed(ms / static_cast<double>(e.queries), 3);
     w.key("ms_a_document").fixed(e.tally.documents[s] > 0 ? ms / static_cast<double>(e.tally.documents[s]) : 0, 4).end_object();
   }
+  if (e.ordered) w.key("order").begin_object().field("share", share(e.tally.documents[kLeft], e.rows)).end_object();
   const AskedLlm llm = price_of_asking(e);
   w.key("llm").begin_object().field("share", share(e.rows - e.relevant - e.irrelevant, e.rows)).field("model", llm.model).field("estimated_dollars_per_1000_queries", llm.dollars).end_object();
   w.end_object().key("band").begin_object().field("alpha", specialists::kUsualBand).field("relevant", share(e.relevant, e.rows)).field("irrelevant", share(e.irrelevant, e.rows));
@@ -178,6 +186,7 @@ void append_fields(JsonWriter& w, const RerankEvaluation& e) {
   for (const auto& [alpha, share] : e.served) w.field(alpha, share);
   w.end_object();
   append_ladder(w, e);
+  if (e.order) specialists::append_order(w, *e.order);
   w.key("latency_us").begin_object().key("p50").fixed(e.p50_us, 1).key("p99").fixed(e.p99_us, 1).key("mean").fixed(e.mean_us, 1).end_object();
   w.field("size_bytes", e.bytes);
 }
@@ -196,7 +205,9 @@ std::string text_of(const RerankEvaluation& e) {
   out += fmt::format("{:<14}{:.4f}\n{:<14}{:.4f}\n", "ECE-15", e.ece15, "Brier", e.brier);
   out += fmt::format("{:<14}p50 {}, p99 {}, mean {} a query\n", "latency", human_duration(std::llround(e.p50_us)), human_duration(std::llround(e.p99_us)), human_duration(std::llround(e.mean_us)));
   out += fmt::format("{:<14}{}\n", "size", human_bytes(e.bytes));
-  for (std::size_t s = 0; s < specialists::kRerankSteps.size(); ++s) {
+  if (e.order) out += fmt::format("{:<14}{}\n", "order", order_text(*e.order));
+  if (e.tally.documents[kLeft] > 0) out += fmt::format("{:<14}{:.1f} % of the documents stay where they came\n", "", 100 * share(e.tally.documents[kLeft], e.rows));
+  for (std::size_t s = 0; s < specialists::kRerankRungs; ++s) {
     if (e.tally.documents[s] == 0) continue;
     out += fmt::format("{:<14}{:.1f} % of the documents, {:.2f} ms a query, {:.3f} ms a document\n", specialists::kRerankSteps[s], 100 * share(e.tally.documents[s], e.rows),
                        e.tally.micros[s] / 1000 / static_cast<double>(e.queries), e.tally.micros[s] / 1000 / static_cast<double>(e.tally.documents[s]));

@@ -49,7 +49,7 @@ SpecialistSummary summary_of_pairs(const Model& model) {
 
 SpecialistSummary summary(const specialists::RerankSpecialist& reranker) {
   SpecialistSummary s = summary_of_pairs(reranker);
-  s.rung = reranker.facts().words.kind;
+  s.rung = reranker.keeps_order() ? specialists::kRerankSteps[static_cast<std::size_t>(specialists::RerankStep::kOrder)] : std::string_view(reranker.facts().words.kind);
   const auto& c = reranker.calibration();
   s.quality_name = "ndcg10";
   s.quality = c.ndcg10;
@@ -96,6 +96,14 @@ std::string one_line(const specialists::NamedSpecialist& specialist) {
   const std::string what = s.labels ? fmt::format("{} labels", *s.labels) : fmt::format("{}{}", s.rung, s.cross_encoder ? " and a cross-encoder" : "");
   return fmt::format("{}, {}, {} {:.3f} and ECE {:.3f} on {} rows that were held back{}", specialist.kind_text(), what, quality_text(s.quality_name), s.quality, s.ece15, s.calibration_rows,
                      specialist.unfit.empty() ? "" : "; cannot answer here");
+}
+
+std::string order_text(const specialists::RerankOrder& order) {
+  using Order = specialists::RerankOrder;
+  std::string why = order.queries < Order::kFewest ? fmt::format("only {} queries can tell, and fewer than {} show nothing", order.queries, Order::kFewest)
+                                                   : fmt::format("{} queries that it had not seen{}", order.queries, order.kept() ? " do not show that reranking is better" : " show it");
+  return fmt::format("{}: {}; nDCG@10 {:.4f} as they came, {:.4f} reranked, difference {:+.4f}, at least {:+.4f} with confidence {}", order.kept() ? "kept as documents come, nothing is read" : "reranked", why,
+                     order.came_ndcg10, order.reranked_ndcg10, order.difference(), order.at_least, Order::kConfidence);
 }
 
 std::string_view quality_text(std::string_view quality_name) {

@@ -81,6 +81,7 @@ void write_one(JsonWriter& w, const ListedSpecialist& one, bool whole) {
   if (!whole) return;
   w.field("seed", s.seed).field("command", s.command).key("data").begin_object().field("file", s.data_file).field("xxh3_128", s.data_hash).end_object();
   if (!s.rung.empty()) w.field("trainer", s.trainer);
+  if (one.specialist->rerank && one.specialist->rerank->order()) specialists::append_order(w, *one.specialist->rerank->order());
   write_particulars(w, *one.specialist);
   w.key("recheck");
   if (one.recheck) w.raw(trimmed_line(monitors::recheck_json(*one.recheck)));
@@ -133,12 +134,14 @@ std::string specialist_text(const ListedSpecialist& one, const TextStyle& style)
   const auto rows = [](std::size_t n) { return counted(static_cast<std::int64_t>(n), "row"); };
   Section section(style);
   section.line("folder", printable(one.folder));
-  section.line("kind", fmt::format("{}, {}, {}", one.specialist->kind_text(),
+  const bool keeps_order = one.specialist->rerank && one.specialist->rerank->keeps_order();
+  section.line("kind", fmt::format("{}, {}, {}", one.specialist->kind_text(), keeps_order ? "keeps the order that came" :
                                    s.labels ? fmt::format("{} labels", human_count(static_cast<std::int64_t>(*s.labels))) : fmt::format("first rung {}, {}", s.rung, s.cross_encoder ? "cross-encoder" : "no cross-encoder"),
                                    human_bytes(one.specialist->bytes)));
   section.line("trained on", fmt::format("{} of {}", rows(s.rows), printable(s.data_file)));
   section.line("command", printable(s.command));
   if (!s.trainer.empty()) section.line("trainer", printable(s.trainer));
+  if (one.specialist->rerank && one.specialist->rerank->order()) section.line("order", order_text(*one.specialist->rerank->order()));
   const std::string where = s.source == "file" ? rows(s.calibration_rows) + " given for calibration" : rows(s.calibration_rows) + " held back";
   section.line("right", s.labels ? fmt::format("{:.2f} % of {}", 100 * s.quality, where) : fmt::format("{} {:.4f} on {}", quality_text(s.quality_name), s.quality, where));
   for (const auto& [name, value] : s.others) section.line("", fmt::format("{} {:.4f}", name, value));

@@ -73,6 +73,23 @@ void write_watch(JsonWriter& w, const TaskView& task) {
   w.end_object();
 }
 
+void write_judge(JsonWriter& w, const TaskView& task) {
+  w.key("distilled_judge");
+  if (!task.report || task.by_hand || task.report->promise.judge.by.empty()) {
+    w.null();
+    return;
+  }
+  const calibration::JudgeCheck& judge = task.report->promise.judge;
+  w.begin_object().field("id", judge.by).field("both", judge.both).field("same", judge.same).field("alone", judge.alone).field("trusted", judge.trusted());
+  w.key("disagreement").begin_object();
+  for (const auto& share : judge.shares) {
+    const calibration::PredictionPowered& d = share.disagreement;
+    w.key(share.rung).begin_object().field("share", d.rate).field("low", d.interval.low).field("high", d.interval.high).field("lambda", d.lambda);
+    w.field("judged", share.judged).field("alone", share.alone).end_object();
+  }
+  w.end_object().end_object();
+}
+
 void write_alarm(JsonWriter& w, const store::AlarmRecord& alarm) {
   w.begin_object().field("time", format_rfc3339(alarm.time)).field("name", alarm.name);
   write_text(w, "subject", alarm.subject);
@@ -124,6 +141,7 @@ void write_task(JsonWriter& w, const TaskView& task, WallTime now) {
   w.field("pinned", task.pinned).field("shadow", task.shadow);
   write_few_shots(w, task);
   write_watch(w, task);
+  write_judge(w, task);
   write_usd(w, "label_spent_today", task.label_spent_today);
   write_usd(w, "label_budget_per_day", task.label_budget);
 }

@@ -82,6 +82,27 @@ TaskView proven() {
   return task;
 }
 
+TEST(TaskJson, TellsOfTheDistilledJudgeThatComparesAnswers) {
+  TaskView task = proven();
+  EXPECT_EQ(at(task_json({"d", kNow, {task}}, task), "/distilled_judge"), "null");
+  calibration::JudgeCheck& judge = task.report->promise.judge;
+  judge.by = "replies-v1@c12";
+  judge.both = 60;
+  judge.same = 57;
+  judge.alone = 20;
+  calibration::PredictionPowered share;
+  share.rate = 0.125;
+  share.interval = {0.0625, 0.1875};
+  share.lambda = 0.5;
+  judge.shares.push_back({"student", share, 60, 20});
+  const TasksReport report{"d", kNow, {task}};
+  EXPECT_EQ(at(task_json(report, task), "/distilled_judge"),
+            R"({"id":"replies-v1@c12","both":60,"same":57,"alone":20,"trusted":true,"disagreement":{"student":{"share":0.125,"low":0.0625,"high":0.1875,"lambda":0.5,"judged":60,"alone":20}}})");
+  const std::string text = task_text(report, task, {});
+  EXPECT_NE(text.find("says the same as the judge in 57 of 60 verdicts; 20 fit rows rest on it alone"), std::string::npos) << text;
+  EXPECT_NE(text.find("12.5 % disagree"), std::string::npos) << text;
+}
+
 TEST(TaskJson, HasTheKeysOfTheSpecification) {
   const TasksReport report{"d", kNow, {proven()}};
   const std::string json = task_json(report, report.tasks[0]);

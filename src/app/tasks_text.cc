@@ -76,6 +76,19 @@ std::string watch_text(const TaskView& task) {
                      1 / task.report->options.promise.delta, p.suspect ? "; something looks wrong, the coin is raised" : "");
 }
 
+std::string judge_text(const TaskView& task) {
+  if (!task.report || task.by_hand || task.report->promise.judge.by.empty()) return {};
+  const calibration::JudgeCheck& judge = task.report->promise.judge;
+  std::string out = fmt::format("{}: says the same as the judge in {} of {}; {}", printable(judge.by), judge.same, counted(static_cast<std::int64_t>(judge.both), "verdict"),
+                                judge.trusted() ? fmt::format("{} rest on it alone", counted(static_cast<std::int64_t>(judge.alone), "fit row"))
+                                                : fmt::format("trusted from {} on, {:.0f} % of them the same", calibration::kJudgedByBoth, 100 * calibration::kLeastSame));
+  for (const auto& share : judge.shares) {
+    const calibration::PredictionPowered& d = share.disagreement;
+    out += fmt::format("; {}: {:.1f} % disagree ({:.1f} % to {:.1f} %, corrected by {} judged rows)", printable(share.rung), 100 * d.rate, 100 * d.interval.low, 100 * d.interval.high, share.judged);
+  }
+  return out;
+}
+
 std::string spend_text(const TaskView& task) {
   if (!task.label_spent_today) return {};
   return fmt::format("{} today, over all tasks{}", human_usd(task.label_spent_today), task.label_budget ? fmt::format("; the budget is {} a day", human_usd(task.label_budget)) : "");
@@ -119,6 +132,7 @@ std::string task_text(const TasksReport& report, const TaskView& task, const Tex
   s.line("labels", labels_text(task));
   s.line("coin", task.coin() ? fmt::format("{:.3g} of requests are spot-checked", *task.coin()) : "");
   s.line("watch", watch_text(task));
+  s.line("distilled judge", judge_text(task));
   const auto agreement = measured_agreement(task);
   s.line("agreement", agreement ? interval(*agreement) + " of spot-checked cheap answers, of all time" : "not measured yet");
   const auto noise = noise_floor(task);

@@ -207,7 +207,7 @@ Result<ComparatorSpec> parse_comparator(std::string_view text, const ComparatorM
     const bool numeric = spec.comparator == Comparator::kNumber || spec.comparator == Comparator::kScore || spec.comparator == Comparator::kJson;
     if (key.empty() && numeric && *value >= 0) {
       spec.tolerance = *value;
-    } else if (key.empty() && spec.similarity && *value >= -1 && *value <= 1) {
+    } else if (key.empty() && spec.similarity && *value <= 1 && (spec.comparator == Comparator::kJudge ? *value > 0 : *value >= -1)) {   // a verdict of 0 is a no
       spec.level = *value;
     } else if (key == "side" && spec.comparator == Comparator::kScore) {
       spec.side_of = *value;

@@ -19,7 +19,7 @@
 /// | ranking | share of the longer one's first `top_k` that both have in their first `top_k` >= level; or, with `top_k` = 0, the same items and Kendall's tau >= level. Items: "[3] > [1] > [2]", also amid words; a JSON array of ids, or of {index, score} objects, which are ordered by score, perhaps the only one in an object; or ids between commas, > or line breaks |
 /// | score   | within tolerance; with `side_of` set, both on the same side of it (equal counts as above). "0.8", {"score": 0.8}, "Score: 4/5" (4), yes (1) and no (0), also true and false; JSON arrays of numbers agree where each pair does |
 /// | embedding | cosine of the two texts' vectors >= level (`similarity` gives it); equal normalised texts agree without it |
-/// | judge   | a model's verdict >= level (`similarity` gives it), asked in both orders, the lower counts; equal normalised texts agree without it. A verdict is a label only with error correction from rows that the teacher judged too (weighting.h, prediction_powered_rate) |
+/// | judge   | a model's verdict >= level (`similarity` gives it), asked in both orders, the lower counts; equal normalised texts agree without it. A distilled judge's verdict is a label only with error correction from rows that the judge judged too (promise/judge_check.h) |
 ///
 /// Where either answer has tool calls the calls must agree under every comparator: a different call is a different act.
 /// Pure, thread-safe (`similarity` must be too); microseconds for short answers.

@@ -192,6 +192,8 @@ TEST(Compare, EmbeddingAndJudgeNeedTheirModels) {
   EXPECT_FALSE(agrees(*cosine, "one day", "a week"));
   EXPECT_TRUE(agrees(*cosine, "Yes.", "yes"));
   EXPECT_FALSE(agrees(*parse_comparator("embedding", models), "one day", "two day"));  // .85 < .9
+  EXPECT_FALSE(parse_comparator("judge:0", models)) << "then a no agrees, too";
+  EXPECT_FALSE(parse_comparator("judge:-0.5", models));
   const auto judge = parse_comparator("judge", models);
   EXPECT_TRUE(agrees(*judge, "ab", "cd"));
   EXPECT_TRUE(agrees(*judge, "cd", "ab"));

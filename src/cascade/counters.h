@@ -37,6 +37,7 @@ struct Counters {
   std::atomic<std::uint64_t> coins{0};
   std::atomic<std::uint64_t> labels{0};
   std::atomic<std::uint64_t> labels_agree{0};
+  std::atomic<std::uint64_t> judge_unreadable{0};    ///< replies of a judge that were neither yes nor no, taken for a no
   std::atomic<std::uint64_t> labels_skipped{0};      ///< coin fell, but budget or load forbade the call
   std::atomic<std::uint64_t> cost_unknown{0};
   std::atomic<std::int64_t> cost_nanousd{0};

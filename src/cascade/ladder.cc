@@ -105,6 +105,8 @@ std::string ladder_id(const Policy& policy, const CascadeConfig& cascade, const 
     context += fmt::format("compare {} {} {} {} {} {}\n", calibration::comparator_name(c.comparator), c.tolerance, c.relative_tolerance, c.top_k, c.level, c.side_of.value_or(-1));
     for (const auto& [path, tolerance] : c.fields) context += fmt::format("{} {}\n", path, tolerance);
     for (const std::string& label : c.labels) context += label + '\n';
+    // Who says what agrees. A distilled judge says nothing that is tested by: another one is no other ladder.
+    if (c.comparator == calibration::Comparator::kJudge) context += fmt::format("judge {}\n", model(Policy::judge_of(cascade, *task)));
   }
   return calibration::ladder_id(rung_specs(ladder), context);
 }

@@ -21,6 +21,8 @@
 #include "providers/model.h"
 
 namespace understudy::specialists {
+struct NamedSpecialist;
+using SpecialistPtr = std::shared_ptr<const NamedSpecialist>;
 class Registry;
 }
 
@@ -115,6 +117,8 @@ struct CascadeConfig {
 struct TaskConfig {
   std::string name;
   std::optional<calibration::ComparatorSpec> compare;
+  std::optional<std::size_t> judge;                ///< comparator `judge`: index in Policy::models of who says whether two answers say the same; nullopt: the cascade's teacher
+  specialists::SpecialistPtr distilled_judge;      ///< of claims: says it at no cost where the judge need not; null: there is none
   bool pin_teacher = false;
   std::string match_header;   ///< value of x-understudy-task or metadata.task that means this task
   std::string match_model;    ///< requested model that means this task
@@ -176,6 +180,9 @@ struct Policy {
   static OnTeacherFailure on_teacher_failure(const CascadeConfig& cascade, const TaskConfig* task) {
     return task != nullptr && task->on_teacher_failure ? *task->on_teacher_failure : cascade.on_teacher_failure;
   }
+
+  /// Index in `models` of who compares answers, where the comparator is `judge`.
+  static std::size_t judge_of(const CascadeConfig& cascade, const TaskConfig& task) { return task.judge.value_or(cascade.teacher); }
 
   /// Name of the task: the header or metadata's word, through the rules; else the rule for the requested model; else "".
   const TaskConfig* find_task(std::string_view named, std::string_view requested_model) const;

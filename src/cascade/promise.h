@@ -48,6 +48,7 @@ struct PromiseView {
   calibration::PromiseState state = calibration::PromiseState::kWarming;
   double coin = 1;
   double test_share = 0.4;
+  std::string trusted_judge;                                  ///< id of the distilled judge whose verdicts may stand alone on fit rows; "": none
   std::shared_ptr<const calibration::LadderPolicy> policy;    ///< null: the teacher serves
   std::shared_ptr<const specialists::TextFit> fit;            ///< of the policy's learned rungs; null where it names none
   std::shared_ptr<const calibration::ShiftBaseline> baseline; ///< null: nothing is counted

@@ -17,6 +17,8 @@ using internal::read;
 namespace {
 
 constexpr internal::FolderKind kReranker{"reranker", "train rerank", "rerank", "understudy.rerank-folder/2"};
+/// Where the order that came is kept: a program that knows only the ladder must not serve it.
+constexpr internal::FolderKind kKeepsOrder{"reranker", "train rerank", "rerank", "understudy.rerank-folder/3"};
 
 Unexpected corrupt(std::string_view what) { return internal::corrupt(kReranker, what); }
 
@@ -39,13 +41,34 @@ bool read_gate(Element e, std::string_view key, std::optional<RerankGate>& gate)
   return read(value, "margin", gate->margin) && gate->margin > 0 && read(value, "most", gate->most) && gate->most > 0;
 }
 
+/// Absent: the orders were not compared.
+bool read_order(Element root, std::optional<RerankOrder>& order) {
+  Element e, line;
+  if (root["order"].get(e)) return true;
+  RerankOrder o;
+  bool kept = false;
+  double difference = 0;
+  if (e["kept"].get(kept) || !read(e, "queries", o.queries) || !read(e, "came_ndcg10", o.came_ndcg10) || !read(e, "reranked_ndcg10", o.reranked_ndcg10) ||
+      !read(e, "difference", difference) || !read(e, "at_least", o.at_least) || e["line"].get(line) || line.is_null() == kept)
+    return false;
+  const auto is_share = [](double value) { return value >= 0 && value <= 1; };
+  if (!is_share(o.came_ndcg10) || !is_share(o.reranked_ndcg10) || std::fabs(difference - o.difference()) > 1e-6 || !(o.at_least >= -1) || !(o.at_least <= difference + 1e-6) || o.shown() == kept) return false;
+  if (kept) {
+    RerankOrder::Line l;
+    if (!read(line, "intercept", l.intercept) || !read(line, "slope", l.slope) || !(l.slope >= RerankOrder::Line::kFlattest) || !(l.slope <= RerankOrder::Line::kSteepest)) return false;
+    o.line = l;
+  }
+  order = o;
+  return true;
+}
+
 bool read_calibration(Element root, RerankCalibration& c) {
   Element e;
   simdjson::dom::array offsets, steps;
   if (root["calibration"].get(e) || !read(e, "id", c.id) || !read(e, "rows", c.rows) || !read(e, "queries", c.queries) || !read_gate(e, kRerankSteps[1], c.vectors) ||
       !read_gate(e, kRerankSteps[2], c.cross_encoder) || !read(e, "tolerance", c.tolerance) || !read(e, "words_ndcg10", c.words_ndcg10) || !read(e, "vectors_ndcg10", c.vectors_ndcg10) ||
       !read(e, "cross_ndcg10", c.cross_ndcg10) || !read(e, "ndcg10", c.ndcg10) || !read(e, "ece15", c.ece15) || !read(e, "brier", c.brier) || e["offsets"].get(offsets) ||
-      offsets.size() != kQueryTypes.size() || e["steps"].get(steps) || steps.size() != kRerankSteps.size())
+      offsets.size() != kQueryTypes.size() || e["steps"].get(steps) || steps.size() != kRerankRungs)
     return false;
   for (const auto item : offsets) {
     double value = 0;
@@ -85,7 +108,7 @@ std::string RerankSpecialist::weights() const {
 std::string RerankSpecialist::json() const {
   std::string out;
   JsonWriter w(out);
-  internal::begin_json(w, kReranker);
+  internal::begin_json(w, keeps_order() ? kKeepsOrder : kReranker);
   w.field("rows", facts_.rows).field("queries", facts_.queries);
   internal::append_facts(w, facts_);
   w.key("choice").begin_object();
@@ -107,6 +130,7 @@ std::string RerankSpecialist::json() const {
   w.end_array();
   internal::append_bands(w, c.bands);
   w.end_object();
+  if (order_) append_order(w, *order_);
   internal::append_engines(w, encoder_, cross_encoder_);
   w.field("documents", statistics_.documents()).field("mean_words", statistics_.mean_words());
   w.field("ordered", ordered_).field("mean_stems", stems_.mean_words());
@@ -116,12 +140,16 @@ std::string RerankSpecialist::json() const {
 
 Result<RerankSpecialist> RerankSpecialist::parse(std::string_view json, std::string_view weights) {
   simdjson::dom::parser parser;
-  const auto opened = internal::open_json(parser, json, kReranker);
+  auto opened = internal::open_json(parser, json, kReranker);
+  const bool keeps_order = !opened && opened.error().kind == ErrorKind::kUnsupported && internal::open_json(parser, json, kKeepsOrder);
+  if (keeps_order) opened = internal::open_json(parser, json, kKeepsOrder);
   if (!opened) return fail(opened.error());
   const Element root = *opened;
   RerankSpecialist out;
   if (!read_facts(root, out.facts_)) return corrupt("\"rows\", \"queries\", \"seed\", \"command\", \"trainer\", \"data\" or \"choice\" is missing or wrong");
   if (!read_calibration(root, out.calibration_)) return corrupt("\"calibration\" is missing or has a number that cannot be");
+  if (!read_order(root, out.order_) || out.keeps_order() != keeps_order) return corrupt("\"order\" has a number that cannot be, or the schema says otherwise");
+  if (keeps_order && (out.calibration_.vectors || out.calibration_.cross_encoder)) return corrupt("the order that came is kept, and yet there are rungs");
   auto encoder = internal::read_identity(root, "encoder", kReranker), cross = internal::read_identity(root, "cross_encoder", kReranker);
   if (!encoder) return fail(encoder.error());
   if (!cross) return fail(cross.error());
@@ -132,6 +160,7 @@ Result<RerankSpecialist> RerankSpecialist::parse(std::string_view json, std::str
   if (!file) return fail(file.error());
   auto statistics = internal::take_statistics(*file, root), stems = internal::take_statistics(*file, root, "stems", "mean_stems");
   if (!statistics || !stems || root["ordered"].get(out.ordered_)) return corrupt("\"ordered\", \"documents\", \"mean_words\", \"mean_stems\" or the terms of model.safetensors cannot be");
+  if (out.order_ && !out.ordered_) return corrupt("\"order\" stands without \"ordered\"");
   out.statistics_ = std::move(*statistics);
   out.stems_ = std::move(*stems);
   if (auto rung = internal::take_rung(*file, "words.", RerankFeatures::kWordColumns, out.words_.line, out.words_.trees); !rung) return corrupt(rung.error().message);

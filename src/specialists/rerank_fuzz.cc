@@ -1,4 +1,5 @@
-// Whatever the bytes are: rows are read or refused with a message; so is a folder (specialist.json, a NUL, weights), and what it holds computes finite scores.
+// Whatever the bytes are: rows are read or refused with a message; so is a folder (specialist.json, a NUL, weights), and what it holds computes finite scores,
+// which fall where it keeps the order that came.
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
@@ -23,5 +24,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (!said) std::abort();
   for (const RerankScore& s : *said)
     if (!(s.score >= 0 && s.score <= 1)) std::abort();
+  for (std::size_t i = 1; i < said->size() && parsed->keeps_order(); ++i)
+    if (!((*said)[i].score < (*said)[i - 1].score && (*said)[i].raw < (*said)[i - 1].raw)) std::abort();
   return 0;
 }

@@ -1,49 +1,16 @@
-// What a reranker says: up the ladder, each rung for the documents that the gate before it lets on.
+// What a reranker says: up the ladder, each rung for the documents that the gate before it lets on; or by the place where the order that came is kept.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "base/assert.h"
 #include "specialists/internal/rerank_parts.h"
 
 namespace understudy::specialists {
-namespace internal {
-
-Result<std::vector<Likeness>> likeness_of(const neural::TextEncoder& encoder, TextMemory* memory, std::string_view query, std::span<const std::string_view> documents,
-                                          std::span<const std::uint32_t> places) {
-  const auto read = [&](std::string_view text) { return read_text(encoder, memory, text.substr(0, retrieval::kReadBytes)); };
-  const auto asked = read(query);
-  if (!asked) return fail(asked.error());
-  std::vector<Likeness> out;
-  for (const std::uint32_t i : places) {
-    const auto document = read(documents[i]);
-    if (!document) return fail(document.error());
-    out.push_back(likeness(**asked, **document));
-  }
-  return out;
-}
-
-std::vector<std::uint32_t> let_on(const RerankGate& gate, std::span<const double> log_odds, std::span<const std::uint32_t> among) {
-  std::vector<std::uint32_t> order(among.begin(), among.end());
-  if (order.empty()) return order;
-  std::ranges::stable_sort(order, [&](std::uint32_t a, std::uint32_t b) { return log_odds[a] > log_odds[b]; });
-  const double least = log_odds[order[0]] - gate.margin;
-  std::size_t on = std::min(order.size(), gate.most);
-  while (on > 0 && log_odds[order[on - 1]] < least) --on;
-  order.resize(on);
-  std::ranges::sort(order);
-  return order;
-}
-
-std::vector<std::string_view> documents_of(const RerankRows& rows, const std::vector<std::uint32_t>& places) {
-  std::vector<std::string_view> documents;
-  for (const std::uint32_t i : places) documents.push_back(rows.rows[i].doc);
-  return documents;
-}
-
-}  // namespace internal
 
 double RerankSpecialist::raw(RerankStep step, double log_odds, double z) const {
   const auto& s = calibration_.steps[static_cast<std::size_t>(step)];
@@ -54,6 +21,27 @@ const Band& RerankSpecialist::band(double alpha) const {
   const auto found = std::ranges::find(calibration_.bands, alpha, &Band::alpha);
   UNDERSTUDY_ASSERT(found != calibration_.bands.end());
   return *found;
+}
+
+double RerankSpecialist::offset_of(std::string_view query) const {
+  const std::size_t type = query_type(query);
+  return type < calibration_.offsets.size() ? calibration_.offsets[type] : 0;
+}
+
+std::vector<RerankScore> RerankSpecialist::by_place(std::string_view query, std::size_t documents) const {
+  constexpr double kFurthest = 80;  // e^-80 is still a float
+  const double offset = offset_of(query);
+  std::vector<RerankScore> out(documents, RerankScore{0, 0, RerankStep::kOrder});
+  for (std::size_t i = 0; i < documents; ++i) {
+    const double raw = std::clamp(order_->line->raw(i + 1), -kFurthest, kFurthest);
+    out[i].raw = static_cast<float>(raw);
+    out[i].score = static_cast<float>(calibration::sigmoid(std::clamp(raw + offset, -kFurthest, kFurthest)));
+    if (i == 0) continue;
+    // Where floats cannot tell two places apart, the next lower one: nobody who sorts may change the order.
+    if (out[i].raw >= out[i - 1].raw) out[i].raw = std::nextafter(out[i - 1].raw, -std::numeric_limits<float>::infinity());
+    if (out[i].score >= out[i - 1].score) out[i].score = std::nextafter(out[i - 1].score, 0.0f);
+  }
+  return out;
 }
 
 Result<std::vector<RerankScore>> RerankSpecialist::score(std::string_view query, std::span<const std::string_view> documents, const RerankEngines& engines, RerankTally* tally) const {
@@ -67,6 +55,11 @@ Result<std::vector<RerankScore>> RerankSpecialist::score(std::string_view query,
     tally->micros[static_cast<std::size_t>(step)] += std::chrono::duration<double, std::micro>(now - since).count();
     since = now;
   };
+  if (keeps_order()) {
+    out = by_place(query, documents.size());
+    count(RerankStep::kOrder, documents.size());
+    return out;
+  }
   std::vector<std::uint32_t> among(documents.size());
   std::iota(among.begin(), among.end(), 0u);
   const Eigen::MatrixXd words = RerankFeatures(statistics_, stems_).words(query, documents, ordered_);
@@ -103,8 +96,7 @@ Result<std::vector<RerankScore>> RerankSpecialist::score(std::string_view query,
     }
     count(RerankStep::kCrossEncoder, among.size());
   }
-  const std::size_t type = query_type(query);
-  const double offset = type < calibration_.offsets.size() ? calibration_.offsets[type] : 0;
+  const double offset = offset_of(query);
   for (std::size_t i = 0; i < out.size(); ++i) {
     out[i].raw = static_cast<float>(raws[i]);
     out[i].score = static_cast<float>(calibration::sigmoid(raws[i] + offset));
@@ -119,7 +111,7 @@ Result<RerankSpecialist> RerankSpecialist::fit_for(const RerankEngines& engines)
   const auto rows = parse_rerank_rows(kept_, "calibration.jsonl", {});
   if (!rows) return fail(ErrorKind::kCorrupt, rows.error().message);
   RerankSpecialist out = *this;
-  if (auto done = out.calibrate(*rows, engines, calibration_.tolerance); !done) return fail(done.error());
+  if (auto done = out.calibrate(*rows, engines, calibration_.tolerance, nullptr); !done) return fail(done.error());
   return out;
 }
 

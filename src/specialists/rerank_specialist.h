@@ -6,6 +6,7 @@
 /// document's best passage. The first two are a line or boosted trees, whichever orders better in cross-validation. On rows that nothing was trained on
 /// are chosen: which rungs there are, which documents go on to the next (RerankGate), and for each rung at which documents may end, what its scores
 /// mean as probabilities. So those are comparable whichever rung they come from. What stays uncertain is for an LLM: band().
+/// Where documents come in an order that means something, that order is kept unless the ladder is shown to order better (rerank_order.h); then nothing is read.
 /// docs/formats/rerank-specialist.md has the folder.
 
 #include <array>
@@ -28,6 +29,7 @@
 #include "specialists/late_interaction.h"
 #include "specialists/pair_specialist.h"
 #include "specialists/rerank_features.h"
+#include "specialists/rerank_order.h"
 #include "specialists/rerank_rows.h"
 
 namespace understudy::specialists {
@@ -36,9 +38,10 @@ inline constexpr std::size_t kFewestQueries = 10;
 
 using RerankEngines = PairEngines;
 
-/// Rungs, from cheap to dear.
-enum class RerankStep : std::uint8_t { kWords, kVectors, kCrossEncoder };
-inline constexpr std::array<std::string_view, 3> kRerankSteps = {"words", "vectors", "cross_encoder"};
+/// The last rung that read a document, from cheap to dear; kOrder: none did, it stays where it came.
+enum class RerankStep : std::uint8_t { kWords, kVectors, kCrossEncoder, kOrder };
+inline constexpr std::size_t kRerankRungs = 3;  ///< the first of them
+inline constexpr std::array<std::string_view, kRerankRungs + 1> kRerankSteps = {"words", "vectors", "cross_encoder", "order"};
 
 struct RerankScore {
   float score = 0;  ///< probability that the document is relevant, calibrated
@@ -55,9 +58,9 @@ struct RerankGate {
   std::size_t most = kEvery;
 };
 
-/// What a ladder did: by RerankStep.
+/// What was done: by RerankStep.
 struct RerankTally {
-  std::array<std::size_t, kRerankSteps.size()> documents{};  ///< that the rung read
+  std::array<std::size_t, kRerankSteps.size()> documents{};  ///< that the rung read, or that were left where they came
   std::array<double, kRerankSteps.size()> micros{};          ///< that it took
 };
 
@@ -67,14 +70,14 @@ struct RerankCalibration {
   struct Step {
     double intercept = 0, rung = 1, cross = 0;
   };
-  std::array<Step, kRerankSteps.size()> steps{};
+  std::array<Step, kRerankRungs> steps{};
   std::vector<double> offsets;                      ///< by query type
   std::optional<RerankGate> vectors, cross_encoder; ///< nullopt: there is no such rung
   double tolerance = 0;                             ///< of ndcg10 that gates may lose
   std::size_t rows = 0, queries = 0;                ///< held back; all that follows is of them
   double words_ndcg10 = 0, vectors_ndcg10 = 0, cross_ndcg10 = 0;  ///< of each rung for all documents; 0: not there
-  double ndcg10 = 0;                                ///< of the ladder
-  std::array<double, kRerankSteps.size()> shares{}; ///< of the documents that each rung read
+  double ndcg10 = 0;                                ///< of the ladder, or of the order that came where that is kept
+  std::array<double, kRerankRungs> shares{};        ///< of the documents that each rung read
   double ece15 = 0, brier = 0;                      ///< cross-validated over queries: of probabilities fitted to other ones
   std::vector<Band> bands;                          ///< as kBandAlphas, chosen on those
   std::string id;
@@ -88,6 +91,17 @@ struct RerankFacts : PairFacts {
   };
   Rung words, vectors;  ///< vectors: empty kind where there are none
 };
+
+/// A line, or trees where that has no weights.
+struct RerankRung {
+  calibration::LogisticModel line;
+  calibration::BoostedTrees trees;
+  double log_odds(const Eigen::Ref<const Eigen::VectorXd>& x) const { return line.beta.size() > 0 ? line.log_odds(x) : trees.log_odds(x); }
+};
+
+namespace internal {
+struct UnseenOrders;
+}
 
 /// Immutable, thread-safe.
 class RerankSpecialist : public PairSpecialist {
@@ -107,10 +121,12 @@ class RerankSpecialist : public PairSpecialist {
   const Band& band(double alpha = kUsualBand) const;
 
   /// A copy whose probabilities hold for these engines: itself where they are those of its calibration, else calibrated anew from the rows that it
-  /// kept. kConflict: another model, or no rows were kept.
+  /// kept. Whether the order that came is kept stays as it was. kConflict: another model, or no rows were kept.
   Result<RerankSpecialist> fit_for(const RerankEngines& engines) const;
 
-  bool ordered() const { return ordered_; }  ///< it reads the documents' places: their order matters
+  bool ordered() const { return ordered_; }  ///< it was trained on documents in an order that matters
+  const std::optional<RerankOrder>& order() const { return order_; }  ///< that order against the ladder's; nullopt: they were not compared
+  bool keeps_order() const { return order_ && order_->kept(); }       ///< scores fall with the place, and nothing is read
   const RerankCalibration& calibration() const { return calibration_; }
   RerankFacts& facts() { return facts_; }
   const RerankFacts& facts() const { return facts_; }
@@ -118,20 +134,18 @@ class RerankSpecialist : public PairSpecialist {
 
  private:
   friend struct RerankTrainer;
-  friend class RerankCalibrator;
-  struct Rung {
-    calibration::LogisticModel line;  ///< empty beta: the trees are used
-    calibration::BoostedTrees trees;
-    double log_odds(const Eigen::Ref<const Eigen::VectorXd>& x) const { return line.beta.size() > 0 ? line.log_odds(x) : trees.log_odds(x); }
-  };
   double raw(RerankStep step, double log_odds, double z) const;
-  Result<void> calibrate(const RerankRows& held, const RerankEngines& engines, double tolerance);
+  double offset_of(std::string_view query) const;
+  std::vector<RerankScore> by_place(std::string_view query, std::size_t documents) const;
+  /// @param unseen  what the rungs say of training queries that they had not seen: whether the order is kept is decided; null: that stays as it is
+  Result<void> calibrate(const RerankRows& held, const RerankEngines& engines, double tolerance, const internal::UnseenOrders* unseen);
   std::string weights() const;
 
   TermStatistics stems_;
   bool ordered_ = false;
-  Rung words_;
-  std::optional<Rung> vectors_;
+  std::optional<RerankOrder> order_;
+  RerankRung words_;
+  std::optional<RerankRung> vectors_;
   RerankCalibration calibration_;
   RerankFacts facts_;
 };
@@ -145,6 +159,7 @@ struct RerankTraining {
   MakeCrossEncoder make_cross_encoder;  ///< empty: without one; `why_not` says why
   std::string why_not;
   bool ordered = false;                 ///< the rows of a query come in the order in which documents will be sent, and it means something: a retriever's ranks, sentences of a text
+  bool keep_order = true;               ///< with `ordered`: that order is kept unless the rows show that the ladder orders better; false: they are not compared
   double tolerance = 0.005;             ///< of nDCG@10 on the rows held back that the ladder may lose against every rung for every document
   TextMemory* memory = nullptr;         ///< null: one of its own
   std::size_t most_kept = 2000;         ///< rows for recalibration, in the folder

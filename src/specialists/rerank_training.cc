@@ -1,12 +1,15 @@
-// Fits a reranker: features, the rungs of words and vectors by cross-validation over queries, the cross-encoder where there is a trainer, the calibration.
+// Fits a reranker: features, the rungs of words and vectors by cross-validation over queries, the cross-encoder where there is a trainer, the calibration. With rows in an
+// order that means something also whether that is kept.
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <numeric>
 #include <unordered_map>
 #include <unordered_set>
 
 #include "base/json_writer.h"
+#include "specialists/internal/order_evidence.h"
 #include "specialists/internal/rerank_parts.h"
 #include "specialists/internal/rung.h"
 #include "specialists/rerank_specialist.h"
@@ -62,6 +65,10 @@ std::string kept_rows(const RerankRows& held, std::size_t most) {
 struct RerankTrainer {
   const RerankTraining& training;
   RerankSpecialist made;
+  internal::UnseenOrders unseen;
+
+  /// The order that came with the ladder's.
+  bool compared() const { return training.ordered && training.keep_order; }
 
   Result<void> check(const RerankRows& rows, const RerankRows& held) const {
     const std::size_t telling = telling_queries(rows);
@@ -81,7 +88,8 @@ struct RerankTrainer {
   }
 
   /// A line or trees, whichever orders better on queries left out; fitted to all.
-  Result<RerankSpecialist::Rung> fit_rung(const RerankRows& rows, const Eigen::MatrixXd& x, std::string_view what, RerankFacts::Rung& facts) const {
+  /// @param evidence  what the folds say of queries that they did not see
+  Result<RerankRung> fit_rung(const RerankRows& rows, const Eigen::MatrixXd& x, std::string_view what, RerankFacts::Rung& facts, internal::OrderEvidence& evidence) const {
     const auto n = static_cast<Eigen::Index>(rows.rows.size());
     Eigen::VectorXd y(n), weight(n);
     std::vector<double> gain;
@@ -91,13 +99,16 @@ struct RerankTrainer {
       weight(i) = rows.rows[static_cast<std::size_t>(i)].weight;
     }
     const auto order = shuffled(rows.queries.size(), training.seed);
-    std::vector<double> line_says(rows.rows.size()), trees_say(rows.rows.size());
+    std::array<std::vector<double>, 2> says = {std::vector<double>(rows.rows.size()), std::vector<double>(rows.rows.size())};
+    auto& [line_says, trees_say] = says;
+    std::vector<std::size_t> fold_of(rows.queries.size());
     for (std::size_t fold = 0; fold < kFolds; ++fold) {
       if (training.stop.stop_requested()) return fail(ErrorKind::kCancelled, "stopped");
       if (training.progress) training.progress(what, fold, kFolds);
       std::vector<Eigen::Index> fit, test;
       for (std::size_t q = 0; q < order.size(); ++q) {
         auto& to = q % kFolds == fold ? test : fit;
+        fold_of[order[q]] = q % kFolds;
         for (const std::uint32_t i : rows.queries[order[q]]) to.push_back(i);
       }
       const auto line = fit_line(rows_of(x, fit), rows_of(y, fit), rows_of(weight, fit));
@@ -111,7 +122,8 @@ struct RerankTrainer {
     }
     facts.cv_ndcg10_linear = internal::mean_ndcg10(line_says, gain, rows.queries);
     facts.cv_ndcg10_trees = internal::mean_ndcg10(trees_say, gain, rows.queries);
-    RerankSpecialist::Rung out;
+    if (compared()) evidence = internal::evidence_of_training(rows, says, fold_of);
+    RerankRung out;
     if (facts.cv_ndcg10_trees > facts.cv_ndcg10_linear) {
       auto trees = calibration::fit_boosted_trees(x, y, tree_options(), weight);
       if (!trees) return fail(trees.error());
@@ -150,11 +162,11 @@ struct RerankTrainer {
       const Eigen::MatrixXd more = RerankFeatures::with_vectors(part, *likeness);
       for (std::size_t k = 0; k < places.size(); ++k) all.row(places[k]) = more.row(static_cast<Eigen::Index>(k));
     }
-    auto rung = fit_rung(rows, words, "choosing, words", made.facts_.words);
+    auto rung = fit_rung(rows, words, "choosing, words", made.facts_.words, unseen.words);
     if (!rung) return fail(rung.error());
     made.words_ = std::move(*rung);
     if (training.encoder == nullptr) return {};
-    auto second = fit_rung(rows, all, "choosing, vectors", made.facts_.vectors);
+    auto second = fit_rung(rows, all, "choosing, vectors", made.facts_.vectors, unseen.vectors);
     if (!second) return fail(second.error());
     made.vectors_ = std::move(*second);
     return {};
@@ -190,9 +202,9 @@ struct RerankTrainer {
     }
     RerankEngines engines{training.encoder, cross.scorer.get(), &memory};
     if (training.progress) training.progress("calibrating", 0, 1);
-    if (auto done = made.calibrate(held, engines, training.tolerance); !done) return fail(done.error());
+    if (auto done = made.calibrate(held, engines, training.tolerance, compared() ? &unseen : nullptr); !done) return fail(done.error());
     if (training.make_cross_encoder && !made.cross_encoder_) {
-      made.facts_.trainer += "; the rows held back are ordered as well without it, and it was left out";
+      made.facts_.trainer += made.keeps_order() ? "; the order that came is kept, and it was left out" : "; the rows held back are ordered as well without it, and it was left out";
       made.cross_folder_.clear();
     }
     made.kept_ = kept_rows(held, training.most_kept);
@@ -201,7 +213,7 @@ struct RerankTrainer {
 };
 
 Result<RerankSpecialist> train_rerank(const RerankRows& rows, const RerankRows* held, const RerankTraining& training, RerankFacts facts) {
-  RerankTrainer trainer{training, {}};
+  RerankTrainer trainer{training, {}, {}};
   trainer.made.facts() = std::move(facts);
   if (held != nullptr) return trainer.train(rows, *held);
   // Equal queries go together, whatever their qid.

@@ -238,7 +238,7 @@ void PromiseKeeper::keep(LabelledRow row) {
   const bool fair = row.source != LabelSource::kEscalation;
   // A label that comes late, of a request that an earlier epoch decided: it is of the world that ended, and may not test.
   if (!row.version.empty() && !row.version.starts_with(fmt::format("{}.", epoch_))) row.use = RowUse::kFit;
-  if (fair && policy_) watch(row);
+  if (fair && policy_ && !row.estimated) watch(row);
   LabelledRow scratch;
   if (fair && row.use == RowUse::kTest) {
     for (Running& run : running_) run.contest.add(judged(row, run.fit.get(), scratch));
@@ -385,6 +385,14 @@ void PromiseKeeper::advance(std::int64_t now_us, KeeperLog& log) {
     }
   }
   next_look_ = policy_ || running_.empty() ? kLook : kLookWhileOpen;
+}
+
+JudgeCheck PromiseKeeper::judge_check() const {
+  std::vector<const LabelledRow*> rows;
+  for (const auto* some : {&fit_rows_, &test_rows_}) {
+    for (const LabelledRow& row : *some) rows.push_back(&row);
+  }
+  return check_judge(rungs_, rows);
 }
 
 void PromiseKeeper::look_ahead(std::int64_t now_us) {

@@ -39,6 +39,7 @@
 #include "base/error.h"
 #include "base/random.h"
 #include "calibration/promise/input_shift.h"
+#include "calibration/promise/judge_check.h"
 #include "calibration/promise/ladder.h"
 #include "calibration/promise/learned.h"
 #include "calibration/promise/rung_worth.h"
@@ -118,6 +119,7 @@ struct PromiseReport {
   std::optional<std::size_t> labels_needed;   ///< until the first pass, as far as it can be foreseen; nullopt: no number would do
   bool labels_guessed = false;            ///< too few rows to foresee: a figure from the promise alone
   std::optional<double> foreseen_share;   ///< share of requests that would be served cheaply then
+  JudgeCheck judge;                       ///< of the distilled judge that compares answers, where there is one
   std::size_t learnt_rows = 0;            ///< that the newest fit of the learned rungs was made from; 0: none
 };
 
@@ -193,6 +195,8 @@ class PromiseKeeper {
   /// The part of `advance` that tests nothing: what `report` foresees, also after a restart.
   void look_ahead(std::int64_t now_us);
   PromiseReport report(std::int64_t now_us) const;
+  /// How the distilled judge of the rows that are here fares beside the judge that it stands in for.
+  JudgeCheck judge_check() const;
   /// What each rung is worth on the fit rows, at the floor of the coin (rung_worth.h); empty before 40 coin rows are there or
   /// where costs are unknown. A few seconds with thousands of rows and many rungs: on demand only.
   std::vector<RungWorth> worth() const;

@@ -219,10 +219,12 @@ std::string row_json(const LabelledRow& row) {
   };
   names("lessons_shown", row.shown);
   names("lessons_withheld", row.withheld);
+  if (!row.verdicts_by.empty()) w.field("verdicts_by", row.verdicts_by).field("verdict_level", row.verdict_level).field("estimated", row.estimated);
   w.key("rungs").begin_array();
   for (const RungOutcome& rung : row.rungs) {
     w.begin_object().field("usable", rung.usable).field("raw", rung.raw).field("bad", rung.bad).field("cost_usd", rung.cost_usd);
     if (rung.of) w.field("of", *rung.of);
+    if (rung.verdict) w.field("verdict", *rung.verdict);
     w.key("features").begin_array();
     for (const float value : rung.features) w.number(static_cast<double>(value));
     w.end_array().end_object();
@@ -263,6 +265,9 @@ Result<LabelledRow> parse_row(std::string_view json) {
       ids->emplace_back(text);
     }
   }
+  if (read(root, "verdicts_by", row.verdicts_by) && (!read(root, "verdict_level", row.verdict_level) || !read(root, "estimated", row.estimated) || (row.estimated && test))) {
+    return corrupt("labelled row", "what is said of its verdicts cannot be");
+  }
   for (const dom::element element : rungs) {
     RungOutcome& rung = row.rungs.emplace_back();
     dom::array features;
@@ -274,6 +279,11 @@ Result<LabelledRow> parse_row(std::string_view json) {
       std::uint64_t index = 0;
       if (of.get_uint64().get(index) || index + 1 >= row.rungs.size()) return corrupt("labelled row", "a rung looks at one that does not stand before it");
       rung.of = index;
+    }
+    if (dom::element verdict; !element["verdict"].get(verdict)) {
+      double said = 0;
+      if (verdict.get_double().get(said) || !(said >= 0 && said <= 1)) return corrupt("labelled row", "a verdict is no probability");
+      rung.verdict = said;
     }
     for (const dom::element feature : features) {
       double value = NAN;  // not a number is written as null

@@ -32,6 +32,7 @@ struct RungOutcome {
   std::vector<float> features; ///< RungSpec::features numbers; NaN where one could not be computed
   bool bad = false;            ///< its answer disagrees with the teacher's; with `bad = "worse"`: and is not known to do no harm
   double cost_usd = 0;         ///< of asking it, whether or not it was usable
+  std::optional<double> verdict = {};   ///< what a distilled judge says of its answer beside the teacher's, in [0, 1]; nullopt: it was not needed, or there is none
   std::optional<std::size_t> of = {};   ///< an earlier rung whose answer it looks at again: that one is asked first, and paid, where
                                         ///< it was not asked for itself; nullopt: an answer of its own
 };
@@ -62,6 +63,9 @@ struct LabelledRow {
   double teacher_cost_usd = 0;
   std::string terms, answer;     ///< for rungs that learn: the text in their form, and the teacher's answer; "" where they cannot use the row
   std::vector<std::string> shown, withheld;   ///< lessons that a rung with examples was shown, and those chosen and held back by a coin
+  std::string verdicts_by;       ///< id of the distilled judge that was asked; "": none was
+  double verdict_level = 0.5;    ///< from which on its verdict means that two answers agree
+  bool estimated = false;        ///< its outcomes rest on those verdicts: it may teach, and is no sample of what is true. Never of a test row
   std::uint64_t serial = 0;      ///< given by the keeper that holds it; not kept over restarts
 };
 

@@ -287,6 +287,7 @@ PromiseReport PromiseKeeper::report(std::int64_t now_us) const {
   r.labels_guessed = labels_guessed_;
   r.labels_needed = labels_needed_;
   r.foreseen_share = foreseen_share_;
+  r.judge = judge_check();
   if (labels_guessed_ && !policy_) {
     // From the promise alone: half of the requests sure enough, one bad row among them.
     const std::size_t pool = 2 * least_rows(options_.promise.alpha, delta_for_test(options_.promise.delta, in_force), 1);

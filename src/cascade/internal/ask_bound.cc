@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "base/log.h"
-#include "net/timer.h"
+#include "cascade/internal/on_pool.h"
 #include "specialists/cached_engines.h"
 #include "specialists/judge_specialist.h"
 #include "specialists/rerank_specialist.h"
@@ -35,23 +35,9 @@ std::optional<BoundReading> answer_bound(specialists::ScorePool& pool, const Bou
 }
 
 net::Awaitable<std::optional<BoundReading>> ask_bound(specialists::ScorePool& pool, BoundQuestion question, net::Reactor& reactor) {
-  struct Waiting {
-    Waiting(net::Reactor& r, BoundQuestion q) : ready(r), question(std::move(q)) {}
-    net::Event ready;
-    BoundQuestion question;
-    std::optional<BoundReading> reading;
-  };
-  auto waiting = std::make_shared<Waiting>(reactor, std::move(question));
-  net::Reactor* const here = &reactor;
   specialists::ScorePool* const there = &pool;
-  // The event moves along, so that it is let go of on its own reactor.
-  auto work = [here, there, waiting]() mutable {
-    waiting->reading = answer_bound(*there, waiting->question);
-    here->post([waiting = std::move(waiting)] { waiting->ready.set(); });
-  };
-  if (!pool.run(std::move(work))) co_return std::nullopt;
-  [[maybe_unused]] const bool set = co_await waiting->ready.wait();
-  co_return std::move(waiting->reading);
+  std::move_only_function<std::optional<BoundReading>()> work = [there, question = std::move(question)] { return answer_bound(*there, question); };
+  return on_pool<BoundReading>(pool, reactor, std::move(work));
 }
 
 }  // namespace understudy::cascade::internal

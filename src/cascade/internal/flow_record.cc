@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "cascade/internal/flow.h"
+#include "cascade/internal/judge_answers.h"
 #include "cascade/internal/label_job.h"
 #include "cascade/internal/lesson_offer.h"
 
@@ -224,8 +225,15 @@ void Flow::start_labels() {
       add(internal::foreseen_cost(policy_, rung, *usage, deps_.reactor.clock().wall()));
     }
   }
+  const bool judged = internal::compares_by_judge(task_);
+  if (judged && usage) {
+    // Answers that are not here yet, too; most need no judge, for equal texts agree.
+    const auto pair = internal::foreseen_verdict_cost(policy_, Policy::judge_of(*route_.cascade, *task_), *usage, deps_.reactor.clock().wall());
+    for (std::size_t i = 0; i < job->rungs.size(); ++i) add(promise_->ladder()[i].signal ? std::nullopt : pair);
+    if (job->teacher_twice) add(pair);
+  }
   job->estimate = estimate;
-  if (calls && (engine_.off_path_.size() >= deps_.max_off_path ||
+  if ((calls || judged) && (engine_.off_path_.size() >= deps_.max_off_path ||
                 !deps_.label_budget.reserve(route_.cascade->label_budget_per_day, job->estimate, deps_.reactor.clock().wall()))) {
     deps_.counters.labels_skipped.fetch_add(1, std::memory_order_relaxed);
     return;
@@ -289,7 +297,9 @@ void Flow::offer_escalation() {
   const auto reference = answer_of(*teacher);
   if (!reference) return;
   calibration::LabelledRow row = row_frame(calibration::LabelSource::kEscalation);
-  row.rungs = internal::judge_rungs(promise_->ladder(), traces(), task_, *reference, context_.body.size());
+  auto outcomes = internal::judge_rungs(promise_->ladder(), traces(), task_, *reference, context_.body.size());
+  if (!outcomes) return;   // a judge would have to be paid for a row that is no sample
+  row.rungs = std::move(*outcomes);
   internal::teach(row, *reference);
   promise_->offer(decision_.request_id, std::move(row));
 }

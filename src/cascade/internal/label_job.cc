@@ -1,26 +1,12 @@
 #include "cascade/internal/label_job.h"
 
-#include "base/json_writer.h"
 #include "cascade/internal/call_model.h"
+#include "cascade/internal/judge_answers.h"
 #include "cascade/internal/learned.h"
 #include "cascade/internal/lesson_offer.h"
 
 namespace understudy::cascade::internal {
 namespace {
-
-/// Tool calls in the API's form for the comparator; "" where there are none.
-std::string tool_calls_json(const chat::Answer& answer) {
-  std::string out;
-  if (answer.tool_calls.empty()) return out;
-  JsonWriter w(out);
-  w.begin_array();
-  for (const chat::ToolCall& call : answer.tool_calls) {
-    w.begin_object().field("id", call.id).field("type", call.type).key("function").begin_object();
-    w.field("name", call.name).field("arguments", call.arguments).end_object().end_object();
-  }
-  w.end_array();
-  return out;
-}
 
 struct Labelled {
   Stage stage = Stage::kStudent;
@@ -28,11 +14,13 @@ struct Labelled {
   const chat::Answer& answer;
 };
 
-void write_label(const EngineDeps& deps, const LabelJob& job, const Labelled& judged, const chat::Answer& teacher) {
-  const Agreement agreement = compare_answers(job.task, judged.answer, teacher);
+void write_label(const EngineDeps& deps, const LabelJob& job, const Labelled& judged, const chat::Answer& teacher, const Verdicts& verdicts) {
+  const Agreement agreement = compare_answers(job.task, judged.answer, teacher, &verdicts);
+  // What a distilled judge says is no label by itself, and what the judge was asked because of it is no sample.
+  if (!agreement.agrees || job.row.estimated) return;
   if (judged.stage != Stage::kTeacher) {
     deps.counters.labels.fetch_add(1, std::memory_order_relaxed);
-    if (agreement.agrees) deps.counters.labels_agree.fetch_add(1, std::memory_order_relaxed);
+    if (*agreement.agrees) deps.counters.labels_agree.fetch_add(1, std::memory_order_relaxed);
   }
   if (deps.journal == nullptr) return;
   store::LabelEvent event;
@@ -40,7 +28,7 @@ void write_label(const EngineDeps& deps, const LabelJob& job, const Labelled& ju
   event.source = job.source;
   event.stage = judged.stage;
   event.rung = judged.rung;
-  event.agrees = agreement.agrees;
+  event.agrees = *agreement.agrees;
   event.propensity = job.row.propensity;
   event.comparator = agreement.comparator;
   deps.journal->append(event);
@@ -84,6 +72,17 @@ class Caller {
     record(std::nullopt);
   }
 
+  /// Puts what must be judged of `answer` into `verdicts`. False: nobody could be asked.
+  net::Awaitable<bool> judge(const AnswerJudges& judges, const chat::Answer& answer, Verdicts& verdicts) {
+    if (compare_answers(job_.task, answer, *job_.teacher, &verdicts).agrees) co_return true;
+    const std::function<Attempt&()> next_call = [this, &judges]() -> Attempt& { return next(Stage::kStudent, judges.model, std::nullopt); };
+    const auto verdict = co_await judge_pair(subject_, judges, answer, *job_.teacher, next_call);
+    record(std::nullopt);
+    if (!verdict) co_return false;
+    verdicts.emplace(chat::answer_text(answer), *verdict);
+    co_return true;
+  }
+
   std::optional<Picousd> spent() const { return spent_; }
   /// A budget forbade one of the calls.
   bool forbidden() const { return forbidden_; }
@@ -106,7 +105,9 @@ class Caller {
       if (subject_.deps.journal == nullptr) continue;
       std::string json;
       if (job_.keep_bodies && answer) json = subject_.runtime.policy->redact.json(chat::message_json(*answer));
-      const std::string_view rung = attempt.rung ? std::string_view(job_.promise->ladder()[*attempt.rung].name) : std::string_view{};
+      const std::string_view rung = attempt.rung                       ? std::string_view(job_.promise->ladder()[*attempt.rung].name)
+                                    : attempt.stage == Stage::kStudent ? kJudgeRung
+                                                                       : std::string_view{};
       const store::AttemptEvent event = attempt_event(*subject_.runtime.policy, attempt, job_.request_id, rung, json);
       subject_.deps.journal->append(event);
     }
@@ -120,22 +121,20 @@ class Caller {
   bool forbidden_ = false;
 };
 
-}  // namespace
-
-Agreement compare_answers(const TaskConfig* task, const chat::Answer& cheap, const chat::Answer& teacher) {
-  const std::string cheap_tools = tool_calls_json(cheap);
-  const std::string teacher_tools = tool_calls_json(teacher);
-  const calibration::AnswerView a{chat::answer_text(cheap), cheap_tools};
-  const calibration::AnswerView b{chat::answer_text(teacher), teacher_tools};
-  calibration::ComparatorSpec by_shape;
-  const calibration::ComparatorSpec* spec = &by_shape;
-  if (task != nullptr && task->compare) {
-    spec = &*task->compare;
-  } else {
-    by_shape.comparator = calibration::default_comparator(b);
-  }
-  return {calibration::agrees(*spec, a, b), calibration::comparator_name(spec->comparator)};
+/// Who judges the job's answers; nullopt: the comparator needs nobody. Says in the row whether a distilled judge's verdicts stand alone.
+std::optional<AnswerJudges> find_judges(LabelJob& job) {
+  if (!compares_by_judge(job.task)) return std::nullopt;
+  AnswerJudges judges{Policy::judge_of(*job.cascade, *job.task), job.task->distilled_judge, false, job.task->compare->level};
+  if (judges.distilled == nullptr) return judges;
+  job.row.verdicts_by = shown_judge(*judges.distilled);
+  job.row.verdict_level = judges.level;
+  // Decided by the coins alone, before anything is known of the answers: so the other rows stay a fair sample.
+  judges.alone = job.row.use == calibration::RowUse::kFit && !job.promise->by_hand() && job.view->trusted_judge == job.row.verdicts_by;
+  job.row.estimated = judges.alone;
+  return judges;
 }
+
+}  // namespace
 
 store::AttemptEvent attempt_event(const Policy& policy, const Attempt& attempt, std::string_view request_id, std::string_view rung, std::string_view answer_json) {
   const providers::ModelConfig& model = policy.models[attempt.model].config;
@@ -170,80 +169,6 @@ store::AttemptEvent attempt_event(const Policy& policy, const Attempt& attempt, 
   return event;
 }
 
-double usd(std::optional<Picousd> amount) { return amount ? static_cast<double>(amount->value) / static_cast<double>(kPicousdPerUsd) : 0; }
-
-std::vector<RungTrace> trace_rungs(const std::vector<Rung>& ladder, const std::list<Attempt>& attempts, const CachedAnswer* in_cache,
-                                   const std::map<std::size_t, SignalReading>& signals) {
-  std::vector<RungTrace> traces(ladder.size());
-  for (std::size_t i = 0; i < ladder.size(); ++i) {
-    RungTrace& trace = traces[i];
-    if (ladder[i].stage == Stage::kKnn || ladder[i].stage == Stage::kSpecialist) continue;   // Flow::traces
-    if (ladder[i].stage == Stage::kCache) {
-      trace.asked = true;
-      if (in_cache == nullptr) continue;
-      if (auto answer = chat::parse_answer(in_cache->completion)) trace.answer = std::move(*answer);
-      trace.raw = 1;
-      continue;
-    }
-    if (ladder[i].signal) {
-      const auto read = signals.find(i);
-      if (read == signals.end()) continue;
-      trace.asked = true;
-      trace.signal = read->second;
-      trace.cost_usd = read->second.cost_usd;
-      continue;
-    }
-    for (const Attempt& attempt : attempts) {
-      if (attempt.rung != i) continue;
-      trace.asked = true;
-      trace.cost_usd = usd(attempt.cost);
-      if (!attempt.ok()) break;
-      if (auto answer = answer_of(attempt)) trace.answer = std::move(*answer);
-      trace.features = attempt.features;
-      if (attempt.features) trace.raw = attempt.raw_confidence;
-      break;
-    }
-  }
-  return traces;
-}
-
-std::vector<calibration::RungOutcome> judge_rungs(const std::vector<Rung>& ladder, const std::vector<RungTrace>& traces, const TaskConfig* task,
-                                                  const chat::Answer& teacher, std::size_t request_bytes) {
-  std::vector<calibration::RungOutcome> outcomes(ladder.size());
-  for (std::size_t i = 0; i < ladder.size(); ++i) {
-    const RungTrace& trace = traces[i];
-    calibration::RungOutcome& outcome = outcomes[i];
-    outcome.cost_usd = trace.cost_usd;
-    if (ladder[i].learns()) continue;   // the keeper's to judge, by whatever fit it wants
-    if (ladder[i].bound) {
-      outcome.features.assign(trace.bound.begin(), trace.bound.end());
-      if (!trace.answer || !trace.raw) continue;
-      outcome.usable = true;
-      outcome.raw = *trace.raw;
-      outcome.bad = !compare_answers(task, *trace.answer, teacher).agrees;
-      continue;
-    }
-    if (ladder[i].signal) outcome.of = ladder[i].of;
-    if (ladder[i].stage == Stage::kCache) {
-      if (!trace.answer) continue;
-      outcome.usable = true;
-      outcome.raw = 1;
-      outcome.bad = !compare_answers(task, *trace.answer, teacher).agrees;
-      continue;
-    }
-    const RungTrace& answered = traces[ladder[i].of];
-    const StudentFeatures features = student_features(answered.features, request_bytes);
-    if (!ladder[i].early) outcome.features.assign(features.begin(), features.end());
-    if (ladder[i].signal) outcome.features.push_back(trace.signal.usable ? static_cast<float>(trace.signal.value) : 0);
-    const std::optional<double> raw = ladder[i].signal ? (trace.signal.usable ? std::optional(trace.signal.value) : std::nullopt) : trace.raw;
-    if (!answered.answer || !raw) continue;
-    outcome.usable = true;
-    outcome.raw = *raw;
-    outcome.bad = !compare_answers(task, *answered.answer, teacher).agrees;
-  }
-  return outcomes;
-}
-
 net::Awaitable<void> run_label_job(const EngineDeps* deps, LabelBudget* budget, std::unique_ptr<LabelJob> job, net::CancelToken cancel) {
   auto request = chat::parse_chat_request(job->body);
   if (!request) co_return;  // it was parsed before; nothing can have changed
@@ -252,17 +177,15 @@ net::Awaitable<void> run_label_job(const EngineDeps* deps, LabelBudget* budget, 
   const CallSubject subject{*deps, *job->runtime, *request, job->body, job->request_id, job->client_key, {}, cancel, series, accumulator, {}, {}, {job->key, job->scope.task, {}}};
   const std::vector<Rung>& ladder = job->promise->ladder();
   Caller caller(subject, *job);
+  const std::optional<AnswerJudges> judges = find_judges(*job);
+  Verdicts verdicts;
+  std::optional<chat::Answer> again;   // of the teacher's
+  bool all_judged = true;
 
   // The teacher first: without its answer there is nothing to compare with, and the others need not be paid.
   if (!job->teacher) job->teacher = co_await caller.ask(Stage::kTeacher, job->cascade->teacher, std::nullopt, nullptr);
   if (job->teacher) {
-    if (job->teacher_twice) {
-      const auto again = co_await caller.ask(Stage::kTeacher, job->cascade->teacher, std::nullopt, nullptr);
-      if (again) {
-        const Labelled label{Stage::kTeacher, "teacher", *again};
-        write_label(*deps, *job, label, *job->teacher);
-      }
-    }
+    if (job->teacher_twice) again = co_await caller.ask(Stage::kTeacher, job->cascade->teacher, std::nullopt, nullptr);
     for (std::size_t i = 0; i < ladder.size(); ++i) {
       RungTrace& trace = job->rungs[i];
       if (trace.asked) continue;
@@ -287,26 +210,34 @@ net::Awaitable<void> run_label_job(const EngineDeps* deps, LabelBudget* budget, 
         co_await caller.read(ladder[i], i, trace, *judged);
       }
     }
+    if (judges && again) all_judged = co_await caller.judge(*judges, *again, verdicts);
+    for (std::size_t i = 0; judges && all_judged && i < ladder.size(); ++i) {
+      if (job->rungs[i].answer) all_judged = co_await caller.judge(*judges, *job->rungs[i].answer, verdicts);
+    }
   }
   budget->settle(job->estimate, caller.spent());
   // Cut short by a shut-down or a budget: what is missing would look like a student that fails.
-  if (caller.forbidden()) deps->counters.labels_skipped.fetch_add(1, std::memory_order_relaxed);
-  if (!job->teacher || cancel.cancelled() || caller.forbidden()) co_return;
+  if (caller.forbidden() || !all_judged) deps->counters.labels_skipped.fetch_add(1, std::memory_order_relaxed);
+  if (!job->teacher || cancel.cancelled() || caller.forbidden() || !all_judged) co_return;
+  if (again) {
+    const Labelled label{Stage::kTeacher, "teacher", *again};
+    write_label(*deps, *job, label, *job->teacher, verdicts);
+  }
   for (std::size_t i = 0; i < ladder.size(); ++i) {
     if (!job->rungs[i].answer) continue;
     const Labelled label{ladder[i].stage, ladder[i].name, *job->rungs[i].answer};
-    write_label(*deps, *job, label, *job->teacher);
+    write_label(*deps, *job, label, *job->teacher, verdicts);
   }
   for (const auto& [rung, examples] : job->examples) {
     const auto& answer = job->rungs[rung].answer;
-    record_examples(*deps, job->request_id, examples, answer ? std::optional(compare_answers(job->task, *answer, *job->teacher).agrees) : std::nullopt);
+    record_examples(*deps, job->request_id, examples, answer && !job->row.estimated ? compare_answers(job->task, *answer, *job->teacher, &verdicts).agrees : std::nullopt);
   }
   for (const auto& [rung, examples] : job->examples) {
     job->row.shown = examples.shown;
     job->row.withheld = examples.withheld;
   }
   if (job->lesson && deps->lessons != nullptr) {
-    const bool offered = complete_lesson(*job->lesson, ladder, job->rungs, job->served_rung, job->task, *job->teacher);
+    const bool offered = complete_lesson(*job->lesson, ladder, job->rungs, job->served_rung, job->task, *job->teacher, &verdicts);
     // What every stage says alike teaches nothing, unless it had to be asked of the teacher.
     if (offered && (job->lesson->provenance == lessons::Provenance::kEscalation || job->lesson->student_agrees == false)) {
       job->lesson->body = job->body;
@@ -314,7 +245,9 @@ net::Awaitable<void> run_label_job(const EngineDeps* deps, LabelBudget* budget, 
     }
   }
   if (job->promise->by_hand()) co_return;
-  job->row.rungs = judge_rungs(ladder, job->rungs, job->task, *job->teacher, job->body.size());
+  auto outcomes = judge_rungs(ladder, job->rungs, job->task, *job->teacher, job->body.size(), &verdicts);
+  if (!outcomes) co_return;
+  job->row.rungs = std::move(*outcomes);
   teach(job->row, *job->teacher);
   job->promise->offer(job->request_id, std::move(job->row), job->examples_tried);
 }

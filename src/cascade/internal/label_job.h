@@ -12,26 +12,11 @@
 #include "cascade/bound_specialist.h"
 #include "cascade/engine.h"
 #include "cascade/internal/examples.h"
-#include "cascade/internal/signals.h"
+#include "cascade/internal/rung_traces.h"
 #include "cascade/ladder.h"
 #include "cascade/promise.h"
 
 namespace understudy::cascade::internal {
-
-/// What is known of one rung's answer to the request.
-struct RungTrace {
-  bool asked = false;                    ///< on the path; else the job asks, but for the cache
-  std::optional<chat::Answer> answer;    ///< of a signal's rung: nothing, its answer is that of rung `of`
-  std::optional<double> raw;             ///< raw confidence; nullopt: no signal came
-  std::optional<calibration::LogprobFeatures> features;
-  SignalReading signal;                  ///< of a rung with a signal
-  std::array<float, kBoundFeatures> bound{};   ///< of a bound specialist's rung, where it answered
-  double cost_usd = 0;
-};
-
-/// What a request's calls told of each rung of the ladder. `signals` by rung, those that were read.
-std::vector<RungTrace> trace_rungs(const std::vector<Rung>& ladder, const std::list<Attempt>& attempts, const CachedAnswer* in_cache,
-                                   const std::map<std::size_t, SignalReading>& signals);
 
 struct LabelJob {
   std::shared_ptr<const Runtime> runtime;
@@ -62,21 +47,7 @@ struct LabelJob {
 /// The engine's dependencies must outlive the task; scratch is its own.
 net::Awaitable<void> run_label_job(const EngineDeps* deps, LabelBudget* budget, std::unique_ptr<LabelJob> job, net::CancelToken cancel);
 
-/// The rungs of a labelled row: what each said, and whether it agrees with the teacher.
-std::vector<calibration::RungOutcome> judge_rungs(const std::vector<Rung>& ladder, const std::vector<RungTrace>& traces, const TaskConfig* task,
-                                                  const chat::Answer& teacher, std::size_t request_bytes);
-
-/// Whether `cheap` agrees with `teacher` under the task's comparator, and that comparator's name.
-struct Agreement {
-  bool agrees = false;
-  std::string_view comparator;
-};
-Agreement compare_answers(const TaskConfig* task, const chat::Answer& cheap, const chat::Answer& teacher);
-
 /// An attempt as the journal keeps it. Views into `attempt`, `policy`, `rung` and `answer_json`.
 store::AttemptEvent attempt_event(const Policy& policy, const Attempt& attempt, std::string_view request_id, std::string_view rung, std::string_view answer_json);
-
-/// USD as a number for choices (never for accounts); 0 where it is not known.
-double usd(std::optional<Picousd> amount);
 
 }  // namespace understudy::cascade::internal

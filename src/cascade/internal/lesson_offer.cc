@@ -3,7 +3,7 @@
 namespace understudy::cascade::internal {
 
 bool complete_lesson(lessons::LessonOffer& offer, const std::vector<Rung>& ladder, const std::vector<RungTrace>& traces, std::string_view served_rung,
-                     const TaskConfig* task, const chat::Answer& teacher) {
+                     const TaskConfig* task, const chat::Answer& teacher, const Verdicts* verdicts) {
   if (!teacher.tool_calls.empty() || !teacher.content || teacher.content->empty()) return false;
   offer.answer = *teacher.content;
   std::optional<std::size_t> about;
@@ -19,7 +19,7 @@ bool complete_lesson(lessons::LessonOffer& offer, const std::vector<Rung>& ladde
   const chat::Answer& student = *traces[*about].answer;
   offer.student_answer = chat::answer_text(student);
   offer.student_rung = ladder[*about].name;
-  offer.student_agrees = compare_answers(task, student, teacher).agrees;
+  offer.student_agrees = compare_answers(task, student, teacher, verdicts).agrees;
   if (!offer.student_confidence) offer.student_confidence = traces[*about].raw;
   return true;
 }

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "cascade/internal/label_job.h"
+#include "cascade/internal/rung_traces.h"
 #include "cascade/internal/signal_question.h"
 #include "net/timer.h"
 
@@ -10,33 +10,21 @@ namespace understudy::cascade::internal {
 namespace {
 
 constexpr int kAtOnce = 4;               // samples in flight
-constexpr std::int64_t kQuestionTokens = 120;   // of our own words in a question, roughly
 constexpr std::int64_t kStatedTokens = 8;
 
 /// The signal's own calls are no answers: their logprobs must not be taken for the student's.
-void settle_call(Attempt& attempt, SignalReading& reading) {
+void settle_call(Attempt& attempt) {
   attempt.features.reset();
   attempt.raw_confidence = 0;
   attempt.confidence.reset();
-  reading.cost_usd += usd(attempt.cost);
 }
 
 net::Awaitable<SignalReading> ask_question(const CallSubject& subject, Question question, const chat::Answer& answer, Attempt& attempt) {
   SignalReading reading;
-  const PricedModel& model = subject.runtime.policy->models[attempt.model];
-  const bool logprobs = model.config.state->logprobs.load(std::memory_order_relaxed) != providers::LogprobSupport::kNone;
-  // A yes or no among fewer candidates than five would often be missed.
-  const int top = logprobs ? std::clamp(subject.runtime.policy->top_logprobs, 5, 20) : 0;
-  const std::string body = question_body(question, subject.request, subject.body, answer, model.config.upstream_model, top);
-  CallSubject asking = subject;
-  asking.body = body;
-  asking.most_output = kStatedTokens;
-  const std::string_view piece = body;
-  const std::span<const std::string_view> pieces(&piece, 1);
-  co_await call_model(asking, attempt, Delivery::kPlain, pieces);
-  settle_call(attempt, reading);
-  if (!attempt.ok()) co_return reading;
-  const auto reply = answer_of(attempt);
+  const std::string body = question_body(question, subject.request, subject.body, answer, subject.runtime.policy->models[attempt.model].config.upstream_model,
+                                         question_logprobs(subject, attempt));
+  const auto reply = co_await put_question(subject, body, attempt);
+  reading.cost_usd += usd(attempt.cost);
   if (!reply) co_return reading;
   attempt.confidence = question == Question::kRight ? read_yes(*reply) : read_stated(chat::answer_text(*reply));
   reading.usable = attempt.confidence.has_value();
@@ -50,12 +38,13 @@ net::Awaitable<std::optional<bool>> ask_again(const CallSubject& subject, const 
   const providers::ModelConfig& model = subject.runtime.policy->models[attempt.model].config;
   const UpstreamBody body(subject.request, subject.body, model.upstream_model, Delivery::kPlain, false, 0, sample);
   co_await call_model(subject, attempt, Delivery::kPlain, body.pieces());
-  settle_call(attempt, reading);
+  settle_call(attempt);
+  reading.cost_usd += usd(attempt.cost);
   std::optional<bool> agrees;
   if (!attempt.ok()) co_return agrees;
   const auto other = answer_of(attempt);
   if (!other) co_return agrees;
-  agrees = compare_answers(task, *other, judged).agrees;
+  agrees = compare_answers(task, *other, judged).agrees.value_or(false);   // comparator `judge`: equal texts alone, a judge for each sample would cost more than the teacher
   attempt.confidence = *agrees ? 1 : 0;
   co_return agrees;
 }
@@ -82,6 +71,27 @@ net::Awaitable<void> ask_samples(Samples* samples) {
 }
 
 }  // namespace
+
+int question_logprobs(const CallSubject& subject, const Attempt& attempt) {
+  const PricedModel& model = subject.runtime.policy->models[attempt.model];
+  const bool logprobs = model.config.state->logprobs.load(std::memory_order_relaxed) != providers::LogprobSupport::kNone;
+  // A yes or no among fewer candidates than five would often be missed.
+  return logprobs ? std::clamp(subject.runtime.policy->top_logprobs, 5, 20) : 0;
+}
+
+net::Awaitable<std::optional<chat::Answer>> put_question(const CallSubject& subject, const std::string& body, Attempt& attempt) {
+  CallSubject asking = subject;
+  asking.body = body;
+  asking.most_output = kStatedTokens;
+  const std::string_view piece = body;
+  const std::span<const std::string_view> pieces(&piece, 1);
+  co_await call_model(asking, attempt, Delivery::kPlain, pieces);
+  settle_call(attempt);
+  std::optional<chat::Answer> reply;
+  if (!attempt.ok()) co_return reply;
+  if (auto read = answer_of(attempt)) reply = std::move(*read);
+  co_return reply;
+}
 
 net::Awaitable<SignalReading> read_signal(const CallSubject& subject, const Rung& rung, const chat::Answer& answer, const TaskConfig* task,
                                           std::function<Attempt&()> next) {

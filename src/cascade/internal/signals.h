@@ -26,6 +26,14 @@ struct SignalReading {
 net::Awaitable<SignalReading> read_signal(const CallSubject& subject, const Rung& rung, const chat::Answer& answer, const TaskConfig* task,
                                           std::function<Attempt&()> next);
 
+/// Logprobs to ask the attempt's model for where a yes or no is wanted; 0 where it gives none.
+int question_logprobs(const CallSubject& subject, const Attempt& attempt);
+/// Tokens of our own words in a question, roughly.
+inline constexpr std::int64_t kQuestionTokens = 120;
+/// Puts a question of our own to the attempt's model, plainly. nullopt: no answer came; what went wrong is in the attempt. Its cost is there, and nothing that
+/// could be taken for a student's confidence. `body` must stay valid until it returns.
+net::Awaitable<std::optional<chat::Answer>> put_question(const CallSubject& subject, const std::string& body, Attempt& attempt);
+
 /// What the calls of a signal may cost, from the tokens of one answer to the request: samples and peers read and write as many,
 /// the two questions read the request and the answer and write a word. nullopt where a price is unknown.
 std::optional<Picousd> foreseen_cost(const Policy& policy, const Rung& rung, const Usage& answer, WallTime at);

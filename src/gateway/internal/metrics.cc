@@ -221,8 +221,9 @@ std::string metrics_text(const Shared& shared) {
   out.counter("coins_total", "Requests picked for a spot check.", sum(shared, &Counters::coins));
   out.counter("labels_total", "Cheap answers compared with the teacher's, off the path.", sum(shared, &Counters::labels));
   out.counter("labels_agree_total", "Of these, how many agreed.", sum(shared, &Counters::labels_agree));
-  out.counter("labels_skipped_total", "Spot checks not made because the label budget or the limit on calls off the path forbade it.",
+  out.counter("labels_skipped_total", "Spot checks not made because the label budget or the limit on calls off the path forbade it, or a judge did not answer.",
               sum(shared, &Counters::labels_skipped));
+  out.counter("judge_unreadable_total", "Replies of a judge that compares answers which were neither yes nor no, taken for a no.", sum(shared, &Counters::judge_unreadable));
   out.counter("cost_usd_total", "Spent on requests, calls off the path excluded; requests of unknown cost are not in it.", usd(shared, &Counters::cost_nanousd));
   out.counter("cost_unknown_total", "Requests whose cost is not known (no price or no usage).", sum(shared, &Counters::cost_unknown));
   out.gauge("saved_usd", "Saved against sending everything to the teacher, estimates included.", usd(shared, &Counters::saved_nanousd));

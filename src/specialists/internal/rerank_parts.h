@@ -12,6 +12,8 @@
 
 namespace understudy::specialists::internal {
 
+/// Of one query, by its rows; equal scores stay as they came.
+double ndcg10_of(std::span<const double> score, std::span<const double> gain, const std::vector<std::uint32_t>& places);
 /// Over the queries that have something relevant.
 double mean_ndcg10(std::span<const double> score, std::span<const double> gain, const std::vector<std::vector<std::uint32_t>>& queries);
 
