@@ -68,7 +68,7 @@ struct JudgeFacts : PairFacts {
   std::size_t supported = 0;
   std::string rung;                                            ///< of kJudgeRungs
   std::size_t columns = kFirstJudgeColumns;                    ///< that it reads: kFirstJudgeColumns or kJudgeColumns
-  std::array<double, kJudgeRungs.size()> cv_log_loss{};        ///< of each with these columns, in nats a row, on rows left out, after their calibration
+  std::array<double, kJudgeRungs.size()> cv_log_loss{};        ///< of each with these columns, in nats a row, on rows left out; where there are gold_rows after an intercept and a slope
   std::size_t gold_rows = 0;                                   ///< supported rows that name gold sentences
   bool learnt_without_gold = false;                            ///< from rows without_gold too, since the log loss is lower so
   double cv_log_loss_plain = 0;                                ///< the least one without them; only where there are gold_rows

@@ -304,28 +304,18 @@ TEST(Judge, AFolderThatNamesNoColumnsReadsTheFirstOnes) {
     std::ifstream in(folder / name, std::ios::binary);
     return std::string(std::istreambuf_iterator<char>(in), {});
   };
-  for (std::uint64_t seed = 1; seed < 12; ++seed) {
-    auto train = rows(seed, 80);
-    for (JudgeRow& row : train.rows) row.supported = even(row.claim);  // so that it is chance how many columns are read
-    const auto made = train_judge(train, nullptr, {}, {});
-    ASSERT_TRUE(made && made->save(folder));
-    std::string json = made->json();
-    const std::string key = fmt::format("\"columns\":{},", made->facts().columns);
-    ASSERT_NE(json.find(key), std::string::npos) << json;
-    json.erase(json.find(key), key.size());
-    const auto old = JudgeSpecialist::parse(json, read_file("model.safetensors"), read_file("claim_alone.model"));
-    fs::remove_all(folder);
-    const bool first = made->facts().columns == kFirstJudgeColumns;
-    if (!first && !made->facts().rung.ends_with("trees")) {
-      EXPECT_EQ(old.error().kind, ErrorKind::kCorrupt) << "a line of other columns";
-    }
-    if (!first) continue;
-    ASSERT_TRUE(old) << old.error().message;
-    EXPECT_EQ(old->json(), made->json());
-    EXPECT_EQ(old->judge("Somebody made the violin in 1900.", "Somebody made it in 1900.", {})->raw, made->judge("Somebody made the violin in 1900.", "Somebody made it in 1900.", {})->raw);
-    return;
-  }
-  GTEST_SKIP() << "every one of these judges reads all columns";
+  const auto made = train_judge(rows(1, 80), nullptr, {}, {});
+  ASSERT_TRUE(made && made->save(folder));
+  ASSERT_EQ(made->facts().columns, kFirstJudgeColumns) << "the others are for rows that name gold sentences";
+  std::string json = made->json();
+  const std::string key = fmt::format("\"columns\":{},", kFirstJudgeColumns);
+  ASSERT_NE(json.find(key), std::string::npos) << json;
+  json.erase(json.find(key), key.size());
+  const auto old = JudgeSpecialist::parse(json, read_file("model.safetensors"), read_file("claim_alone.model"));
+  ASSERT_TRUE(old) << old.error().message;
+  EXPECT_EQ(old->json(), made->json());
+  EXPECT_EQ(old->judge("Somebody made the violin in 1900.", "Somebody made it in 1900.", {})->raw, made->judge("Somebody made the violin in 1900.", "Somebody made it in 1900.", {})->raw);
+  fs::remove_all(folder);
 }
 
 TEST(Judge, KeepsACrossEncoderOnlyWhereItHelps) {
@@ -445,9 +435,8 @@ TEST(Judge, LearnsFromSupportedRowsWithoutTheirGoldSentencesOnlyWhereThatHelps) 
     EXPECT_LT(least, facts.cv_log_loss_plain);
   } else {
     EXPECT_EQ(least, facts.cv_log_loss_plain);
-    EXPECT_EQ(named->judge("A violin.", "A lantern.", {})->raw, plain->judge("A violin.", "A lantern.", {})->raw);
   }
-  EXPECT_LE(least, *std::ranges::min_element(plain->facts().cv_log_loss));
+  EXPECT_EQ(plain->facts().columns, kFirstJudgeColumns);
 }
 
 TEST(JudgeFeatures, SeeWordsThatTheEvidencePutsElsewhere) {
