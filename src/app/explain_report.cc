@@ -117,8 +117,10 @@ std::string promise_section(const RequestRecord& r, const ExplainedPromise& prom
     for (std::size_t i = 0; i < row.rungs.size(); ++i) {
       const calibration::RungOutcome& o = row.rungs[i];
       const std::string name = i < promise.row_rungs.size() ? printable(promise.row_rungs[i]) : fmt::format("rung {}", i);
-      s.line(i == 0 ? "outcomes" : "", o.usable ? fmt::format("{}: raw confidence {:.4f}, {}", name, o.raw, o.bad ? "disagrees with the teacher" : "agrees with the teacher") : name + ": no usable answer");
+      const std::string verdict = o.verdict ? fmt::format("; {} says {:.2f}", printable(row.verdicts_by), *o.verdict) : std::string();
+      s.line(i == 0 ? "outcomes" : "", o.usable ? fmt::format("{}: raw confidence {:.4f}, {}{}", name, o.raw, o.bad ? "disagrees with the teacher" : "agrees with the teacher", verdict) : name + ": no usable answer");
     }
+    if (row.estimated) s.line("", "so the distilled judge: the row may teach, and is no label");
   } else if (r.coin_heads) {
     s.line("row", "none: its label was not made (yet), or could not be kept");
   }
@@ -154,12 +156,15 @@ void write_promise(JsonWriter& w, const ExplainedPromise& promise) {
   };
   lessons("lessons_shown", row.shown);
   lessons("lessons_withheld", row.withheld);
+  write_text(w, "verdicts_by", row.verdicts_by);
+  w.field("estimated", row.estimated);
   w.key("rungs").begin_array();
   for (std::size_t i = 0; i < row.rungs.size(); ++i) {
     const calibration::RungOutcome& o = row.rungs[i];
     w.begin_object().field("rung", i < promise.row_rungs.size() ? promise.row_rungs[i] : fmt::format("rung_{}", i)).field("usable", o.usable);
     write_optional(w, "raw_confidence", o.usable ? std::optional(o.raw) : std::nullopt);
     write_optional(w, "agrees", o.usable ? std::optional(!o.bad) : std::nullopt);
+    write_optional(w, "verdict", o.verdict);
     w.end_object();
   }
   w.end_array().end_object();

@@ -298,7 +298,18 @@ TEST(ExplainText, ShowsThePromiseAndTheRow) {
   EXPECT_EQ(at(json, "/row/use"), "\"test\"");
   EXPECT_EQ(at(json, "/row/rungs/1/agrees"), "false");
   EXPECT_EQ(at(json, "/row/rungs/0/raw_confidence"), "null");
+  EXPECT_EQ(at(json, "/row/verdicts_by"), "null");
+  EXPECT_EQ(at(json, "/row/estimated"), "false");
+  EXPECT_EQ(at(json, "/row/rungs/1/verdict"), "null");
   EXPECT_EQ(at(explain_json(detail), "/promise"), "null");
+  promise.row->use = calibration::RowUse::kFit;
+  promise.row->verdicts_by = "replies-v1@c12";
+  promise.row->estimated = true;
+  promise.row->rungs[1].verdict = 0.25;
+  const std::string judged = explain_text(detail, kNow, false, kPlain, promise);
+  EXPECT_TRUE(contains(judged, "disagrees with the teacher; replies-v1@c12 says 0.25")) << judged;
+  EXPECT_TRUE(contains(judged, "so the distilled judge: the row may teach, and is no label")) << judged;
+  EXPECT_EQ(at(explain_json(detail, promise), "/row/rungs/1/verdict"), "0.25");
 }
 
 class TasksOnAStore : public testing::Test {
