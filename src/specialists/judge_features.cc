@@ -248,7 +248,7 @@ double count(const Words& words, bool JudgeWord::* is) {
 
 }  // namespace
 
-Result<JudgeReading> read_judged(const TermStatistics& statistics, std::string_view claim, std::string_view evidence, const JudgeEngines& engines) {
+Result<JudgeReading> read_judged(const TermStatistics& statistics, std::string_view claim, std::string_view evidence, const JudgeEngines& engines, Eigen::Index columns_read) {
   Reading r = read_words(statistics, claim, evidence);
   r.cosine.assign(r.near.size(), 0.0);
   TokenSupport tokens;
@@ -298,6 +298,8 @@ Result<JudgeReading> read_judged(const TermStatistics& statistics, std::string_v
   const auto content = [&](bool JudgeWord::* is) { return static_cast<double>(std::ranges::count_if(r.claim, [&](const JudgeWord& w) { return w.content() && w.*is; })); };
   const double said_names = content(&JudgeWord::name), said_numbers = content(&JudgeWord::number);
   const auto share = [](double part, double whole) { return whole > 0 ? part / whole : 0; };
+  // Three walks through all of the evidence.
+  const auto window = [&](std::size_t length) { return columns_read > kFirstJudgeColumns ? internal::best_window(statistics, r.claim, r.all, length) : 0; };
   const auto n_claim = static_cast<double>(r.claim.size()), n_best = static_cast<double>(r.words[best].size());
   const double columns[] = {all.rare, top.rare, one.rare, top.plain, all.stumps, all.pairs, one.pairs, longest, density, std::log1p(all.rarest_missing), std::log1p(top.rarest_missing),
                             std::log1p(all.missing), std::log1p(top.missing), all.numbers_missing, top.numbers_missing, all.names_missing, top.names_missing,
@@ -311,10 +313,10 @@ Result<JudgeReading> read_judged(const TermStatistics& statistics, std::string_v
                             least.numbers_missing3, least.names_missing3, apart.over8, apart.over20, apart.over60, std::log1p(apart.heaviest), apart.mean, apart.worst_part,
                             tokens.mean, tokens.least, tokens.least3, tokens.tenth, tokens.under_half, tokens.least_part, pairs.together, pairs.best, pairs.least_part, pairs.mean_part,
                             share(all.names_missing, said_names), share(top.names_missing, said_names), share(all.numbers_missing, said_numbers), all.years_missing, top.years_missing,
-                            internal::best_window(statistics, r.claim, r.all, 30), internal::best_window(statistics, r.claim, r.all, 60),
-                            internal::best_window(statistics, r.claim, r.all, 150)};
+                            window(30), window(60), window(150)};
   static_assert(std::size(columns) == std::size_t{kJudgeColumns});
   out.x = Eigen::Map<const Eigen::VectorXd>(columns, kJudgeColumns);
+  out.x.tail(kJudgeColumns - columns_read).setZero();
   return out;
 }
 

@@ -37,8 +37,9 @@ struct JudgeReading {
   std::string evidence;  ///< the best sentences, in their order: what a cross-encoder reads
 };
 
-/// Thread-safe. Columns of what is not there are 0. At most 16 sentences a row go through the encoder, chosen by words, those that `engines.memory` does not
+/// Thread-safe. Columns of what is not there are 0, and so are those behind the first `columns`, which nobody reads then. At most 16 sentences a row go through the encoder, chosen by words, those that `engines.memory` does not
 /// know, and at most 20 pairs through the cross-encoder. kInternal: one of them failed.
-Result<JudgeReading> read_judged(const TermStatistics& statistics, std::string_view claim, std::string_view evidence, const JudgeEngines& engines);
+Result<JudgeReading> read_judged(const TermStatistics& statistics, std::string_view claim, std::string_view evidence, const JudgeEngines& engines,
+                                 Eigen::Index columns = kJudgeColumns);
 
 }  // namespace understudy::specialists

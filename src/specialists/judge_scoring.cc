@@ -92,7 +92,7 @@ JudgeEngines JudgeSpecialist::readers(const JudgeEngines& engines) const {
 }
 
 Result<Judgement> JudgeSpecialist::judge(std::string_view claim, std::string_view evidence, const JudgeEngines& engines) const {
-  const auto reading = read_judged(statistics_, claim, evidence, readers(engines));
+  const auto reading = read_judged(statistics_, claim, evidence, readers(engines), static_cast<Eigen::Index>(facts_.columns));
   if (!reading) return fail(reading.error());
   double raw = calibration_.intercept + calibration_.first * first_rung(reading->x, kJudgeFolds);
   if (cross_encoder_ && !cross_is_read_ && engines.cross_encoder != nullptr) {
@@ -212,7 +212,7 @@ Result<JudgeSpecialist> JudgeSpecialist::fit_for(const JudgeEngines& engines) co
   if (asked.memory == nullptr) asked.memory = &own;
   std::vector<JudgeReading> readings;
   for (const JudgeRow& row : rows->rows) {
-    auto reading = read_judged(statistics_, row.claim, row.evidence, asked);
+    auto reading = read_judged(statistics_, row.claim, row.evidence, asked, static_cast<Eigen::Index>(facts_.columns));
     if (!reading) return fail(reading.error());
     readings.push_back(std::move(*reading));
   }

@@ -409,6 +409,10 @@ TEST(JudgeFeatures, SeeHowMuchOfAClaimStandsInOnePlace) {
   EXPECT_EQ(reading->x(65), 0.5) << "of two names";
   EXPECT_NEAR(reading->x(67), 1.0 / 3, 1e-12) << "of three numbers";
   EXPECT_EQ(reading->x(68), 1) << "year";
+  const auto first = read_judged(statistics, "The maker Anna Berg built 2 organs in 1850 and 1860.", "Anna Lund built 2 organs in 1850.", {}, kFirstJudgeColumns);
+  ASSERT_TRUE(first);
+  EXPECT_EQ(first->x.head(kFirstJudgeColumns), reading->x.head(kFirstJudgeColumns));
+  EXPECT_TRUE(first->x.tail(kJudgeColumns - kFirstJudgeColumns).isZero(0)) << "nobody reads them";
 }
 
 /// @param named  supported rows name the sentence that says it

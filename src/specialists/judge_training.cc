@@ -95,8 +95,9 @@ struct JudgeTrainer {
   Eigen::MatrixXd x;
   Eigen::VectorXd y, weight;  ///< weight: of balanced_weights
   std::vector<std::size_t> fold;
-  Eigen::MatrixXd without_x;             ///< supported rows whose gold sentences were taken out: not supported
+  Eigen::MatrixXd without_x;            ///< supported rows whose gold sentences were taken out: not supported
   std::vector<std::size_t> without_of;  ///< the row that each is of
+  Eigen::Index columns_read = kFirstJudgeColumns;  ///< all where gold sentences are named: first_rung
 
   static Result<void> check_labels(const JudgeRows& rows) {
     const auto supported = static_cast<std::size_t>(std::ranges::count_if(rows.rows, &JudgeRow::supported));
@@ -123,7 +124,7 @@ struct JudgeTrainer {
     for (const JudgeRow& row : rows) {
       if (training.stop.stop_requested()) return fail(ErrorKind::kCancelled, "stopped");
       if (training.progress) training.progress(training.encoder == nullptr ? "features" : "vectors", out.size(), rows.size());
-      auto reading = read_judged(made.statistics_, row.claim, row.evidence, {training.encoder, training.reader == nullptr ? nullptr : training.reader->scorer.get(), &memory});
+      auto reading = read_judged(made.statistics_, row.claim, row.evidence, {training.encoder, training.reader == nullptr ? nullptr : training.reader->scorer.get(), &memory}, columns_read);
       if (!reading) return fail(reading.error());
       out.push_back(std::move(*reading));
     }
@@ -238,6 +239,7 @@ struct JudgeTrainer {
       all.push_back(rows[i]);
       is_copy.push_back(false);
       if (!rows[i].supported || rows[i].gold.empty()) continue;
+      columns_read = kJudgeColumns;
       ++made.facts_.gold_rows;
       for (std::size_t k = 0; k < kCopies; ++k) {
         auto evidence = evidence_without_gold(rows[i], training.seed * 1'000'003 + i * kCopies + k);
